@@ -1,0 +1,76 @@
+"""The base of every API model, and the scalar types that Kubernetes writes in its own way."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+
+class APIModel(BaseModel):
+    """A frozen value, camelCase on the wire; unknown fields are ignored so that an older SPLAI reads newer objects."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True, use_enum_values=True
+    )
+
+    def to_wire(self) -> dict[str, Any]:
+        """The JSON form: camelCase keys, fields that are None left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def rules(*validations: tuple[str, str]) -> dict[str, Any]:
+    """CEL rules as ``json_schema_extra``: pairs of (rule, message shown when it is false)."""
+    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in validations]}
+
+
+_DURATION = re.compile(r"(\d+)(ms|s|m|h)")
+_UNITS = {
+    "ms": timedelta(milliseconds=1),
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+}
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read a Go-style duration such as ``1s``, ``500ms`` or ``1h30m``; raises ValueError on anything else."""
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"{text!r} is not a duration: write it like 500ms, 30s or 1h30m")
+    return sum((int(number) * _UNITS[unit] for number, unit in parts), timedelta())
+
+
+def _check_duration(text: str) -> str:
+    parse_duration(text)
+    return text
+
+
+Duration = Annotated[
+    str,
+    AfterValidator(_check_duration),
+    Field(pattern=r"^([0-9]+(ms|s|m|h))+$", max_length=32),
+]
+
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+
+Quantity = Annotated[
+    str | int,
+    Field(
+        json_schema_extra={
+            "x-kubernetes-int-or-string": True,
+            "pattern": r"^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$",
+        }
+    ),
+]
+
+
+def format_time(moment: datetime) -> str:
+    """RFC 3339 with second precision in UTC, as metav1.Time writes it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_time(text: str) -> datetime:
+    """Read a metav1.Time or MicroTime."""
+    return datetime.fromisoformat(text)

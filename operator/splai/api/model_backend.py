@@ -1,0 +1,147 @@
+"""ModelBackend: a model, an engine that serves it, and how many of it."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from splai.api.base import APIModel, Quantity, rules
+from splai.api.condition import Condition
+from splai.api.pod_template import PodTemplate
+
+ModelID = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._:/@-]*[A-Za-z0-9])?$")]
+
+
+class Model(APIModel):
+    """What is served, and under which names."""
+
+    id: Annotated[ModelID, Field(description="The id that clients ask for; not bound to the object's name.")]
+    aliases: Annotated[
+        list[ModelID],
+        Field(
+            max_length=32,
+            description="Further ids that reach this model, e.g. gpt-4o-mini.",
+            json_schema_extra={"x-kubernetes-list-type": "set"},
+        ),
+    ] = []
+    source: Annotated[
+        str | None,
+        Field(
+            max_length=1024,
+            pattern=r"^(hf|file|pvc)://.+$",
+            description=(
+                "Where the weights are: hf://owner/name (vLLM), file:///path in the image, or pvc://claim/path. "
+                "Left out: the model the engine's image carries."
+            ),
+        ),
+    ] = None
+
+
+class Engine(APIModel):
+    """The inference server that runs in the backend's pods."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            ("self.type != 'Custom' || has(self.image)", "engine type Custom needs an image"),
+            ("self.type == 'Custom' || !has(self.command)", "command belongs to engine type Custom; use args"),
+            ("self.type == 'Custom' || !has(self.port)", "port belongs to engine type Custom"),
+            ("self.type == 'Custom' || !has(self.healthPath)", "healthPath belongs to engine type Custom"),
+        )
+    }
+
+    type: Annotated[
+        Literal["LlamaCpp", "vLLM", "Custom"],
+        Field(description="LlamaCpp runs on CPUs and GPUs; Custom is any image that speaks the OpenAI API."),
+    ] = "LlamaCpp"
+    image: Annotated[str | None, Field(max_length=512, description="Default: the engine's own image.")] = None
+    command: Annotated[list[str] | None, Field(max_length=64)] = None
+    args: Annotated[
+        list[str], Field(max_length=128, description="Appended to the engine's arguments; the last one wins.")
+    ] = []
+    port: Annotated[int | None, Field(ge=1024, le=65535, description="Custom: the HTTP port; default 8000.")] = None
+    health_path: Annotated[
+        str | None, Field(max_length=253, pattern=r"^/", description="Custom: probed for readiness; default /v1/models.")
+    ] = None
+
+
+class GPU(APIModel):
+    """GPUs of one replica, requested as an extended resource."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            ("!has(self.profile) || self.vendor == 'nvidia'", "profile names a MIG slice: vendor must be nvidia")
+        )
+    }
+
+    vendor: Literal["nvidia", "amd", "intel"] = "nvidia"
+    count: Annotated[int, Field(ge=1, le=64)] = 1
+    profile: Annotated[
+        str | None, Field(pattern=r"^mig-[a-z0-9.]+$", max_length=32, description="A MIG profile such as mig-1g.10gb.")
+    ] = None
+
+
+class BackendResources(APIModel):
+    """What one replica needs."""
+
+    gpu: GPU | None = None
+    cpu: Annotated[Quantity | None, Field(description="CPU request.")] = None
+    memory: Annotated[Quantity | None, Field(description="Memory request and limit.")] = None
+
+
+IntOrPercent = Annotated[
+    int | str,
+    Field(json_schema_extra={"x-kubernetes-int-or-string": True, "pattern": r"^([0-9]+|[0-9]{1,3}%)$"}),
+]
+
+
+class Rollout(APIModel):
+    """How a new revision replaces the old one, as in apps/v1 RollingUpdateDeployment."""
+
+    max_surge: IntOrPercent = 1
+    max_unavailable: IntOrPercent = 0
+
+
+class ModelBackendSpec(APIModel):
+    """The wanted state."""
+
+    model: Model
+    engine: Engine = Engine()
+    resources: BackendResources = BackendResources()
+    template: PodTemplate | None = None
+    replicas: Annotated[int, Field(ge=0, le=1000)] = 1
+    rollout: Rollout = Rollout()
+
+
+class ModelBackendStatus(APIModel):
+    """The observed state. Condition types: Ready, Reconciling, Stalled, Scheduled, ModelLoaded, RolloutBlocked."""
+
+    observed_generation: int = -1
+    conditions: Annotated[
+        list[Condition],
+        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
+    ] = []
+    replicas: int = 0
+    ready_replicas: int = 0
+    selector: Annotated[str, Field(description="The pods' label selector, for the scale subresource.")] = ""
+    endpoint: Annotated[str | None, Field(description="Base URL of the Service once Ready; the API is under /v1.")] = (
+        None
+    )
+    model_ids: Annotated[list[str], Field(alias="modelIDs")] = []
+    message: str = ""
+
+
+class ModelBackend(APIModel):
+    """A model served by an engine behind an OpenAI-compatible Service."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            ("size(self.metadata.name) <= 52", "the name must have at most 52 characters"),
+            (
+                "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+                "the name must be a DNS-1035 label: it becomes the Service's name",
+            ),
+        )
+    }
+
+    metadata: dict[str, Any]
+    spec: ModelBackendSpec
+    status: ModelBackendStatus = ModelBackendStatus()
