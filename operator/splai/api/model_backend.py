@@ -8,7 +8,9 @@ from splai.api.base import APIModel, Quantity, rules
 from splai.api.condition import Condition
 from splai.api.pod_template import PodTemplate
 
-ModelID = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._:/@-]*[A-Za-z0-9])?$")]
+ModelID = Annotated[
+    str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._:/@-]*[A-Za-z0-9])?$")
+]
 
 
 class Model(APIModel):
@@ -42,7 +44,10 @@ class Engine(APIModel):
     model_config = {
         "json_schema_extra": rules(
             ("self.type != 'Custom' || has(self.image)", "engine type Custom needs an image"),
-            ("self.type == 'Custom' || !has(self.command)", "command belongs to engine type Custom; use args"),
+            (
+                "self.type == 'Custom' || !has(self.command)",
+                "command belongs to engine type Custom; use args",
+            ),
             ("self.type == 'Custom' || !has(self.port)", "port belongs to engine type Custom"),
             ("self.type == 'Custom' || !has(self.healthPath)", "healthPath belongs to engine type Custom"),
         )
@@ -57,9 +62,12 @@ class Engine(APIModel):
     args: Annotated[
         list[str], Field(max_length=128, description="Appended to the engine's arguments; the last one wins.")
     ] = []
-    port: Annotated[int | None, Field(ge=1024, le=65535, description="Custom: the HTTP port; default 8000.")] = None
+    port: Annotated[
+        int | None, Field(ge=1024, le=65535, description="Custom: the HTTP port; default 8000.")
+    ] = None
     health_path: Annotated[
-        str | None, Field(max_length=253, pattern=r"^/", description="Custom: probed for readiness; default /v1/models.")
+        str | None,
+        Field(max_length=253, pattern=r"^/", description="Custom: probed for readiness; default /v1/models."),
     ] = None
 
 
@@ -68,14 +76,18 @@ class GPU(APIModel):
 
     model_config = {
         "json_schema_extra": rules(
-            ("!has(self.profile) || self.vendor == 'nvidia'", "profile names a MIG slice: vendor must be nvidia")
+            (
+                "!has(self.profile) || self.vendor == 'nvidia'",
+                "profile names a MIG slice: vendor must be nvidia",
+            )
         )
     }
 
     vendor: Literal["nvidia", "amd", "intel"] = "nvidia"
     count: Annotated[int, Field(ge=1, le=64)] = 1
     profile: Annotated[
-        str | None, Field(pattern=r"^mig-[a-z0-9.]+$", max_length=32, description="A MIG profile such as mig-1g.10gb.")
+        str | None,
+        Field(pattern=r"^mig-[a-z0-9.]+$", max_length=32, description="A MIG profile such as mig-1g.10gb."),
     ] = None
 
 
@@ -122,9 +134,9 @@ class ModelBackendStatus(APIModel):
     replicas: int = 0
     ready_replicas: int = 0
     selector: Annotated[str, Field(description="The pods' label selector, for the scale subresource.")] = ""
-    endpoint: Annotated[str | None, Field(description="Base URL of the Service once Ready; the API is under /v1.")] = (
-        None
-    )
+    endpoint: Annotated[
+        str | None, Field(description="Base URL of the Service once Ready; the API is under /v1.")
+    ] = None
     model_ids: Annotated[list[str], Field(alias="modelIDs")] = []
     message: str = ""
 

@@ -1,0 +1,224 @@
+"""The objects of a job's folder in the artifact store: who writes what, and what each one means.
+
+::
+
+    {namespace}/{job uid}/
+      plan.json                         WorkOrder    create-only, by the operator; the worker's only instruction
+      tasks/{task}/claim-{epoch}        Claim        create-only; epoch = highest seen + 1
+      tasks/{task}/{epoch}-{number}     part         create-only; JSON lines, each a PartLine
+      tasks/{task}/commit               Commit       create-only; the first one wins, the task is done
+      workers/{worker}                  WorkerReport overwritten; lease and progress in one
+      closing                           Closing      create-only, only when some task has no commit
+      output.jsonl, errors.jsonl                     overwritten; bytes are a function of the commits or of closing
+      final                             Final        create-only; the work is over if and only if it exists
+
+A create that fails or times out is read back: it is mine if its nonce is mine. Readers use only parts that a commit
+or ``closing`` names, so a zombie worker costs work, never a line. A position held twice counts once, first in list
+order. Clocks of two machines are never compared.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from splai.api.base import APIModel
+from splai.api.inference_job import Prompt, RequestCounts, RequestType, Retry, Usage
+
+PLAN = "plan.json"
+CLOSING = "closing"
+FINAL = "final"
+OUTPUT = "output.jsonl"
+ERRORS = "errors.jsonl"
+WORKERS_PREFIX = "workers/"
+TASKS_PREFIX = "tasks/"
+FINAL_TASK = "final"  # claimed like a task by the worker that finalizes
+MAX_TASKS = 1000
+
+
+def claim_path(task: str, epoch: int) -> str:
+    return f"{TASKS_PREFIX}{task}/claim-{epoch}"
+
+
+def part_path(task: str, epoch: int, number: int) -> str:
+    return f"{TASKS_PREFIX}{task}/{epoch}-{number}"
+
+
+def commit_path(task: str) -> str:
+    return f"{TASKS_PREFIX}{task}/commit"
+
+
+def worker_path(worker: str) -> str:
+    return f"{WORKERS_PREFIX}{worker}"
+
+
+class TaskRange(APIModel):
+    """A task: the contiguous records ``first`` … ``first + count - 1``, counted from 0."""
+
+    id: str
+    first: int
+    count: int
+
+    @property
+    def positions(self) -> range:
+        return range(self.first, self.first + self.count)
+
+
+def split_into_tasks(records: int) -> tuple[TaskRange, ...]:
+    """At most 1,000 tasks: one record each for small jobs, ceil(records / 1000) records each for larger ones."""
+    size = max(1, -(-records // MAX_TASKS))
+    return tuple(
+        TaskRange(id=f"{number:04d}", first=first, count=min(size, records - first))
+        for number, first in enumerate(range(0, records, size))
+    )
+
+
+class WorkOrder(APIModel):
+    """plan.json: the whole work after defaults, so that worker pods need nothing from the apiserver."""
+
+    version: Literal[1] = 1
+    namespace: str
+    job: str
+    uid: str
+    type: RequestType
+    model: Annotated[str, Field(description="The id that the engine serves.")]
+    endpoint: Annotated[str, Field(description="Base URL of the engine, without /v1.")]
+    prompt: Prompt | None = None
+    parameters: dict[str, Any] = {}
+    format: Literal["jsonl", "openai-batch"]
+    records: Annotated[
+        list[dict[str, Any]], Field(description="The input, in order, copied when it was planned.")
+    ]
+    concurrency: int
+    retry: Retry
+    request_timeout_seconds: int
+    spec_hash: str
+
+    @property
+    def tasks(self) -> tuple[TaskRange, ...]:
+        return split_into_tasks(len(self.records))
+
+
+class Claim(APIModel):
+    """Who runs a task in an epoch."""
+
+    worker: str
+    nonce: str
+
+
+class PartLine(APIModel):
+    """One record's outcome: a line of output.jsonl or of errors.jsonl, in OpenAI Batch line format."""
+
+    position: int
+    kind: Literal["output", "error"]
+    line: dict[str, Any]
+
+
+class TaskCounts(APIModel):
+    """Durable outcomes of a task."""
+
+    completed: int = 0
+    failed: int = 0
+    retried: int = 0
+
+
+class Commit(APIModel):
+    """A task is done: the parts that hold its lines, of any epoch, in reading order."""
+
+    worker: str
+    nonce: str
+    parts: Annotated[list[str], Field(description="Object names below the task's folder, such as 1-0.")]
+    counts: TaskCounts
+    usage: Usage = Usage()
+
+
+class HeldTask(APIModel):
+    """A claim as its holder reports it."""
+
+    task: str
+    epoch: int
+    counts: TaskCounts = TaskCounts()
+
+
+class EngineState(APIModel):
+    """What a worker last saw of its engine; a message never holds a prompt or an answer."""
+
+    reachable: bool = True
+    message: str = ""
+
+
+class WorkerReport(APIModel):
+    """A worker's heartbeat, overwritten every 5 s; ``sequence`` grows with each, so a reader sees it change."""
+
+    worker: Annotated[str, Field(description="{child Job}-{index}-{pod uid}: the object's name.")]
+    child_job: str
+    index: int
+    pod_uid: str
+    pod_name: str = ""
+    sequence: int = 0
+    state: Literal["running", "released"] = "running"
+    held: list[HeldTask] = []
+    in_flight: int = 0
+    engine: EngineState = EngineState()
+
+
+class ClosingTask(APIModel):
+    """The parts of one task that the output of a job without all commits will hold."""
+
+    task: str
+    parts: list[str]
+
+
+class Closing(APIModel):
+    """Fixes the output of a job that ends before all tasks are committed."""
+
+    nonce: str
+    code: Annotated[
+        str, Field(description="Error code of records that were never answered, e.g. batch_cancelled.")
+    ]
+    message: str
+    tasks: list[ClosingTask]
+
+
+class FileSummary(APIModel):
+    """A finished file."""
+
+    bytes: int
+    sha256: str
+    lines: int
+
+
+class Final(APIModel):
+    """The job's work is over."""
+
+    nonce: str
+    complete: Annotated[
+        bool, Field(description="Every task was committed; false when closing cut the job short.")
+    ]
+    counts: RequestCounts
+    usage: Usage
+    output: FileSummary
+    errors: FileSummary
+    closed_tasks: list[ClosingTask] = []
+
+
+class TaskProgress(APIModel):
+    """A task as the ledger shows it."""
+
+    id: str
+    state: Literal["pending", "claimed", "committed"] = "pending"
+    epoch: Annotated[int, Field(description="Highest claim seen: how often the task was taken.")] = 0
+    worker: str | None = None
+    counts: TaskCounts = TaskCounts()
+
+
+class Progress(APIModel):
+    """What the artifact server reads out of a job's folder; counts are of durable lines only."""
+
+    planned: bool
+    spec_hash: str | None = None
+    tasks: list[TaskProgress] = []
+    counts: RequestCounts = RequestCounts()
+    usage: Usage = Usage()
+    workers: list[WorkerReport] = []
+    closing: bool = False
+    final: Final | None = None
