@@ -10,9 +10,7 @@ from splai.api.model_backend import ModelID
 from splai.api.pod_template import PodTemplate
 
 RequestType = Literal["chat", "completion", "embedding"]
-JobPhase = Literal[
-    "Pending", "Queued", "Running", "Finalizing", "Canceling", "Completed", "Failed", "Canceled"
-]
+JobPhase = Literal["Pending", "Queued", "Running", "Finalizing", "Canceling", "Completed", "Failed", "Canceled"]
 TaskPhase = Literal["Pending", "Running", "Completed", "Canceled"]
 TERMINAL_PHASES: frozenset[str] = frozenset({"Completed", "Failed", "Canceled"})
 
@@ -68,13 +66,11 @@ class Prompt(APIModel):
 
     template: Annotated[
         str | None,
-        Field(
-            min_length=1, max_length=65536, description="The user's message, the prompt or the text to embed."
-        ),
+        Field(min_length=1, max_length=65536, description="The user's message, the prompt or the text to embed."),
     ] = None
-    system: Annotated[
-        str | None, Field(max_length=65536, description="chat: the system message, a template too.")
-    ] = None
+    system: Annotated[str | None, Field(max_length=65536, description="chat: the system message, a template too.")] = (
+        None
+    )
 
 
 class Workers(APIModel):
@@ -167,18 +163,14 @@ class InferenceJobSpec(APIModel):
     ] = {}
     workers: Workers = Workers()
     retry: Retry = Retry()
-    request_timeout_seconds: Annotated[
-        int, Field(ge=1, le=86400, description="Of one request to the engine.")
-    ] = 600
+    request_timeout_seconds: Annotated[int, Field(ge=1, le=86400, description="Of one request to the engine.")] = 600
     backoff_limit: Annotated[
         int,
-        Field(
-            ge=0, le=1000, description="Failures of worker pods, disruptions apart, before the job is Failed."
-        ),
+        Field(ge=0, le=1000, description="Failures of worker pods, disruptions apart, before the job is Failed."),
     ] = 6
-    cancel: Annotated[
-        bool, Field(description="true ends the job, keeping what is done; it cannot be taken back.")
-    ] = False
+    cancel: Annotated[bool, Field(description="true ends the job, keeping what is done; it cannot be taken back.")] = (
+        False
+    )
 
     @property
     def request_type(self) -> RequestType:
@@ -223,12 +215,8 @@ class WorkersStatus(APIModel):
     job_name: str | None = None
     active: int = 0
     ready: int = 0
-    replaced_jobs: Annotated[
-        int, Field(description="Child Jobs that ended or vanished before the work was done.")
-    ] = 0
-    failures: Annotated[
-        int, Field(description="Failed worker pods of all child Jobs, disruptions apart.")
-    ] = 0
+    replaced_jobs: Annotated[int, Field(description="Child Jobs that ended or vanished before the work was done.")] = 0
+    failures: Annotated[int, Field(description="Failed worker pods of all child Jobs, disruptions apart.")] = 0
 
 
 class ArtifactLocation(APIModel):
@@ -259,9 +247,9 @@ class InferenceJobStatus(APIModel):
     phase: JobPhase | None = None
     message: str = ""
     backend: Annotated[str | None, Field(description="The ModelBackend that was chosen.")] = None
-    spec_hash: Annotated[
-        str | None, Field(description="Of the fields that were fixed when the work was planned.")
-    ] = None
+    spec_hash: Annotated[str | None, Field(description="Of the fields that were fixed when the work was planned.")] = (
+        None
+    )
     total: int = 0
     succeeded: int = 0
     failed: int = 0

@@ -85,9 +85,7 @@ class WorkOrder(APIModel):
     prompt: Prompt | None = None
     parameters: dict[str, Any] = {}
     format: Literal["jsonl", "openai-batch"]
-    records: Annotated[
-        list[dict[str, Any]], Field(description="The input, in order, copied when it was planned.")
-    ]
+    records: Annotated[list[dict[str, Any]], Field(description="The input, in order, copied when it was planned.")]
     concurrency: int
     retry: Retry
     request_timeout_seconds: int
@@ -172,9 +170,7 @@ class Closing(APIModel):
     """Fixes the output of a job that ends before all tasks are committed."""
 
     nonce: str
-    code: Annotated[
-        str, Field(description="Error code of records that were never answered, e.g. batch_cancelled.")
-    ]
+    code: Annotated[str, Field(description="Error code of records that were never answered, e.g. batch_cancelled.")]
     message: str
     tasks: list[ClosingTask]
 
@@ -191,9 +187,7 @@ class Final(APIModel):
     """The job's work is over."""
 
     nonce: str
-    complete: Annotated[
-        bool, Field(description="Every task was committed; false when closing cut the job short.")
-    ]
+    complete: Annotated[bool, Field(description="Every task was committed; false when closing cut the job short.")]
     counts: RequestCounts
     usage: Usage
     output: FileSummary

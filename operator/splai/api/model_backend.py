@@ -8,9 +8,7 @@ from splai.api.base import APIModel, Quantity, rules
 from splai.api.condition import Condition
 from splai.api.pod_template import PodTemplate
 
-ModelID = Annotated[
-    str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._:/@-]*[A-Za-z0-9])?$")
-]
+ModelID = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._:/@-]*[A-Za-z0-9])?$")]
 
 
 class Model(APIModel):
@@ -62,9 +60,7 @@ class Engine(APIModel):
     args: Annotated[
         list[str], Field(max_length=128, description="Appended to the engine's arguments; the last one wins.")
     ] = []
-    port: Annotated[
-        int | None, Field(ge=1024, le=65535, description="Custom: the HTTP port; default 8000.")
-    ] = None
+    port: Annotated[int | None, Field(ge=1024, le=65535, description="Custom: the HTTP port; default 8000.")] = None
     health_path: Annotated[
         str | None,
         Field(max_length=253, pattern=r"^/", description="Custom: probed for readiness; default /v1/models."),
@@ -134,9 +130,9 @@ class ModelBackendStatus(APIModel):
     replicas: int = 0
     ready_replicas: int = 0
     selector: Annotated[str, Field(description="The pods' label selector, for the scale subresource.")] = ""
-    endpoint: Annotated[
-        str | None, Field(description="Base URL of the Service once Ready; the API is under /v1.")
-    ] = None
+    endpoint: Annotated[str | None, Field(description="Base URL of the Service once Ready; the API is under /v1.")] = (
+        None
+    )
     model_ids: Annotated[list[str], Field(alias="modelIDs")] = []
     message: str = ""
 

@@ -215,13 +215,11 @@ class VolumeMount(APIModel):
 class PodTemplate(APIModel):
     """An overlay on the pods that SPLAI makes."""
 
-    labels: Annotated[StringMap | None, Field(description="Added to the pods' labels; SPLAI's own win.")] = (
+    labels: Annotated[StringMap | None, Field(description="Added to the pods' labels; SPLAI's own win.")] = None
+    annotations: Annotated[StringMap | None, Field(description="Added to the pods' annotations.")] = None
+    node_selector: Annotated[StringMap | None, Field(description="Labels a node must carry, e.g. the GPU product.")] = (
         None
     )
-    annotations: Annotated[StringMap | None, Field(description="Added to the pods' annotations.")] = None
-    node_selector: Annotated[
-        StringMap | None, Field(description="Labels a node must carry, e.g. the GPU product.")
-    ] = None
     tolerations: Annotated[list[Toleration] | None, Field(max_length=64)] = None
     affinity: Affinity | None = None
     topology_spread_constraints: Annotated[list[TopologySpreadConstraint] | None, Field(max_length=16)] = None
@@ -229,9 +227,7 @@ class PodTemplate(APIModel):
     runtime_class_name: ObjectName | None = None
     service_account_name: Annotated[
         ObjectName | None,
-        Field(
-            description="The pods' identity, e.g. for cloud storage; its token is not mounted for the apiserver."
-        ),
+        Field(description="The pods' identity, e.g. for cloud storage; its token is not mounted for the apiserver."),
     ] = None
     image_pull_secrets: Annotated[list[LocalObjectReference] | None, Field(max_length=16)] = None
     termination_grace_period_seconds: Annotated[int | None, Field(ge=0, le=3600)] = None
@@ -244,11 +240,9 @@ class PodTemplate(APIModel):
     ] = None
     resources: Annotated[
         ResourceRequirements | None,
-        Field(
-            description="Resources of the main container; replaces, name by name, what the engine would get."
-        ),
+        Field(description="Resources of the main container; replaces, name by name, what the engine would get."),
     ] = None
     volumes: Annotated[list[Volume] | None, Field(max_length=32)] = None
-    volume_mounts: Annotated[
-        list[VolumeMount] | None, Field(max_length=32, description="In the main container.")
-    ] = None
+    volume_mounts: Annotated[list[VolumeMount] | None, Field(max_length=32, description="In the main container.")] = (
+        None
+    )
