@@ -1,0 +1,88 @@
+# Run `make` for the list of targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCAL_CLUSTER := PYTHONPATH=local-cluster $(PYTHON) -m local_cluster
+KUBECONFIG_FILE := $(CURDIR)/.local/kubeconfig
+
+.PHONY: help demo cluster cluster-down cluster-status install images test test-unit test-integration test-e2e lint format generate lock benchmark clean
+
+help: ## Show this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+demo: $(VENV)/installed ## From nothing to a finished InferenceJob on a real cluster
+	@$(MAKE) --no-print-directory cluster install
+	@KUBECONFIG=$(KUBECONFIG_FILE) PATH="$(CURDIR)/.local/bin:$$PATH" $(BIN)/python demo/demo.py
+
+cluster: ## Start a Kubernetes cluster (CLUSTER=local|kind|current) and write .local/kubeconfig
+	@$(LOCAL_CLUSTER) up
+
+cluster-down: ## Remove the cluster that `make cluster` started, and all it left on the machine
+	@$(LOCAL_CLUSTER) down
+
+cluster-status: ## Show what runs of the local cluster
+	@$(LOCAL_CLUSTER) status
+
+images: ## Build the images and load them into the cluster
+	@$(LOCAL_CLUSTER) images
+
+install: images ## Install SPLAI from charts/splai into the cluster of .local/kubeconfig
+	@KUBECONFIG=$(KUBECONFIG_FILE) PATH="$(CURDIR)/.local/bin:$$PATH" bash demo/install.sh
+
+test: $(VENV)/installed ## Everything that CI runs: lint, unit, integration, end to end
+	@mkdir -p .local
+	@echo "building the cluster's binaries in the background: .local/build.log"
+	@$(LOCAL_CLUSTER) build > .local/build.log 2>&1 &
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory test-unit
+	@$(MAKE) --no-print-directory test-integration
+	@$(MAKE) --no-print-directory test-e2e
+
+test-unit: $(VENV)/installed ## Fast tests, nothing but Python needed
+	$(BIN)/pytest tests/unit
+
+test-integration: $(VENV)/installed ## Against a real kube-apiserver, etcd, controller-manager and scheduler
+	@$(LOCAL_CLUSTER) build
+	$(BIN)/pytest tests/integration
+
+test-e2e: $(VENV)/installed ## On a real cluster with real pods and the real small model
+	@$(MAKE) --no-print-directory cluster install
+	KUBECONFIG=$(KUBECONFIG_FILE) PATH="$(CURDIR)/.local/bin:$$PATH" $(BIN)/pytest tests/e2e
+
+lint: $(VENV)/installed ## ruff, mypy strict, and no drift in generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+generate: $(VENV)/installed ## Write crds/, the chart's copies and manifests/install.yaml from their sources
+	$(BIN)/python -m splai.api.crd crds
+	@$(LOCAL_CLUSTER) build helm
+	$(BIN)/python charts/render.py
+
+lock: $(VENV)/installed ## Resolve the dependencies anew into requirements*.lock
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \
+	  --extra all pyproject.toml --output-file requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \
+	  --extra all --group dev pyproject.toml --output-file requirements-dev.lock
+
+benchmark: $(VENV)/installed ## Run benchmarks/NAME.py with ARGS; its last line is RESULT {json}
+	@PATH="$(CURDIR)/.local/bin:$$PATH" $(BIN)/python -m benchmarks.$(subst -,_,$(NAME)) $(ARGS)
+
+clean: cluster-down ## Remove the virtual environment and everything under .local
+	rm -rf $(VENV) .local
+
+$(VENV)/installed: requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "SPLAI needs Python 3.11 or newer: make PYTHON=python3.12 …")'
+	@$(PYTHON) -m venv $(VENV) || { echo "the venv module is missing: apt-get install python3-venv"; exit 1; }
+	@echo "installing the locked dependencies into $(VENV)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
