@@ -1,0 +1,76 @@
+"""A job's folder as everybody who works with the ledger sees it, and the ways in which the store can fail.
+
+The ledger needs few promises from a store: creating an object that exists changes nothing and says so, an object is
+seen whole or not at all, and a list shows what was written before. The Protocol is these promises; the HTTP client
+(`client.ArtifactClient`) and the store itself (`store_folder.StoreFolder`) keep them, so the ledger is tested over a
+store in memory and runs unchanged over the network.
+"""
+
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from splai.api.ledger import Progress
+
+
+class StoreUnavailable(Exception):  # noqa: N818 - a state of the store that the caller waits out
+    """No usable answer within the deadline. Whether a write took place is unknown: read it back.
+
+    ``code`` is the server's word for the cause, such as ``store_full``, or ``unreachable``.
+    """
+
+    def __init__(self, message: str, *, code: str = "unreachable") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class StoreRefused(Exception):  # noqa: N818 - named after what happened, like StoreUnavailable
+    """The server understood and said no: trying the same again is pointless."""
+
+    def __init__(self, message: str, *, code: str, status: int) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An entry of a list. ``etag`` changes whenever the object is written, so a list alone shows a heartbeat."""
+
+    path: str
+    size: int
+    etag: str = ""
+
+
+class JobFolder(Protocol):
+    """The objects of one job; paths are relative to its folder."""
+
+    async def create(self, path: str, data: bytes) -> bool:
+        """Write an object that must not exist; False if it does, and it then stays as it is.
+
+        False also answers a retry of a create of one's own whose reply was lost: compare the nonce.
+        """
+
+    async def put(self, path: str, data: bytes) -> None:
+        """Write or overwrite an object."""
+
+    async def put_stream(self, path: str, chunks: AsyncIterable[bytes]) -> None:
+        """Write or overwrite an object of any size in bounded memory; if ``chunks`` fails nothing is written."""
+
+    async def get(self, path: str) -> bytes | None:
+        """An object's content, or None."""
+
+    def open(self, path: str) -> AsyncIterator[bytes]:
+        """An object's content in chunks; FileNotFoundError on the first one if there is no such object."""
+
+    async def list(self, prefix: str = "") -> Sequence[StoredObject]:
+        """All objects whose path starts with ``prefix``, sorted by path."""
+
+    async def delete(self, path: str) -> None:
+        """Remove an object; that it does not exist is success."""
+
+    async def remove(self) -> None:
+        """Remove the whole folder; that it does not exist is success."""
+
+    async def progress(self) -> Progress:
+        """What the folder's objects say about the job."""
