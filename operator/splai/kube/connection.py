@@ -1,0 +1,32 @@
+"""Finding the apiserver and our credential: the same order for the client and for kopf.
+
+A kubeconfig named by KUBECONFIG wins, then the pod's ServiceAccount, then ~/.kube/config.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from kubernetes.aio import config
+from kubernetes.aio.client import Configuration
+
+MAX_CONNECTIONS = 20  # a burst of reconciles must not become a burst of TLS handshakes and 429s
+
+_loaders: Any = config  # its functions are untyped
+
+
+async def load_configuration() -> Configuration:
+    """The connection's settings; tokens in it refresh themselves. Raises ConfigException when there is none."""
+    configuration = Configuration()
+    if "KUBECONFIG" not in os.environ and "KUBERNETES_SERVICE_HOST" in os.environ:
+        _loaders.load_incluster_config(client_configuration=configuration)
+    else:
+        await _loaders.load_kube_config(client_configuration=configuration, persist_config=False)
+    configuration.connection_pool_maxsize = MAX_CONNECTIONS
+    return configuration
+
+
+def default_namespace() -> str:
+    """Where this process runs: the pod's namespace, or ``default`` outside a cluster."""
+    mounted = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+    return mounted.read_text().strip() if mounted.is_file() else "default"
