@@ -1,0 +1,1 @@
+"""End-to-end tests: a real cluster, real pods, a real model."""

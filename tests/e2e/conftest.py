@@ -1,0 +1,47 @@
+"""Fixtures: SPLAI installed on the cluster of $KUBECONFIG, and a fresh namespace for each test."""
+
+import os
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.cluster import KubectlError, Namespace, forwarded, run_kubectl
+from tests.e2e.objects import backend
+
+
+@pytest.fixture(scope="session", autouse=True)
+def installation() -> None:
+    """Fail with what to do when there is no cluster or SPLAI is not installed in it."""
+    if "KUBECONFIG" not in os.environ:
+        pytest.exit("KUBECONFIG is not set: run `make test-e2e`, which starts a cluster and installs SPLAI", 2)
+    try:
+        for deployment in ("splai-operator", "splai-artifacts", "splai-gateway"):
+            run_kubectl("-n", "splai-system", "rollout", "status", f"deployment/{deployment}", "--timeout=120s")
+    except (KubectlError, FileNotFoundError) as error:
+        pytest.exit(f"SPLAI does not run in the cluster of $KUBECONFIG: {error}; run `make test-e2e`", 2)
+
+
+@pytest.fixture
+def namespace() -> Iterator[Namespace]:
+    """A namespace under Pod Security `restricted`; gone, with its pods, when the test ends."""
+    name = f"e2e-{uuid.uuid4().hex[:8]}"
+    run_kubectl("create", "namespace", name)
+    run_kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    yield Namespace(name)
+    run_kubectl("delete", "namespace", name, "--timeout=120s")
+
+
+@pytest.fixture
+def ready_backend(namespace: Namespace) -> Namespace:
+    """The namespace, with the real model Ready in it."""
+    namespace.apply(backend())
+    namespace.wait("condition=Ready", "modelbackend/smollm2")
+    return namespace
+
+
+@pytest.fixture(scope="session")
+def gateway() -> Iterator[str]:
+    """Base URL of the gateway's Service."""
+    with forwarded("splai-system", "svc/splai-splai-api-gateway", 8080) as url:
+        yield url
