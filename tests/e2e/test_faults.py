@@ -33,7 +33,7 @@ def half_done_job(ready_backend: Namespace) -> Namespace:
 
 
 def job_uids(namespace: Namespace) -> list[str]:
-    return [job["metadata"]["uid"] for job in namespace.select("jobs")]
+    return [child["metadata"]["uid"] for child in namespace.select("jobs")]
 
 
 def test_a_killed_worker_loses_no_record_and_repeats_only_what_was_not_durable(
