@@ -1,0 +1,194 @@
+"""Progress of a job that is asked for every two seconds, without reading everything every time.
+
+A read is one list, and then only what it shows to be new: immutable objects once, a worker's report when its etag
+changed. Whether a worker is alive is judged by that change on this process's own monotonic clock. After ``final``
+nothing changes any more, so a finished job costs nothing at all.
+"""
+
+import asyncio
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final as Constant
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from splai.api.base import APIModel
+from splai.api.ledger import (
+    CLOSING,
+    FINAL,
+    PLAN,
+    WORKERS_PREFIX,
+    Claim,
+    Commit,
+    Final,
+    Progress,
+    TaskCounts,
+    WorkerReport,
+    WorkOrder,
+    claim_path,
+    commit_path,
+)
+from splai.artifacts.folder import JobFolder, StoredObject
+from splai.artifacts.progress import CommitSummary, Ledger, PlanSummary, largest_counts, summarize, unnamed_claims
+
+ALIVE_SECONDS: Constant = 60.0
+READS_AT_ONCE: Constant = 32
+CACHED_TASKS: Constant = 100_000
+_CLAIM = re.compile(r"tasks/([^/]+)/claim-(\d+)")
+_COMMIT = re.compile(r"tasks/([^/]+)/commit")
+_Model = TypeVar("_Model", bound=APIModel)
+
+
+class LedgerInvalid(Exception):  # noqa: N818 - a state of the data, not of this program
+    """An object of the ledger is not what the ledger says it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenReport:
+    etag: str
+    changed_at: float
+    report: WorkerReport
+
+
+class LedgerReader:
+    """One job's ledger, as far as it was read."""
+
+    def __init__(self, folder: JobFolder, clock: Callable[[], float]) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._lock = asyncio.Lock()  # two readers at once would read the same objects twice
+        self._reads = asyncio.Semaphore(READS_AT_ONCE)
+        self._plan: PlanSummary | None = None
+        self._commits: dict[str, CommitSummary] = {}
+        self._claimants: dict[tuple[str, int], str] = {}
+        self._reports: dict[str, SeenReport] = {}
+        self._largest: dict[str, TaskCounts] = {}
+        self._final: Final | None = None
+        self._settled: Progress | None = None
+
+    @property
+    def weight(self) -> int:
+        """How much memory this takes, in tasks."""
+        return 1 + len(self._commits) + len(self._claimants) + len(self._largest)
+
+    async def read(self) -> Progress:
+        async with self._lock:
+            if self._settled is not None:
+                return self._settled
+            was_final = self._final is not None
+            progress = await self._read()
+            if was_final:  # so this list was made after ``final``, and shows all that came before it
+                self._settled = progress
+            return progress
+
+    async def _read(self) -> Progress:
+        objects = {entry.path: entry for entry in await self._folder.list()}
+        if PLAN not in objects:
+            return Progress(planned=False)
+        if self._plan is None:
+            order = await self._require(PLAN, WorkOrder)
+            self._plan = PlanSummary(spec_hash=order.spec_hash, records=len(order.records))
+        if FINAL in objects and self._final is None:
+            self._final = await self._require(FINAL, Final)
+        await self._read_commits(objects)
+        await self._read_reports(objects.values())
+        self._largest = largest_counts((seen.report for seen in self._reports.values()), self._largest)
+        for task in self._largest.keys() & self._commits.keys():
+            del self._largest[task]
+        await self._read_claimants(self._ledger(objects))
+        return summarize(self._ledger(objects))
+
+    def _ledger(self, objects: dict[str, StoredObject]) -> Ledger:
+        epochs: dict[str, int] = {}
+        for path in objects:
+            if match := _CLAIM.fullmatch(path):
+                epochs[match[1]] = max(epochs.get(match[1], 0), int(match[2]))
+        now = self._clock()
+        return Ledger(
+            plan=self._plan,
+            epochs=epochs,
+            claimants=self._claimants,
+            commits=self._commits,
+            reports=[seen.report for seen in self._reports.values()],
+            alive={seen.report.worker for seen in self._reports.values() if now - seen.changed_at < ALIVE_SECONDS},
+            largest=self._largest,
+            closing=CLOSING in objects,
+            final=self._final,
+        )
+
+    async def _read_commits(self, objects: Iterable[str]) -> None:
+        tasks = [match[1] for path in objects if (match := _COMMIT.fullmatch(path)) and match[1] not in self._commits]
+        commits = await asyncio.gather(*(self._require(commit_path(task), Commit) for task in tasks))
+        for task, commit in zip(tasks, commits, strict=True):
+            self._commits[task] = CommitSummary(worker=commit.worker, counts=commit.counts, usage=commit.usage)
+
+    async def _read_reports(self, objects: Iterable[StoredObject]) -> None:
+        listed = {entry.path: entry for entry in objects if entry.path.startswith(WORKERS_PREFIX)}
+        self._reports = {path: seen for path, seen in self._reports.items() if path in listed}
+        changed = [
+            entry
+            for entry in listed.values()
+            if entry.path not in self._reports or self._reports[entry.path].etag != entry.etag
+        ]
+        reports = await asyncio.gather(*(self._fetch(entry.path, WorkerReport) for entry in changed))
+        for entry, report in zip(changed, reports, strict=True):
+            if report is not None:
+                self._reports[entry.path] = SeenReport(entry.etag, self._clock(), report)
+
+    async def _read_claimants(self, ledger: Ledger) -> None:
+        wanted = unnamed_claims(ledger)
+        missing = [claim for claim in wanted if claim not in self._claimants]
+        claims = await asyncio.gather(*(self._fetch(claim_path(*claim), Claim) for claim in missing))
+        found = {claim: read.worker for claim, read in zip(missing, claims, strict=True) if read is not None}
+        self._claimants = {claim: worker for claim, worker in (self._claimants | found).items() if claim in wanted}
+
+    async def _require(self, path: str, model: type[_Model]) -> _Model:
+        read = await self._fetch(path, model)
+        if read is None:
+            raise LedgerInvalid(f"{path} was listed but is gone")
+        return read
+
+    async def _fetch(self, path: str, model: type[_Model]) -> _Model | None:
+        async with self._reads:
+            data = await self._folder.get(path)
+        if data is None:
+            return None
+        try:
+            return model.model_validate_json(data)
+        except ValidationError as error:
+            fields = ", ".join(sorted({".".join(str(part) for part in item["loc"]) for item in error.errors()}))
+            raise LedgerInvalid(f"{path} is not a {model.__name__}: {fields or 'no JSON'}") from None
+
+
+class LedgerReaders:
+    """The readers of the jobs that were asked for last, up to a number of tasks in all."""
+
+    def __init__(self, clock: Callable[[], float], *, capacity: int = CACHED_TASKS) -> None:
+        self._clock = clock
+        self._capacity = capacity
+        self._readers: OrderedDict[str, LedgerReader] = OrderedDict()
+        self._weights: dict[str, int] = {}
+        self._total = 0
+
+    async def read(self, key: str, folder: JobFolder) -> Progress:
+        reader = self._readers.get(key)
+        if reader is None:
+            reader = self._readers[key] = LedgerReader(folder, self._clock)
+        self._readers.move_to_end(key)
+        progress = await reader.read()
+        if self._readers.get(key) is reader:
+            self._weigh(key, reader.weight)
+        return progress
+
+    def forget(self, key: str) -> None:
+        self._readers.pop(key, None)
+        self._total -= self._weights.pop(key, 0)
+
+    def _weigh(self, key: str, weight: int) -> None:
+        self._total += weight - self._weights.get(key, 0)
+        self._weights[key] = weight
+        while self._total > self._capacity and len(self._readers) > 1:
+            self.forget(next(iter(self._readers)))
