@@ -1,0 +1,275 @@
+"""What the operator remembers of the objects it owns: the few fields decisions look at, and nothing of the rest.
+
+Thousands of pods pass through the cache. A slim record of one takes a twentieth of its dict, and says in one place
+which fields of Kubernetes' own objects SPLAI depends on.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from splai.api.base import parse_time
+
+JOB_LABEL = "splai.dev/inferencejob"
+BACKEND_LABEL = "splai.dev/modelbackend"
+CHILD_LABEL = "splai.dev/child"
+COMPONENT_LABEL = "app.kubernetes.io/component"
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+REVISION_LABEL = "pod-template-hash"
+
+
+def _time(text: str | None) -> datetime | None:
+    return parse_time(text) if text else None
+
+
+def controller_uid(metadata: Mapping[str, Any]) -> str | None:
+    """The UID of the owner that is the object's controller."""
+    return next((owner["uid"] for owner in metadata.get("ownerReferences", ()) if owner.get("controller")), None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObservedCondition:
+    """A condition of a built-in object."""
+
+    status: str
+    reason: str = ""
+    message: str = ""
+    since: datetime | None = None
+
+
+def _conditions(status: Mapping[str, Any]) -> dict[str, ObservedCondition]:
+    return {
+        condition["type"]: ObservedCondition(
+            status=condition["status"],
+            reason=condition.get("reason") or "",
+            message=condition.get("message") or "",
+            since=_time(condition.get("lastTransitionTime")),
+        )
+        for condition in status.get("conditions") or ()
+    }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObservedJob:
+    """A batch/v1 Job."""
+
+    namespace: str
+    name: str
+    uid: str
+    owner_uid: str | None
+    labels: Mapping[str, str]
+    created: datetime | None
+    deletion: datetime | None = None
+    suspended: bool = False
+    parallelism: int = 1
+    active: int = 0
+    ready: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    complete: ObservedCondition | None = None
+    """The condition Complete once it is True."""
+    failure: ObservedCondition | None = None
+    """The condition Failed once it is True."""
+
+    @classmethod
+    def from_object(cls, body: Mapping[str, Any]) -> "ObservedJob":
+        metadata, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
+        true = {kind: condition for kind, condition in _conditions(status).items() if condition.status == "True"}
+        return cls(
+            namespace=metadata["namespace"],
+            name=metadata["name"],
+            uid=metadata["uid"],
+            owner_uid=controller_uid(metadata),
+            labels=metadata.get("labels") or {},
+            created=_time(metadata.get("creationTimestamp")),
+            deletion=_time(metadata.get("deletionTimestamp")),
+            suspended=bool(spec.get("suspend")),
+            parallelism=spec.get("parallelism", 1),
+            active=status.get("active") or 0,
+            ready=status.get("ready") or 0,
+            succeeded=status.get("succeeded") or 0,
+            failed=status.get("failed") or 0,
+            complete=true.get("Complete"),
+            failure=true.get("Failed"),
+        )
+
+    @property
+    def ended(self) -> ObservedCondition | None:
+        """The condition that ended the Job, if one did."""
+        return self.failure or self.complete
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObservedContainer:
+    """The state of one container, native sidecars included."""
+
+    name: str
+    ready: bool = False
+    started: bool = False
+    restarts: int = 0
+    waiting_reason: str = ""
+    """Such as CrashLoopBackOff, ImagePullBackOff, ErrImagePull, CreateContainerConfigError."""
+    waiting_message: str = ""
+    exit_code: int | None = None
+    """Of the termination it is in, or else of the last one."""
+    exit_reason: str = ""
+    """Such as OOMKilled, Error, Completed."""
+    exit_message: str = ""
+    """What the container left as its termination message."""
+    terminated: bool = False
+
+    @classmethod
+    def from_status(cls, status: Mapping[str, Any]) -> "ObservedContainer":
+        state = status.get("state") or {}
+        waiting = state.get("waiting") or {}
+        ended = state.get("terminated") or (status.get("lastState") or {}).get("terminated") or {}
+        return cls(
+            name=status["name"],
+            ready=bool(status.get("ready")),
+            started=bool(status.get("started")),
+            restarts=status.get("restartCount") or 0,
+            waiting_reason=waiting.get("reason") or "",
+            waiting_message=waiting.get("message") or "",
+            exit_code=ended.get("exitCode"),
+            exit_reason=ended.get("reason") or "",
+            exit_message=ended.get("message") or "",
+            terminated=bool(state.get("terminated")),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObservedPod:
+    """A pod of a child Job or of a backend's Deployment."""
+
+    namespace: str
+    name: str
+    uid: str
+    owner_uid: str | None
+    labels: Mapping[str, str]
+    created: datetime | None
+    deletion: datetime | None = None
+    """When it should be gone: the request's time and the grace period."""
+    phase: str = "Pending"
+    reason: str = ""
+    message: str = ""
+    node: str = ""
+    ready: bool = False
+    scheduled: ObservedCondition | None = None
+    containers: tuple[ObservedContainer, ...] = ()
+    """Init containers first."""
+
+    @classmethod
+    def from_object(cls, body: Mapping[str, Any]) -> "ObservedPod":
+        metadata, status = body["metadata"], body.get("status") or {}
+        conditions = _conditions(status)
+        ready = conditions.get("Ready")
+        labels = metadata.get("labels") or {}
+        return cls(
+            namespace=metadata["namespace"],
+            name=metadata["name"],
+            uid=metadata["uid"],
+            owner_uid=controller_uid(metadata),
+            labels={key: labels[key] for key in _POD_LABELS if key in labels},
+            created=_time(metadata.get("creationTimestamp")),
+            deletion=_time(metadata.get("deletionTimestamp")),
+            phase=status.get("phase") or "Pending",
+            reason=status.get("reason") or "",
+            message=status.get("message") or "",
+            node=(body.get("spec") or {}).get("nodeName") or "",
+            ready=ready is not None and ready.status == "True",
+            scheduled=conditions.get("PodScheduled"),
+            containers=tuple(
+                ObservedContainer.from_status(container)
+                for key in ("initContainerStatuses", "containerStatuses")
+                for container in status.get(key) or ()
+            ),
+        )
+
+    @property
+    def ended(self) -> bool:
+        """No container runs any more, nor ever will."""
+        return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def revision(self) -> str | None:
+        """The hash of the Deployment's template that the pod was made from."""
+        return self.labels.get(REVISION_LABEL)
+
+    def container(self, name: str) -> ObservedContainer | None:
+        """The container of that name, once the kubelet has reported it."""
+        return next((container for container in self.containers if container.name == name), None)
+
+
+_POD_LABELS = (JOB_LABEL, BACKEND_LABEL, CHILD_LABEL, COMPONENT_LABEL, REVISION_LABEL)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObservedDeployment:
+    """An apps/v1 Deployment."""
+
+    namespace: str
+    name: str
+    uid: str
+    owner_uid: str | None
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    created: datetime | None
+    deletion: datetime | None = None
+    generation: int = 0
+    observed_generation: int = 0
+    wanted: int = 1
+    """spec.replicas."""
+    replicas: int = 0
+    updated: int = 0
+    ready: int = 0
+    available: int = 0
+    conditions: Mapping[str, ObservedCondition]
+
+    @classmethod
+    def from_object(cls, body: Mapping[str, Any]) -> "ObservedDeployment":
+        metadata, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
+        return cls(
+            namespace=metadata["namespace"],
+            name=metadata["name"],
+            uid=metadata["uid"],
+            owner_uid=controller_uid(metadata),
+            labels=metadata.get("labels") or {},
+            annotations=metadata.get("annotations") or {},
+            created=_time(metadata.get("creationTimestamp")),
+            deletion=_time(metadata.get("deletionTimestamp")),
+            generation=metadata.get("generation") or 0,
+            observed_generation=status.get("observedGeneration") or 0,
+            wanted=spec.get("replicas", 1),
+            replicas=status.get("replicas") or 0,
+            updated=status.get("updatedReplicas") or 0,
+            ready=status.get("readyReplicas") or 0,
+            available=status.get("availableReplicas") or 0,
+            conditions=_conditions(status),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObservedService:
+    """A v1 Service."""
+
+    namespace: str
+    name: str
+    uid: str
+    owner_uid: str | None
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    deletion: datetime | None = None
+
+    @classmethod
+    def from_object(cls, body: Mapping[str, Any]) -> "ObservedService":
+        metadata = body["metadata"]
+        return cls(
+            namespace=metadata["namespace"],
+            name=metadata["name"],
+            uid=metadata["uid"],
+            owner_uid=controller_uid(metadata),
+            labels=metadata.get("labels") or {},
+            annotations=metadata.get("annotations") or {},
+            deletion=_time(metadata.get("deletionTimestamp")),
+        )

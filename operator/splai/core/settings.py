@@ -1,0 +1,20 @@
+"""What the decisions need to know about the installation."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from splai.engines.images import EngineImages
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatorSettings:
+    """Images and addresses that go into the objects SPLAI makes."""
+
+    image: str
+    """SPLAI's own image: what the workers run."""
+    engine_images: EngineImages
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    artifacts_url: str = "http://splai-artifacts.splai-system.svc:8080"
+    """The artifact server as worker pods reach it."""
+    public_url: str = "http://splai-api-gateway.splai-system.svc:8080"
+    """The gateway as users reach it: the base of every URI in a status."""

@@ -1,0 +1,11 @@
+"""The images of the engines that bring one by default."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineImages:
+    """Part of the installation's settings; a ModelBackend's ``engine.image`` wins over them."""
+
+    llamacpp: str
+    vllm: str
