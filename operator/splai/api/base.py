@@ -49,8 +49,8 @@ def _check_duration(text: str) -> str:
 
 Duration = Annotated[
     str,
-    AfterValidator(_check_duration),
     Field(pattern=r"^([0-9]+(ms|s|m|h))+$", max_length=32),
+    AfterValidator(_check_duration),
 ]
 
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]

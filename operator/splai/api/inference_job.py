@@ -31,10 +31,11 @@ class ConfigMapInput(APIModel):
 class Input(APIModel):
     """Where the records come from: exactly one source."""
 
+    # dyn(): the rule's type checker knows no lists of mixed types, but at run time the field is there.
     model_config = {
         "json_schema_extra": rules(
             (
-                "[has(self.text), has(self.items), has(self.configMap)].filter(x, x).size() == 1",
+                "[has(self.text), has(dyn(self).items), has(self.configMap)].filter(x, x).size() == 1",
                 "set exactly one of text, items, configMap",
             )
         )
@@ -112,6 +113,10 @@ class InferenceJobSpec(APIModel):
     model_config = {
         "json_schema_extra": rules(
             ("has(self.model) != has(self.backendRef)", "set exactly one of model and backendRef"),
+            (
+                "self.type in ['chat', 'llm_inference'] || !has(self.prompt) || !has(self.prompt.system)",
+                "prompt.system belongs to type chat",
+            ),
             ("self.type == oldSelf.type", "type is immutable"),
             (
                 "has(self.model) == has(oldSelf.model) && (!has(self.model) || self.model == oldSelf.model)",
@@ -127,6 +132,8 @@ class InferenceJobSpec(APIModel):
                 "has(self.prompt) == has(oldSelf.prompt) && (!has(self.prompt) || self.prompt == oldSelf.prompt)",
                 "prompt is immutable",
             ),
+            # dyn() as in Input. A map, not a free object: of two free objects CEL compares only the keys they share.
+            ("dyn(self).parameters == dyn(oldSelf).parameters", "parameters are immutable"),
             ("self.workers.mode == oldSelf.workers.mode", "workers.mode is immutable"),
             ("self.workers.concurrency == oldSelf.workers.concurrency", "workers.concurrency is immutable"),
             (
@@ -158,7 +165,7 @@ class InferenceJobSpec(APIModel):
         dict[str, Any],
         Field(
             description="Passed to the engine with every request, e.g. max_tokens, temperature; a record's own win.",
-            json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
+            json_schema_extra={"additionalProperties": {"x-kubernetes-preserve-unknown-fields": True}},
         ),
     ] = {}
     workers: Workers = Workers()

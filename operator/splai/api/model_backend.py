@@ -14,6 +14,16 @@ ModelID = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0
 class Model(APIModel):
     """What is served, and under which names."""
 
+    model_config = {
+        "json_schema_extra": rules(
+            (
+                "!has(self.source) || self.source.matches("
+                "'^(hf://[^/]+/[^/]+|file:///.+|pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/.+)?)$')",
+                "source must read hf://owner/name, file:///path or pvc://claim/path",
+            )
+        )
+    }
+
     id: Annotated[ModelID, Field(description="The id that clients ask for; not bound to the object's name.")]
     aliases: Annotated[
         list[ModelID],
@@ -27,10 +37,9 @@ class Model(APIModel):
         str | None,
         Field(
             max_length=1024,
-            pattern=r"^(hf|file|pvc)://.+$",
             description=(
-                "Where the weights are: hf://owner/name (vLLM), file:///path in the image, or pvc://claim/path. "
-                "Left out: the model the engine's image carries."
+                "Where the weights are: hf://owner/name (vLLM only), file:///path in the image, or pvc://claim/path, "
+                "mounted read-only at /models. Left out (not with vLLM): the model that the image carries."
             ),
         ),
     ] = None
@@ -68,7 +77,10 @@ class Engine(APIModel):
 
 
 class GPU(APIModel):
-    """GPUs of one replica, requested as an extended resource."""
+    """GPUs of one replica: nvidia.com/gpu, amd.com/gpu or gpu.intel.com/i915, all taken whole.
+
+    Any other extended resource can be asked for in template.resources.
+    """
 
     model_config = {
         "json_schema_extra": rules(
@@ -97,19 +109,48 @@ class BackendResources(APIModel):
 
 IntOrPercent = Annotated[
     int | str,
-    Field(json_schema_extra={"x-kubernetes-int-or-string": True, "pattern": r"^([0-9]+|[0-9]{1,3}%)$"}),
+    Field(json_schema_extra={"x-kubernetes-int-or-string": True, "minimum": 0, "pattern": r"^[0-9]{1,3}%$"}),
 ]
 
 
 class Rollout(APIModel):
     """How a new revision replaces the old one, as in apps/v1 RollingUpdateDeployment."""
 
-    max_surge: IntOrPercent = 1
-    max_unavailable: IntOrPercent = 0
+    model_config = {
+        "json_schema_extra": rules(
+            (
+                "!(self.maxSurge in [0, '0%'] && self.maxUnavailable in [0, '0%'])",
+                "maxSurge and maxUnavailable cannot both be 0: no pod could ever be replaced",
+            )
+        )
+    }
+
+    max_surge: Annotated[
+        IntOrPercent,
+        Field(description="Pods above replicas, which need GPUs of their own: 0 where none are spare."),
+    ] = 1
+    max_unavailable: Annotated[IntOrPercent, Field(description="Pods below replicas: 0 keeps all of them serving.")] = 0
 
 
 class ModelBackendSpec(APIModel):
     """The wanted state."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            (
+                "self.engine.type != 'vLLM' || has(self.model.source)",
+                "engine type vLLM needs model.source: its image carries no model",
+            ),
+            (
+                "self.engine.type != 'LlamaCpp' || !has(self.model.source) || !self.model.source.startsWith('hf://')",
+                "engine type LlamaCpp downloads nothing: model.source must be file:// or pvc://",
+            ),
+            (
+                "self.engine.type != 'Custom' || !has(self.model.source) || self.model.source.startsWith('pvc://')",
+                "engine type Custom takes no model.source but pvc://: name the model in engine.args",
+            ),
+        )
+    }
 
     model: Model
     engine: Engine = Engine()
