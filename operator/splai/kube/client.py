@@ -21,6 +21,8 @@ from splai.kube.resource import Resource
 Object = dict[str, Any]
 RequestObserver = Callable[[str, Resource, int], None]
 """Called after each request with (verb, resource, status code); status 0 means no answer."""
+Fence = Callable[[], None]
+"""Called before each write; raises when this process may not write any more."""
 
 FIELD_MANAGER = "splai"
 PAGE_SIZE = 500
@@ -53,11 +55,17 @@ class Client:
     """Calls to one apiserver over one bounded connection pool; make one for the life of the process."""
 
     def __init__(
-        self, configuration: Configuration, *, component: str, observe: RequestObserver = lambda *_: None
+        self,
+        configuration: Configuration,
+        *,
+        component: str,
+        observe: RequestObserver = lambda *_: None,
+        fence: Fence = lambda: None,
     ) -> None:
         self._transport: Any = cast("Any", ApiClient)(configuration)
         self._transport.user_agent = f"splai-{component}/{__version__}"
         self._observe = observe
+        self._fence = fence
 
     async def close(self) -> None:
         await self._transport.close()
@@ -127,12 +135,15 @@ class Client:
         *,
         uid: str | None = None,
         propagation: str = "Background",
-    ) -> None:
-        """Delete one object; with ``uid`` only that very object: another one of its name is a Conflict."""
+    ) -> Object:
+        """Delete one object; with ``uid`` only that very object: another one of its name is a Conflict.
+
+        Returns the object when it lingers (foreground deletion, finalizers), else a Status.
+        """
         options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
         if uid is not None:
             options["preconditions"] = {"uid": uid}
-        await self._call("delete", "DELETE", resource, resource.path(namespace, name), body=options)
+        return await self._call("delete", "DELETE", resource, resource.path(namespace, name), body=options)
 
     async def watch(
         self,
@@ -195,6 +206,8 @@ class Client:
         timeout: aiohttp.ClientTimeout = REQUEST_TIMEOUT,  # noqa: ASYNC109 - it is the transport's own
     ) -> aiohttp.ClientResponse:
         """The reply with its body still to be read; raises for anything but success."""
+        if method != "GET":
+            self._fence()
         headers = {"Content-Type": content_type, "Accept": _JSON, **self._transport.default_headers}
         await self._transport.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         url = self._transport.configuration.host + path

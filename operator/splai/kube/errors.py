@@ -81,7 +81,7 @@ def error_from_status(code: int, body: Any, *, retry_after: str | None = None) -
 
 def unreachable(resource: Resource, error: Exception) -> Unavailable:
     """The error for a request that got no reply; aiohttp's timeouts have no text of their own."""
-    return Unavailable(f"no answer from the apiserver about {resource.name}: {error or type(error).__name__}")
+    return Unavailable(f"no answer from the apiserver about {resource.name}: {str(error) or type(error).__name__}")
 
 
 def _seconds(header: str | None) -> float:

@@ -51,3 +51,13 @@ ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "Endpoint
 ACCESS_REVIEWS = Resource(
     "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False
 )
+
+_BY_KIND = {
+    (resource.api_version, resource.kind): resource
+    for resource in (INFERENCE_JOBS, MODEL_BACKENDS, DEPLOYMENTS, SERVICES, JOBS, PODS)
+}
+
+
+def resource_of(api_version: str, kind: str) -> Resource:
+    """The collection of a kind that plans may name; raises KeyError for any other."""
+    return _BY_KIND[api_version, kind]

@@ -1,0 +1,156 @@
+"""What the apiserver last told us, by name, by UID and by one index of the collection's own.
+
+Three sources write into a collection: watch events, replies to our own writes, and the periodic list that replaces
+it. They arrive in any order, so each object's resourceVersion decides which one is newer; Kubernetes compares them as
+integers since KEP-5504. Writing our own replies into the cache is what spares a second reconcile that would still
+see the world before the write.
+
+Only what ``convert`` keeps of an object stays in memory.
+"""
+
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from splai.kube.client import Object
+from splai.kube.resource import Resource
+
+ValueT = TypeVar("ValueT")
+Index = Callable[[Object], Hashable | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[ValueT]):
+    """One object: its identity, and the value made of it."""
+
+    namespace: str
+    name: str
+    uid: str
+    version: int
+    index: Hashable | None
+    value: ValueT
+
+
+def controller_uid(body: Object) -> str | None:
+    """The index of children: the UID of their controller."""
+    owners = body["metadata"].get("ownerReferences") or ()
+    return next((owner["uid"] for owner in owners if owner.get("controller")), None)
+
+
+class Collection(Generic[ValueT]):
+    """The objects of one resource."""
+
+    def __init__(self, resource: Resource, convert: Callable[[Object], ValueT], *, index: Index) -> None:
+        self.resource = resource
+        self.highest_version = 0
+        """The newest resourceVersion ever seen, of an object or of a list."""
+        self._convert = convert
+        self._index = index
+        self._by_uid: dict[str, Entry[ValueT]] = {}
+        self._by_name: dict[tuple[str, str], str] = {}
+        self._by_index: dict[Hashable, set[str]] = {}
+        self._deleted_meanwhile: set[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self._by_uid)
+
+    def __iter__(self) -> Iterator[Entry[ValueT]]:
+        return iter(tuple(self._by_uid.values()))
+
+    def get(self, namespace: str, name: str) -> Entry[ValueT] | None:
+        uid = self._by_name.get((namespace, name))
+        return None if uid is None else self._by_uid[uid]
+
+    def by_uid(self, uid: str) -> Entry[ValueT] | None:
+        return self._by_uid.get(uid)
+
+    def indexed(self, key: Hashable) -> tuple[Entry[ValueT], ...]:
+        """The objects with this index, by name, so that decisions do not depend on the order of arrival."""
+        entries = [self._by_uid[uid] for uid in self._by_index.get(key, ())]
+        return tuple(sorted(entries, key=lambda entry: (entry.namespace, entry.name)))
+
+    def put(self, body: Object) -> Entry[ValueT] | None:
+        """Take in an object; None when what is known is as new, or newer."""
+        metadata = body["metadata"]
+        uid, version = metadata["uid"], int(metadata["resourceVersion"])
+        self.highest_version = max(self.highest_version, version)
+        known = self._by_uid.get(uid)
+        if known is not None and known.version >= version:
+            return None
+        if self._deleted_meanwhile is not None and uid in self._deleted_meanwhile:
+            return None
+        metadata.pop("managedFields", None)  # often half of the object, and nothing decides by it
+        namespace, name = metadata.get("namespace", ""), metadata["name"]
+        entry = Entry(namespace, name, uid, version, self._index(body), self._convert(body))
+        namesake = self._by_name.get((namespace, name))
+        if namesake is not None and namesake != uid and self._by_uid[namesake].version > version:
+            return None  # a late word about an object whose successor is known already
+        for old in {uid, namesake} - {None}:
+            self._forget(str(old))
+        self._by_uid[uid] = entry
+        self._by_name[namespace, name] = uid
+        if entry.index is not None:
+            self._by_index.setdefault(entry.index, set()).add(uid)
+        return entry
+
+    def remove(self, body: Object) -> Entry[ValueT] | None:
+        """Take out a deleted object; None when it was not there."""
+        metadata = body["metadata"]
+        self.highest_version = max(self.highest_version, int(metadata["resourceVersion"]))
+        if self._deleted_meanwhile is not None:
+            self._deleted_meanwhile.add(metadata["uid"])
+        return self._forget(metadata["uid"])
+
+    def replacement(self, namespace: str | None) -> "Replacement[ValueT]":
+        """Start to replace what is known of a namespace (None: of all) by a list that is about to be read."""
+        return Replacement(self, namespace)
+
+    def _forget(self, uid: str) -> Entry[ValueT] | None:
+        entry = self._by_uid.pop(uid, None)
+        if entry is None:
+            return None
+        self._by_name.pop((entry.namespace, entry.name), None)
+        if entry.index is not None:
+            members = self._by_index[entry.index]
+            members.discard(uid)
+            if not members:
+                del self._by_index[entry.index]
+        return entry
+
+
+class Replacement(Generic[ValueT]):
+    """A list on its way into a collection, page by page, while watch events go on changing it.
+
+    An object is removed only if the list does not have it and it was known before the list's version; an object that
+    was deleted while the pages came in does not return with a later page.
+    """
+
+    def __init__(self, collection: Collection[ValueT], namespace: str | None) -> None:
+        self._collection = collection
+        self._namespace = namespace
+        self._listed: set[str] = set()
+
+    def __enter__(self) -> "Replacement[ValueT]":
+        self._collection._deleted_meanwhile = set()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._collection._deleted_meanwhile = None
+
+    def add(self, body: Object) -> Entry[ValueT] | None:
+        """Take in a listed object; None when it brought nothing new."""
+        self._listed.add(body["metadata"]["uid"])
+        return self._collection.put(body)
+
+    def finish(self, version: int) -> tuple[Entry[ValueT], ...]:
+        """Remove what the list did not have; returns it."""
+        collection = self._collection
+        collection.highest_version = max(collection.highest_version, version)
+        missing = [
+            entry
+            for entry in collection
+            if entry.uid not in self._listed and entry.version <= version and self._namespace in (None, entry.namespace)
+        ]
+        for entry in missing:
+            collection._forget(entry.uid)
+        return tuple(missing)

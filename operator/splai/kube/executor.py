@@ -1,0 +1,160 @@
+"""Carries out the actions of a plan, in order, and sorts what went wrong.
+
+What may pass by itself (no answer, throttling, a conflict) raises, and the caller tries again later. What will not
+is a ``Refusal``: the plan is made again with it, so that it ends in the status instead of in a hot loop. The first
+refusal ends the execution, because later actions may build on earlier ones.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from splai.api import ledger
+from splai.artifacts.folder import JobFolder, StoreRefused, StoreUnavailable
+from splai.core.plan import Action, Apply, Create, Delete, ObjectReference, Refusal, Scale, WriteWorkOrder
+from splai.kube.cache import controller_uid
+from splai.kube.client import Client, Object
+from splai.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
+from splai.kube.resource import Resource, resource_of
+
+
+class Known(Protocol):
+    """What the executor asks and tells the caches."""
+
+    def absorb(self, resource: Resource, body: Object) -> None:
+        """Take in the reply to a write."""
+
+
+class _RefusedError(Exception):
+    """Carries a refusal out of an action."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Executor:
+    """The only place that writes children and work orders."""
+
+    def __init__(self, client: Client, *, known: Known, folder: Callable[[str, str], JobFolder]) -> None:
+        """``folder`` opens the artifact folder of a job by namespace and UID."""
+        self._client = client
+        self._known = known
+        self._folder = folder
+
+    async def execute(self, actions: tuple[Action, ...], *, deleting: bool = False) -> tuple[Refusal, ...]:
+        """Carry out the actions; when the resource is being deleted nothing is made for it any more."""
+        for action in actions:
+            if deleting and not isinstance(action, Delete):
+                continue
+            try:
+                await self._perform(action)
+            except _RefusedError as refused:
+                return (Refusal(_target(action), refused.reason, str(refused)),)
+            except Forbidden as error:
+                reason = "QuotaExceeded" if "exceeded quota" in error.message else "Forbidden"
+                return (Refusal(_target(action), reason, error.message),)
+            except Invalid as error:
+                return (Refusal(_target(action), "Invalid", error.message),)
+        return ()
+
+    async def _perform(self, action: Action) -> None:
+        match action:
+            case Create():
+                await self._create(action.body)
+            case Apply():
+                await self._apply(action.body)
+            case Scale():
+                await self._scale(action.reference, action.parallelism)
+            case Delete():
+                await self._delete(action)
+            case WriteWorkOrder():
+                await self._write(action.order)
+
+    async def _create(self, body: Object) -> None:
+        target = ObjectReference.of(body)
+        resource = resource_of(target.api_version, target.kind)
+        try:
+            made = await self._client.create(resource, target.namespace, body)
+        except AlreadyExists:
+            made = await self._client.get(resource, target.namespace, target.name)
+            _require_ours(made, body, target)
+        self._known.absorb(resource, made)
+
+    async def _apply(self, body: Object) -> None:
+        """By force only on what is ours, and then with its UID as precondition: nothing foreign is ever taken over."""
+        target = ObjectReference.of(body)
+        resource = resource_of(target.api_version, target.kind)
+        try:
+            live = await self._client.get(resource, target.namespace, target.name)
+        except NotFound:
+            made = await self._client.apply(resource, target.namespace, body)
+        else:
+            _require_ours(live, body, target)
+            pinned = {**body, "metadata": {**body["metadata"], "uid": live["metadata"]["uid"]}}
+            made = await self._client.apply(resource, target.namespace, pinned, force=True)
+        self._known.absorb(resource, made)
+
+    async def _scale(self, target: ObjectReference, parallelism: int) -> None:
+        resource = resource_of(target.api_version, target.kind)
+        patch: Object = {"spec": {"parallelism": parallelism, "completions": parallelism}}
+        if target.uid is not None:
+            patch["metadata"] = {"uid": target.uid}
+        try:
+            self._known.absorb(resource, await self._client.patch(resource, target.namespace, target.name, patch))
+        except NotFound:
+            return  # its deletion is on the way to the cache, and a plan without it will follow
+
+    async def _delete(self, action: Delete) -> None:
+        target = action.reference
+        resource = resource_of(target.api_version, target.kind)
+        try:
+            left = await self._client.delete(
+                resource, target.namespace, target.name, uid=target.uid, propagation=action.propagation
+            )
+        except NotFound:
+            return
+        except Conflict:
+            if target.uid is None:
+                raise
+            return  # the name belongs to a successor: the one that was meant is gone
+        if left.get("kind") == resource.kind:
+            self._known.absorb(resource, left)
+
+    async def _write(self, order: ledger.WorkOrder) -> None:
+        """False from the store means that an earlier attempt wrote it; the spec it was made from cannot change."""
+        folder = self._folder(order.namespace, order.uid)
+        try:
+            await folder.create(ledger.PLAN, order.model_dump_json(by_alias=True, exclude_none=True).encode())
+        except StoreUnavailable as error:
+            raise _RefusedError("ArtifactStoreUnavailable", str(error)) from error
+        except StoreRefused as error:
+            raise _RefusedError(
+                "ArtifactStoreUnavailable", f"the artifact server refuses the work order: {error}"
+            ) from error
+
+
+def _require_ours(live: Object, wanted: Object, target: ObjectReference) -> None:
+    ours, theirs = controller_uid(wanted), controller_uid(live)
+    if theirs is None or theirs != ours:
+        owners = live["metadata"].get("ownerReferences") or ()
+        owner = next((f"{owner['kind']} {owner['name']}" for owner in owners if owner.get("controller")), "nobody")
+        raise _RefusedError(
+            "NameConflict", f"{target} exists already and is controlled by {owner}; rename one of the two"
+        )
+
+
+def _target(action: Action) -> ObjectReference:
+    match action:
+        case Create() | Apply():
+            return ObjectReference.of(action.body)
+        case Scale() | Delete():
+            return action.reference
+        case WriteWorkOrder():
+            order = action.order
+            return ObjectReference(
+                api_version="splai.dev/v1alpha1",
+                kind="InferenceJob",
+                namespace=order.namespace,
+                name=order.job,
+                uid=order.uid,
+            )

@@ -1,0 +1,17 @@
+"""A client with the administrator's rights on the shared control plane."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.integration.running_control_plane import RunningControlPlane
+
+from splai.kube.client import Client
+from splai.kube.connection import load_configuration
+
+
+@pytest.fixture
+async def client(control_plane: RunningControlPlane, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
+    monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig))
+    client = Client(await load_configuration(), component="test")
+    yield client
+    await client.close()
