@@ -119,7 +119,8 @@ class Rollout(APIModel):
     model_config = {
         "json_schema_extra": rules(
             (
-                "!(self.maxSurge in [0, '0%'] && self.maxUnavailable in [0, '0%'])",
+                "!((self.maxSurge == 0 || self.maxSurge == '0%') && "
+                "(self.maxUnavailable == 0 || self.maxUnavailable == '0%'))",
                 "maxSurge and maxUnavailable cannot both be 0: no pod could ever be replaced",
             )
         )

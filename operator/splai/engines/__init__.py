@@ -5,7 +5,8 @@ Imports api only. `core` builds Deployments (a backend's replicas) and Jobs (Ded
 
 from splai.api.model_backend import ModelBackendSpec
 from splai.engines import custom, llamacpp, vllm
-from splai.engines.pod import ENGINE_CONTAINER, EngineImages, EnginePod
+from splai.engines.images import EngineImages
+from splai.engines.pod import ENGINE_CONTAINER, EnginePod
 
 __all__ = ["ENGINE_CONTAINER", "EngineImages", "EnginePod", "engine_pod"]
 

@@ -1,21 +1,20 @@
 """Any image that speaks the OpenAI API under /v1; its author knows the arguments, we add probes and resources."""
 
 from splai.api.model_backend import ModelBackendSpec
-from splai.engines.pod import SCRATCH, EngineImages, EnginePod, build_pod, weights
+from splai.engines.images import EngineImages
+from splai.engines.pod import SCRATCH, EnginePod, build_pod, weights
 
 DEFAULT_PORT = 8000
 DEFAULT_HEALTH_PATH = "/v1/models"
 
 
-def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
+def engine_pod(spec: ModelBackendSpec, _images: EngineImages) -> EnginePod:
     """A ``pvc://`` source is mounted at /models; the arguments that name the model are the user's."""
-    source = spec.model.source
     return build_pod(
         spec,
-        image=spec.engine.image or "",
-        pull_policy=images.pull_policy,
+        image=spec.engine.image or "",  # never empty: the CRD demands one
         port=spec.engine.port or DEFAULT_PORT,
         health_path=spec.engine.health_path or DEFAULT_HEALTH_PATH,
         command=spec.engine.command or (),
-        mounts=(SCRATCH, *(weights(source).mounts if source else ())),
+        mounts=(SCRATCH, *weights(spec.model.source).mounts),
     )

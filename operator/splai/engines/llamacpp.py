@@ -1,10 +1,15 @@
 """llama.cpp's server, for GGUF models on CPUs and GPUs: https://github.com/ggml-org/llama.cpp/tree/master/tools/server
 
 It serves one model and answers whatever id a request names. Without a source the image's own model is served.
+
+``--embeddings`` costs nothing: the server then answers embedding requests beside chat and completion ones. How tokens
+are pooled into one vector is for the model to say. Chat models don't, so only for the one of our own image we do; for
+any other, /v1/embeddings is refused until ``--pooling`` stands in ``engine.args``, which beats vectors that are wrong.
 """
 
 from splai.api.model_backend import ModelBackendSpec
-from splai.engines.pod import SCRATCH, EngineImages, EnginePod, Weights, build_pod, weights
+from splai.engines.images import EngineImages
+from splai.engines.pod import SCRATCH, EnginePod, build_pod, weights
 
 PORT = 8080
 _ALL_LAYERS = "999"
@@ -12,16 +17,18 @@ _ALL_LAYERS = "999"
 
 def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
     """Arguments are those of llama-server; chat templates by Jinja, so that tool calls work."""
-    source = weights(spec.model.source) if spec.model.source else Weights("")
-    args = ["--host", "0.0.0.0", "--port", str(PORT), "--alias", spec.model.id, "--jinja", "--metrics"]  # noqa: S104
+    source = weights(spec.model.source)
+    args = ["--host", "0.0.0.0", "--port", str(PORT), "--alias", spec.model.id]  # noqa: S104 - probes and the Service
+    args += ["--jinja", "--metrics", "--embeddings"]
     if source.location:
         args += ["--model", source.location]
+    elif spec.engine.image is None:
+        args += ["--pooling", "mean"]
     if spec.resources.gpu is not None:
         args += ["--n-gpu-layers", _ALL_LAYERS]
     return build_pod(
         spec,
         image=spec.engine.image or images.llamacpp,
-        pull_policy=images.pull_policy,
         port=PORT,
         health_path="/health",
         args=args,

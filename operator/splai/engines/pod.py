@@ -21,15 +21,6 @@ _STARTUP_PERIOD_SECONDS = 3
 
 
 @dataclass(frozen=True)
-class EngineImages:
-    """The installation's images, for backends that name none."""
-
-    llamacpp: str
-    vllm: str
-    pull_policy: str = "IfNotPresent"
-
-
-@dataclass(frozen=True)
 class EnginePod:
     """A core/v1 Container and the core/v1 Volumes that it mounts."""
 
@@ -56,14 +47,16 @@ SCRATCH = Mount({"name": "tmp", "emptyDir": {}}, "/tmp")  # noqa: S108 - the pod
 
 @dataclass(frozen=True)
 class Weights:
-    """A model source as the engine takes it: a path or a name, and the volume it lies on, if any."""
+    """A model source as the engine takes it: a path or a name (or nothing), and the volume it lies on, if any."""
 
     location: str
     mounts: tuple[Mount, ...] = ()
 
 
-def weights(source: str) -> Weights:
-    """Read ``hf://owner/name``, ``file:///path`` or ``pvc://claim/path``."""
+def weights(source: str | None) -> Weights:
+    """Read ``hf://owner/name``, ``file:///path`` or ``pvc://claim/path``; nothing stands for the image's own model."""
+    if source is None:
+        return Weights("")
     scheme, _, rest = source.partition("://")
     if scheme != "pvc":
         return Weights(rest)
@@ -76,7 +69,6 @@ def build_pod(
     spec: ModelBackendSpec,
     *,
     image: str,
-    pull_policy: str,
     port: int,
     health_path: str,
     mounts: Sequence[Mount],
@@ -98,7 +90,6 @@ def build_pod(
     container: Object = {
         "name": ENGINE_CONTAINER,
         "image": image,
-        "imagePullPolicy": pull_policy,
         "command": list(command),
         "args": [*args, *spec.engine.args],
         "env": [{"name": name, "value": value} for name, value in (env or {}).items()],

@@ -5,7 +5,8 @@ model's token comes from ``template.env`` as HF_TOKEN.
 """
 
 from splai.api.model_backend import ModelBackendSpec
-from splai.engines.pod import SCRATCH, EngineImages, EnginePod, Mount, Weights, build_pod, weights
+from splai.engines.images import EngineImages
+from splai.engines.pod import SCRATCH, EnginePod, Mount, build_pod, weights
 
 PORT = 8000
 
@@ -24,7 +25,7 @@ _ENVIRONMENT = {
 
 def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
     """``vllm serve`` as the command, because images differ in their entrypoint."""
-    source = weights(spec.model.source) if spec.model.source else Weights("")
+    source = weights(spec.model.source)
     args = [source.location] if source.location else []
     args += ["--host", "0.0.0.0", "--port", str(PORT)]  # noqa: S104 - probes and the Service come from outside
     args += ["--served-model-name", spec.model.id, *spec.model.aliases]
@@ -34,7 +35,6 @@ def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
     return build_pod(
         spec,
         image=spec.engine.image or images.vllm,
-        pull_policy=images.pull_policy,
         port=PORT,
         health_path="/health",
         command=["vllm", "serve"],
