@@ -13,6 +13,7 @@ import json
 import random
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final as Constant
 
@@ -78,8 +79,8 @@ class ArtifactClient:
 
     def job(self, namespace: str, uid: str, *, deadline: float | None = None) -> "HTTPJobFolder":
         """The folder of a job; ``deadline`` bounds each of its calls, in seconds."""
-        attempts = Attempts(deadline or self._deadline, self._clock, self._jitter)
-        return HTTPJobFolder(self._http, self._token, f"/{namespace}/{uid}/", attempts)
+        start = partial(Attempts, self._deadline if deadline is None else deadline, self._clock, self._jitter)
+        return HTTPJobFolder(self._http, self._token, f"/{namespace}/{uid}/", start)
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -105,9 +106,6 @@ class Attempts:
         self._ends_at = self._clock() + self._deadline
         self._delay = FIRST_DELAY
 
-    def fresh(self) -> "Attempts":
-        return Attempts(self._deadline, self._clock, self._jitter)
-
     @property
     def remaining(self) -> float:
         return max(0.001, self._ends_at - self._clock())
@@ -124,11 +122,13 @@ class Attempts:
 class HTTPJobFolder:
     """A job's folder on the artifact server; the calls are those of ``JobFolder``."""
 
-    def __init__(self, http: httpx.AsyncClient, token: TokenFile, base: str, attempts: Attempts) -> None:
+    def __init__(
+        self, http: httpx.AsyncClient, token: TokenFile, base: str, start_attempts: Callable[[], Attempts]
+    ) -> None:
         self._http = http
         self._token = token
         self._base = base
-        self._attempts = attempts
+        self._start_attempts = start_attempts
 
     async def create(self, path: str, data: bytes) -> bool:
         reply = await self._call("PUT", path, content=data, headers={"If-None-Match": "*"}, accept=(412,))
@@ -138,7 +138,7 @@ class HTTPJobFolder:
         await self._call("PUT", path, content=data)
 
     async def put_stream(self, path: str, chunks: AsyncIterable[bytes]) -> None:
-        attempts = self._attempts.fresh()
+        attempts = self._start_attempts()
         taken = False
 
         async def body() -> AsyncIterator[bytes]:
@@ -150,7 +150,7 @@ class HTTPJobFolder:
         while True:
             try:
                 reply = await self._http.put(self._base + path, content=body(), headers=self._token.header())
-                _require_success(reply)
+                self._require_success(reply)
             except (httpx.TransportError, StoreUnavailable) as error:
                 failure = _unavailable(error)
                 if taken:
@@ -164,7 +164,7 @@ class HTTPJobFolder:
         return None if reply.status_code == 404 else reply.content
 
     async def open(self, path: str) -> AsyncIterator[bytes]:
-        attempts = self._attempts.fresh()
+        attempts = self._start_attempts()
         offset, etag = 0, ""
         while True:
             headers = self._token.header()
@@ -178,7 +178,7 @@ class HTTPJobFolder:
                         return
                     if reply.is_error:
                         await reply.aread()
-                        _require_success(reply)
+                        self._require_success(reply)
                     etag = reply.headers.get("ETag", "")
                     async for chunk in reply.aiter_bytes(CHUNK_BYTES):
                         attempts.restart()
@@ -218,8 +218,8 @@ class HTTPJobFolder:
         accept: tuple[int, ...] = (),
     ) -> httpx.Response:
         """Send until there is a definite answer: success, or one of the status codes that the caller accepts."""
-        attempts = self._attempts.fresh()
-        token_is_fresh = False
+        attempts = self._start_attempts()
+        refused = False
         while True:
             try:
                 async with asyncio.timeout(attempts.remaining):
@@ -230,29 +230,33 @@ class HTTPJobFolder:
                         params=params,
                         headers={**self._token.header(), **(headers or {})},
                     )
-                if reply.status_code == 401 and not token_is_fresh:  # rotated since it was read
-                    self._token.forget()
-                    token_is_fresh = True
-                    continue
                 if reply.status_code not in accept:
-                    _require_success(reply)
+                    self._require_success(reply)
             except (httpx.TransportError, TimeoutError, StoreUnavailable) as error:
                 await attempts.wait_after(_unavailable(error))
+            except StoreRefused as error:
+                if refused or error.code != "unauthenticated":
+                    raise
+                refused = True  # once more, with the token as it is in the file now
             else:
                 return reply
 
+    def _require_success(self, reply: httpx.Response) -> None:
+        if reply.status_code == 401:
+            self._token.forget()
+        if not reply.is_success:
+            raise _failure(reply)
 
-def _require_success(reply: httpx.Response) -> None:
-    if reply.is_success:
-        return
+
+def _failure(reply: httpx.Response) -> StoreRefused | StoreUnavailable:
     try:
         error = json.loads(reply.content)["error"]
         code, message = str(error["code"]), str(error["message"])
     except (ValueError, KeyError, TypeError):  # a proxy's page, not ours
         code, message = "unexpected_answer", f"HTTP {reply.status_code}"
-    if reply.is_server_error or reply.status_code == 429:
-        raise StoreUnavailable(f"the artifact server answers {reply.status_code}: {message}", code=code)
-    raise StoreRefused(message, code=code, status=reply.status_code)
+    if reply.is_server_error or reply.status_code in (408, 429):
+        return StoreUnavailable(f"the artifact server answers {reply.status_code}: {message}", code=code)
+    return StoreRefused(message, code=code, status=reply.status_code)
 
 
 def _unavailable(error: Exception) -> StoreUnavailable:

@@ -5,7 +5,9 @@ import shutil
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from typing import Final as Constant
 
 import obstore
@@ -16,11 +18,33 @@ from splai.api.ledger import Progress
 from splai.artifacts.folder import StoredObject, StoreUnavailable
 from splai.artifacts.ledger_reader import LedgerReader
 
+if TYPE_CHECKING:
+    from obstore import GetOptions  # exists for type checkers only
+
 CHUNK_BYTES: Constant = 1024 * 1024
 PART_BYTES: Constant = 5 * 1024 * 1024  # the least that S3 takes as a part
 PARTS_AT_ONCE: Constant = 2
 LIST_CHUNK: Constant = 1000
 _NO_SPACE = ("os error 28", "os error 122")  # ENOSPC, EDQUOT: obstore keeps the number in its message only
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An object that was opened: it stays as it is now, even while it is overwritten."""
+
+    entry: StoredObject
+    start: int
+    end: int
+    _found: obstore.GetResult
+
+    async def content(self) -> bytes:
+        with translated_errors():
+            return bytes(await self._found.bytes_async())
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        with translated_errors():
+            async for chunk in self._found.stream(CHUNK_BYTES):
+                yield bytes(chunk)
 
 
 class StoreFolder:
@@ -58,18 +82,32 @@ class StoreFolder:
             )
 
     async def get(self, path: str) -> bytes | None:
-        with translated_errors():
-            try:
-                found = await obstore.get_async(self._store, self._path(path))
-                return bytes(await found.bytes_async())
-            except FileNotFoundError:
-                return None
+        try:
+            return await (await self.read(path)).content()
+        except FileNotFoundError:
+            return None
 
     async def open(self, path: str) -> AsyncIterator[bytes]:
+        reading = await self.read(path)
+        async for chunk in reading.chunks():
+            yield chunk
+
+    async def stat(self, path: str) -> StoredObject | None:
         with translated_errors():
-            found = await obstore.get_async(self._store, self._path(path))
-            async for chunk in found.stream(CHUNK_BYTES):
-                yield bytes(chunk)
+            try:
+                entry = await obstore.head_async(self._store, self._path(path))
+            except FileNotFoundError:
+                return None
+        return StoredObject(path, entry["size"], plain_etag(entry["e_tag"]))
+
+    async def read(self, path: str, part: tuple[int, int] | None = None) -> "Reading":
+        """An object, or the bytes from ``part[0]`` up to ``part[1]`` of it; FileNotFoundError if there is none."""
+        with translated_errors():
+            options: GetOptions | None = {"range": part} if part else None
+            found = await obstore.get_async(self._store, self._path(path), options=options)
+        start, end = found.range
+        entry = StoredObject(path, found.meta["size"], plain_etag(found.meta["e_tag"]))
+        return Reading(entry, start, end, found)
 
     async def list(self, prefix: str = "") -> Sequence[StoredObject]:
         directory = prefix.rpartition("/")[0]  # a store lists directories only, the rest is ours to filter

@@ -1,0 +1,186 @@
+"""The HTTP API: objects of a job's folder, their list, and the job's progress."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Final as Constant
+
+from aiohttp import hdrs, web
+from obstore.store import ObjectStore
+
+from splai.api.ledger import PLAN
+from splai.artifacts import bodies
+from splai.artifacts.auth import Access, Authenticator, require
+from splai.artifacts.byte_range import RangeNotSatisfiable, resolve
+from splai.artifacts.disk import MeasureSpace
+from splai.artifacts.errors import APIError
+from splai.artifacts.ledger_reader import LedgerReaders
+from splai.artifacts.metrics import Metrics
+from splai.artifacts.paths import folder_problem, object_problem, prefix_problem
+from splai.artifacts.store_folder import Reading, StoreFolder
+
+PAGE: Constant = 1000
+WHOLE_REPLY: Constant = 1024 * 1024
+SEND_SECONDS: Constant = 60.0
+
+
+class Handlers:
+    """One method per operation."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        authenticator: Authenticator,
+        metrics: Metrics,
+        space: MeasureSpace,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._authenticator = authenticator
+        self._metrics = metrics
+        self._space = space
+        self._bodies = bodies.BodyReader()
+        self._readers = LedgerReaders(clock)
+
+    def routes(self) -> list[web.RouteDef]:
+        folder, item = "/{namespace}/{uid}/", "/{namespace}/{uid}/{path:.+}"
+        return [
+            web.get(folder, self.list, allow_head=False),
+            web.delete(folder, self.remove),
+            web.get("/{namespace}/{uid}/progress", self.progress, allow_head=False),
+            web.put(item, self.put),
+            web.get(item, self.get, allow_head=False),
+            web.head(item, self.head),
+            web.delete(item, self.delete),
+        ]
+
+    async def put(self, request: web.Request) -> web.Response:
+        folder, path = await self._object(request, Access.WRITE)
+        condition = request.headers.get(hdrs.IF_NONE_MATCH)
+        if condition not in (None, "*") or hdrs.IF_MATCH in request.headers:
+            raise APIError(400, "bad_condition", "a write is unconditional or has If-None-Match: *")
+        if path == PLAN and self._space().low:
+            raise APIError(507, "store_full", "less than 5 % of the artifact store is free: no new job is planned")
+        if condition is None:
+            await self._overwrite(request, folder, path)
+            return web.Response(status=200)
+        body = await self._bodies.whole(request)
+        self._metrics.received.inc(len(body))
+        if not await folder.create(path, body):
+            raise APIError(412, "already_exists", "the object exists")
+        return web.Response(status=201)
+
+    async def _overwrite(self, request: web.Request, folder: StoreFolder, path: str) -> None:
+        length = request.content_length
+        if length is not None and length <= bodies.SMALL:
+            await folder.put(path, await self._bodies.whole(request))
+            self._metrics.received.inc(length)
+            return
+
+        async def chunks() -> AsyncIterator[bytes]:
+            async for chunk in bodies.stream(request):
+                self._metrics.received.inc(len(chunk))
+                yield chunk
+
+        try:
+            await folder.put_stream(path, chunks())
+        except TimeoutError:
+            raise APIError(408, "slow_body", "the body did not arrive in time") from None
+
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        folder, path = await self._object(request, Access.READ)
+        part = None
+        if header := request.headers.get(hdrs.RANGE):
+            if (entry := await folder.stat(path)) is None:
+                raise FileNotFoundError(path)
+            try:
+                part = resolve(header, entry.size)
+            except RangeNotSatisfiable:
+                raise APIError(416, "range_not_satisfiable", f"the object has {entry.size} bytes") from None
+        reading = await folder.read(path, part)
+        expected = request.headers.get(hdrs.IF_MATCH)
+        if expected not in (None, "*", f'"{reading.entry.etag}"'):
+            raise APIError(412, "changed", "the object is not the one of If-Match")
+        headers = {hdrs.ETAG: f'"{reading.entry.etag}"', hdrs.ACCEPT_RANGES: "bytes"}
+        if part:
+            headers[hdrs.CONTENT_RANGE] = f"bytes {reading.start}-{reading.end - 1}/{reading.entry.size}"
+        return await self._send(request, reading, web.StreamResponse(status=206 if part else 200, headers=headers))
+
+    async def _send(self, request: web.Request, reading: Reading, reply: web.StreamResponse) -> web.StreamResponse:
+        length = reading.end - reading.start
+        self._metrics.sent.inc(length)
+        if length <= WHOLE_REPLY:
+            return web.Response(status=reply.status, headers=reply.headers, body=await reading.content())
+        reply.content_length = length
+        reply.content_type = "application/octet-stream"
+        await reply.prepare(request)
+        async for chunk in reading.chunks():
+            async with asyncio.timeout(SEND_SECONDS):  # a reader that stands still holds a file open
+                await reply.write(chunk)
+        await reply.write_eof()
+        return reply
+
+    async def head(self, request: web.Request) -> web.Response:
+        folder, path = await self._object(request, Access.READ)
+        if (entry := await folder.stat(path)) is None:
+            raise FileNotFoundError(path)
+        headers = {
+            hdrs.ETAG: f'"{entry.etag}"',
+            hdrs.ACCEPT_RANGES: "bytes",
+            hdrs.CONTENT_LENGTH: str(entry.size),
+            hdrs.CONTENT_TYPE: "application/octet-stream",
+        }
+        return web.Response(headers=headers)
+
+    async def delete(self, request: web.Request) -> web.Response:
+        folder, path = await self._object(request, Access.WRITE)
+        await folder.delete(path)
+        return web.Response(status=204)
+
+    async def list(self, request: web.Request) -> web.Response:
+        namespace, uid = await self._folder(request, Access.READ)
+        prefix, after = request.query.get("list", ""), request.query.get("after", "")
+        if problem := prefix_problem(prefix):
+            raise APIError(400, "bad_prefix", problem)
+        limit = request.query.get("limit", str(PAGE))
+        if not limit.isdecimal() or not 0 < int(limit) <= PAGE:
+            raise APIError(400, "bad_limit", f"limit is a number from 1 to {PAGE}")
+        objects = [entry for entry in await self._open(namespace, uid).list(prefix) if entry.path > after]
+        page = objects[: int(limit)]
+        answer: dict[str, object] = {
+            "objects": [{"path": entry.path, "size": entry.size, "etag": entry.etag} for entry in page]
+        }
+        if len(page) < len(objects):
+            answer["next"] = page[-1].path
+        return web.json_response(answer)
+
+    async def progress(self, request: web.Request) -> web.Response:
+        namespace, uid = await self._folder(request, Access.READ)
+        progress = await self._readers.read(f"{namespace}/{uid}", self._open(namespace, uid))
+        body = progress.model_dump_json(by_alias=True, exclude_none=True)
+        return web.Response(text=body, content_type="application/json")
+
+    async def remove(self, request: web.Request) -> web.Response:
+        namespace, uid = await self._folder(request, Access.REMOVE)
+        await self._open(namespace, uid).remove()
+        self._readers.forget(f"{namespace}/{uid}")
+        return web.Response(status=204)
+
+    async def _object(self, request: web.Request, access: Access) -> tuple[StoreFolder, str]:
+        namespace, uid = await self._folder(request, access)
+        path = request.match_info["path"]
+        if problem := object_problem(path):
+            raise APIError(400, "bad_path", problem)
+        return self._open(namespace, uid), path
+
+    async def _folder(self, request: web.Request, access: Access) -> tuple[str, str]:
+        identity = await self._authenticator.authenticate(request.headers.get(hdrs.AUTHORIZATION))
+        namespace, uid = request.match_info["namespace"], request.match_info["uid"]
+        if problem := folder_problem(namespace, uid):
+            raise APIError(400, "bad_path", problem)
+        require(identity, access, namespace, uid)
+        return namespace, uid
+
+    def _open(self, namespace: str, uid: str) -> StoreFolder:
+        return StoreFolder(self._store, namespace, uid)

@@ -1,0 +1,143 @@
+"""The artifact server's process: composition, health, metrics, and a clean end."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+
+import prometheus_client
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+from obstore.store import LocalStore, ObjectStore
+
+from splai.artifacts.auth import Authenticator
+from splai.artifacts.disk import MeasureSpace, space_of
+from splai.artifacts.errors import answer, as_api_error
+from splai.artifacts.folder import StoreUnavailable
+from splai.artifacts.handlers import Handlers
+from splai.artifacts.keys import ClusterKeys, ClusterKeySource
+from splai.artifacts.metrics import Metrics
+from splai.artifacts.settings import Settings
+from splai.artifacts.store_folder import StoreFolder
+from splai.logs import configure_logging
+
+SHUTDOWN_SECONDS = 20.0
+_CLIENT_WENT_AWAY = 499
+_logger = logging.getLogger(__name__)
+
+
+def serve() -> None:
+    """Run until SIGTERM, with settings from the environment."""
+    try:
+        settings = Settings.from_environment(os.environ)
+    except ValueError as error:
+        sys.exit(str(error))
+    configure_logging("artifacts", level=settings.log_level)
+    asyncio.run(run(settings))
+
+
+async def run(settings: Settings) -> None:
+    store = LocalStore(settings.root, mkdir=True)
+    keys = ClusterKeys(ClusterKeySource(settings.issuer, settings.jwks_uri).fetch, server_folder(store))
+    metrics = Metrics(lambda: space_of(settings.root))
+    authenticator = Authenticator(keys, trusted=settings.trusted, readers=settings.readers)
+    app = build_app(store, keys, authenticator, metrics, lambda: space_of(settings.root))
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with listening(app, settings.port), listening(metrics_app(metrics), settings.metrics_port):
+        _logger.info("serving artifacts", extra={"port": settings.port, "root": str(settings.root)})
+        await stop.wait()
+        _logger.info("stopping")
+
+
+def build_app(
+    store: ObjectStore, keys: ClusterKeys, authenticator: Authenticator, metrics: Metrics, space: MeasureSpace
+) -> web.Application:
+    """The API and the probes; the keys are read when it starts and followed until it ends."""
+    app = web.Application(middlewares=[_answering(metrics)])
+    app.add_routes([web.get("/healthz", _healthy), web.get("/readyz", _readiness(store, keys))])
+    app.add_routes(Handlers(store, authenticator, metrics, space).routes())
+
+    async def follow_keys(_: web.Application) -> AsyncIterator[None]:
+        await keys.start()
+        task = asyncio.create_task(keys.keep_fresh())
+        yield
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    app.cleanup_ctx.append(follow_keys)
+    return app
+
+
+def metrics_app(metrics: Metrics) -> web.Application:
+    async def expose(_: web.Request) -> web.Response:
+        body = prometheus_client.generate_latest(metrics.registry)
+        return web.Response(body=body, headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.add_routes([web.get("/metrics", expose)])
+    return app
+
+
+def server_folder(store: ObjectStore) -> StoreFolder:
+    """Where the server keeps what is its own; no namespace and no uid can have this name."""
+    return StoreFolder(store, "_server", "state")
+
+
+@contextlib.asynccontextmanager
+async def listening(app: web.Application, port: int, host: str | None = None) -> AsyncIterator[int]:
+    """Serve on the port, or on any free one for 0; at the end requests that have begun are answered first."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+def _answering(metrics: Metrics) -> Middleware:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Turn every exception into an answer, and count it."""
+        started = time.monotonic()
+        status = _CLIENT_WENT_AWAY
+        try:
+            response = await handler(request)
+            status = response.status
+        except ConnectionError:  # the client is gone: there is nobody to answer
+            raise
+        except Exception as error:
+            if request.writer.output_size:  # the reply has begun: only breaking it off tells that it is not whole
+                raise
+            response = answer(as_api_error(error))
+            status = response.status
+        finally:
+            metrics.answered(request.method, status, time.monotonic() - started)
+        return response
+
+    return middleware
+
+
+async def _healthy(_: web.Request) -> web.Response:
+    return web.Response(text="ok\n")
+
+
+def _readiness(store: ObjectStore, keys: ClusterKeys) -> Handler:
+    async def ready(_: web.Request) -> web.Response:
+        if not keys.loaded:
+            return web.Response(status=503, text="the cluster's keys are not loaded\n")
+        try:
+            await server_folder(store).put("ready", b"")
+        except StoreUnavailable as error:
+            if error.code != "store_full":  # a full one still has everything to read
+                return web.Response(status=503, text=f"{error}\n")
+        return web.Response(text="ok\n")
+
+    return ready
