@@ -12,6 +12,7 @@ from typing import Any
 from splai.api.base import parse_time
 
 JOB_LABEL = "splai.dev/inferencejob"
+JOB_UID_LABEL = "splai.dev/inferencejob-uid"  # a pod may outlive its Job, and the next InferenceJob may take the name
 BACKEND_LABEL = "splai.dev/modelbackend"
 CHILD_LABEL = "splai.dev/child"
 COMPONENT_LABEL = "app.kubernetes.io/component"
@@ -201,7 +202,7 @@ class ObservedPod:
         return next((container for container in self.containers if container.name == name), None)
 
 
-_POD_LABELS = (JOB_LABEL, BACKEND_LABEL, CHILD_LABEL, COMPONENT_LABEL, REVISION_LABEL)
+_POD_LABELS = (JOB_LABEL, JOB_UID_LABEL, BACKEND_LABEL, CHILD_LABEL, COMPONENT_LABEL, REVISION_LABEL)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

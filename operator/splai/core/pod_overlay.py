@@ -1,70 +1,75 @@
-"""A user's PodTemplate on a pod that SPLAI makes; for backends and for worker Jobs the same.
+"""Lays users' pod templates over the pods that SPLAI makes: backends' replicas and jobs' workers alike.
 
-What is a map or is keyed by a name is merged key by key and the template wins, SPLAI's own labels and annotations
-apart; other lists grow; single values are replaced. Overlays stack: a Dedicated worker's pod gets the backend's
-template and then the job's.
+Several templates lie in order, a later one wins: in a Dedicated worker the backend's comes first, then the job's.
+Maps merge key by key, named lists entry by entry, plain lists grow, everything else is replaced.
 """
 
-from copy import deepcopy
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from splai.api.pod_template import PodTemplate
 
 Object = dict[str, Any]
 
-_REPLACED = (
-    "affinity",
-    "priorityClassName",
-    "runtimeClassName",
-    "serviceAccountName",
-    "terminationGracePeriodSeconds",
-)
-_APPENDED = ("tolerations", "topologySpreadConstraints")
+
+def overlay_pod(pod: Object, templates: Sequence[PodTemplate | None], *, container: str) -> Object:
+    """The pod template ``pod`` under ``templates``; env, resources and volumeMounts go to ``container``.
+
+    The labels that ``pod`` has already are SPLAI's own and stay as they are.
+    """
+    metadata, spec = dict(pod["metadata"]), dict(pod["spec"])
+    labels = metadata.get("labels", {})
+    for template in templates:
+        if template is not None:
+            wire = template.to_wire()
+            for field in ("labels", "annotations"):
+                if field in wire:
+                    metadata[field] = {**metadata.get(field, {}), **wire.pop(field)}
+            main = {field: wire.pop(field) for field in _CONTAINER_FIELDS if field in wire}
+            _merge(spec, wire)
+            _merge_container(spec, container, main)
+    metadata["labels"] = {**metadata.get("labels", {}), **labels}
+    return {"metadata": metadata, "spec": spec}
 
 
-def overlay_pod(pod: Object, template: PodTemplate | None, *, container: str) -> Object:
-    """The pod (``metadata`` and ``spec``) with the template on it; env, resources and mounts go to ``container``."""
-    if template is None:
-        return pod
-    wanted = template.to_wire()
-    pod = deepcopy(pod)
-    metadata, spec = pod.setdefault("metadata", {}), pod["spec"]
-    for field in ("labels", "annotations"):
-        if field in wanted:
-            metadata[field] = wanted[field] | metadata.get(field, {})
-    if "nodeSelector" in wanted:
-        spec["nodeSelector"] = spec.get("nodeSelector", {}) | wanted["nodeSelector"]
-    for field in _REPLACED:
-        if field in wanted:
-            spec[field] = wanted[field]
-    for field in _APPENDED:
-        if field in wanted:
-            spec[field] = [*spec.get(field, []), *(item for item in wanted[field] if item not in spec.get(field, []))]
-    for field in ("imagePullSecrets", "volumes"):
-        _merge_list(spec, wanted, field, key="name")
-    main = find_container(spec, container)
-    _merge_list(main, wanted, "env", key="name")
-    _merge_list(main, wanted, "volumeMounts", key="mountPath")
-    _merge_resources(main, wanted.get("resources", {}))
-    return pod
+def _merge_container(spec: Object, name: str, fields: Object) -> None:
+    for group in ("initContainers", "containers"):
+        if group in spec:
+            spec[group] = [_merged(it, fields) if it["name"] == name else it for it in spec[group]]
 
 
-def find_container(pod_spec: Object, name: str) -> Object:
-    """The container of that name, which may be a native sidecar and so an init container."""
-    containers = [*pod_spec.get("containers", []), *pod_spec.get("initContainers", [])]
-    found: Object = next(container for container in containers if container["name"] == name)
-    return found
+def _merged(target: Object, fields: Object) -> Object:
+    result = dict(target)
+    _merge(result, fields)
+    return result
 
 
-def _merge_list(target: Object, wanted: Object, field: str, *, key: str) -> None:
-    if field in wanted:
-        merged = {item[key]: item for item in (*target.get(field, ()), *wanted[field])}
-        target[field] = list(merged.values())
+def _merge(target: Object, fields: Mapping[str, Any]) -> None:
+    for field, value in fields.items():
+        merge = _MERGES.get(field)
+        target[field] = merge(target[field], value) if merge and field in target else value
 
 
-def _merge_resources(container: Object, wanted: Object) -> None:
-    resources = container.get("resources", {})
-    for field, quantities in wanted.items():
-        resources[field] = resources.get(field, {}) | {name: str(value) for name, value in quantities.items()}
-    if resources:
-        container["resources"] = resources
+def _by(key: str) -> Callable[[list[Object], list[Object]], list[Object]]:
+    """Entries with the same ``key`` are replaced in place, new ones are added behind."""
+    return lambda old, new: list({entry[key]: entry for entry in (*old, *new)}.values())
+
+
+def _keys(old: Object, new: Object) -> Object:
+    return {**old, **new}
+
+
+def _resources(old: Object, new: Object) -> Object:
+    return {kind: {**old.get(kind, {}), **new.get(kind, {})} for kind in ("limits", "requests") if kind in old | new}
+
+
+_CONTAINER_FIELDS = ("env", "resources", "volumeMounts")
+_MERGES: Mapping[str, Callable[[Any, Any], Any]] = {
+    "nodeSelector": _keys,
+    "tolerations": lambda old, new: [*old, *new],
+    "imagePullSecrets": _by("name"),
+    "volumes": _by("name"),
+    "env": _by("name"),
+    "volumeMounts": _by("mountPath"),
+    "resources": _resources,
+}

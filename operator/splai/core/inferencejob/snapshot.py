@@ -5,14 +5,14 @@ has a question that says whether this decision needs it.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from splai.api.inference_job import TERMINAL_PHASES, InferenceJob
 from splai.api.ledger import Final, Progress
 from splai.api.model_backend import ModelBackend
-from splai.core.observed import ObservedJob, ObservedPod
+from splai.core.observed import JOB_UID_LABEL, ObservedJob, ObservedPod
 from splai.core.plan import Refusal
 from splai.core.settings import OperatorSettings
 
@@ -51,10 +51,10 @@ class JobSnapshot:
     child_jobs: Sequence[ObservedJob] = ()
     """Those whose controller is this InferenceJob."""
     pods: Sequence[ObservedPod] = ()
-    """Those that carry the job's label; of children of an earlier job of the same name too."""
+    """Those that carry the job's name as a label; ``own_pods`` leaves out those of an earlier job of that name."""
     config_map: ConfigMapText | ConfigMapMissing | None = None
     progress: Progress | Unavailable | None = None
-    refusals: Sequence[Refusal] = field(default=())
+    refusals: Sequence[Refusal] = ()
 
 
 def needs_config_map(job: InferenceJob) -> bool:
@@ -70,12 +70,19 @@ def needs_progress(job: InferenceJob, child_jobs: Sequence[ObservedJob], pods: I
     """
     if _over(job):
         return False
+    pods = own_pods(job, pods)
     final = reported_final(pods)
     if final is not None:
         return final.counts.failed > 0 or not final.complete
     if job.status.spec_hash is None:
         return bool(child_jobs)
     return job.status.start_time is not None or _started(child_jobs, pods)
+
+
+def own_pods(job: InferenceJob, pods: Iterable[ObservedPod]) -> tuple[ObservedPod, ...]:
+    """Those of this very job: a deleted job of the same name may have left pods that still end."""
+    uid = job.metadata["uid"]
+    return tuple(pod for pod in pods if pod.labels.get(JOB_UID_LABEL) == uid)
 
 
 def reported_final(pods: Iterable[ObservedPod]) -> Final | None:

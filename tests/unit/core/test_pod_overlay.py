@@ -1,0 +1,77 @@
+from typing import Any
+
+import pytest
+
+from splai.api.pod_template import PodTemplate
+from splai.core.pod_overlay import overlay_pod
+
+
+def make_pod() -> dict[str, Any]:
+    return {
+        "metadata": {"labels": {"app.kubernetes.io/managed-by": "splai"}},
+        "spec": {
+            "containers": [
+                {
+                    "name": "worker",
+                    "env": [{"name": "A", "value": "ours"}, {"name": "B", "value": "ours"}],
+                    "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}},
+                    "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+                }
+            ],
+            "initContainers": [{"name": "engine", "resources": {"limits": {"nvidia.com/gpu": "1"}}}],
+            "volumes": [{"name": "tmp", "emptyDir": {}}],
+        },
+    }
+
+
+def lay(*templates: dict[str, Any], container: str = "worker") -> dict[str, Any]:
+    return overlay_pod(make_pod(), [PodTemplate.model_validate(it) for it in templates], container=container)
+
+
+def test_no_template_leaves_the_pod_as_it_is() -> None:
+    assert overlay_pod(make_pod(), [None], container="worker") == make_pod()
+
+
+def test_the_pod_that_was_given_is_not_changed() -> None:
+    pod = make_pod()
+    overlay_pod(pod, [PodTemplate(node_selector={"a": "b"}, env=[])], container="worker")
+    assert pod == make_pod()
+
+
+def test_labels_are_added_but_ours_win() -> None:
+    pod = lay({"labels": {"team": "a", "app.kubernetes.io/managed-by": "me"}}, {"labels": {"team": "b"}})
+    assert pod["metadata"]["labels"] == {"team": "b", "app.kubernetes.io/managed-by": "splai"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "field", "want"),
+    [
+        ({"nodeSelector": {"a": "1", "b": "1"}}, {"nodeSelector": {"b": "2"}}, "nodeSelector", {"a": "1", "b": "2"}),
+        ({"tolerations": [{"key": "a"}]}, {"tolerations": [{"key": "b"}]}, "tolerations", [{"key": "a"}, {"key": "b"}]),
+        ({"priorityClassName": "low"}, {"priorityClassName": "high"}, "priorityClassName", "high"),
+        ({"runtimeClassName": "nvidia"}, {}, "runtimeClassName", "nvidia"),
+        (
+            {"volumes": [{"name": "data", "emptyDir": {}}]},
+            {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "c"}}]},
+            "volumes",
+            [{"name": "tmp", "emptyDir": {}}, {"name": "data", "persistentVolumeClaim": {"claimName": "c"}}],
+        ),
+    ],
+)
+def test_a_later_template_wins(first: dict[str, Any], second: dict[str, Any], field: str, want: object) -> None:
+    assert lay(first, second)["spec"][field] == want
+
+
+def test_env_is_replaced_by_name() -> None:
+    worker = lay({"env": [{"name": "B", "value": "theirs"}, {"name": "C", "value": "theirs"}]})["spec"]["containers"][0]
+    assert worker["env"] == [
+        {"name": "A", "value": "ours"},
+        {"name": "B", "value": "theirs"},
+        {"name": "C", "value": "theirs"},
+    ]
+
+
+def test_resources_are_replaced_name_by_name_in_the_named_container_only() -> None:
+    spec = lay({"resources": {"limits": {"memory": "8Gi"}}}, container="engine")["spec"]
+    assert spec["initContainers"][0]["resources"] == {"limits": {"nvidia.com/gpu": "1", "memory": "8Gi"}}
+    assert spec["containers"] == make_pod()["spec"]["containers"]
