@@ -73,7 +73,7 @@ def test_a_dead_link_is_found(tmp_path: Path) -> None:
     (tmp_path / "other.md").write_text("# First part: `code`\n\n```\n# no heading\n```\n## Same\n## Same\n")
     page = tmp_path / "page.md"
     page.write_text(
-        "[a](other.md) [b](other.md#first-part-code) [c](other.md#same-1) [d](https://splai.dev) [e](#page)\n# Page\n"
+        "[a](other.md) [b](other.md#first-part-code) [c](other.md#same-1) [d](https://example.org) [e](#page)\n# Page\n"
         "[x](gone.md) [y](other.md#no-heading) [z](#gone) `[code](gone.md)`\n\n[r]: gone/too.md\n"
     )
 

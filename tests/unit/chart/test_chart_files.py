@@ -1,0 +1,110 @@
+"""The chart's files agree with one another and with the rest of the repository."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]  # its stubs are a distribution of their own
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).parents[3]
+CHART = REPOSITORY / "charts" / "splai"
+
+VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
+SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
+
+
+def leaves(values: dict[str, Any], prefix: str = "") -> list[str]:
+    """The dotted path of every value; `resources` and empty objects are values as a whole."""
+    found = []
+    for name, value in values.items():
+        path = f"{prefix}{name}"
+        found += leaves(value, f"{path}.") if isinstance(value, dict) and value and name != "resources" else [path]
+    return found
+
+
+def with_value(path: str, value: Any) -> dict[str, Any]:
+    """Values as a user gives them: one path set."""
+    for name in reversed(path.split(".")):
+        value = {name: value}
+    assert isinstance(value, dict)
+    return value
+
+
+def test_versions_are_those_of_the_distribution() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+
+    assert (chart["version"], chart["appVersion"]) == (version, version)
+
+
+def test_resource_definitions_are_copies() -> None:
+    originals = {path.name: path.read_text() for path in (REPOSITORY / "crds").glob("*.yaml")}
+    copies = {path.name: path.read_text() for path in (CHART / "crds").glob("*.yaml")}
+
+    assert copies == originals, "run `make generate`"
+
+
+@pytest.mark.parametrize("path", leaves(VALUES))
+def test_value_is_used(path: str) -> None:
+    templates = "".join(file.read_text() for file in sorted((CHART / "templates").iterdir()))
+
+    assert re.search(rf"\.Values\.{re.escape(path)}(?![\w.])", templates), f"no template reads {path}"
+
+
+@pytest.mark.parametrize("path", leaves(VALUES))
+def test_value_is_explained(path: str) -> None:
+    assert f"`{path}`" in (CHART / "README.md").read_text()
+
+
+def test_defaults_keep_to_the_schema() -> None:
+    jsonschema.validate(VALUES, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("gatway.replicas", 2),
+        ("gateway.replica", 2),
+        ("gateway.replicas", 0),
+        ("gateway.replicas", "2"),
+        ("gateway.publicURL", "splai.example.org"),
+        ("gateway.publicURL", "https://splai.example.org/"),
+        ("gateway.resources.request", {"cpu": 1}),
+        ("image.pullPolicy", "Sometimes"),
+        ("image.registry", "example.org"),
+        ("logLevel", "verbose"),
+        ("metrics.port", 8080),
+        ("metrics.port", 80),
+        ("watchNamespaces", "team-a"),
+        ("watchNamespaces", ["team_a"]),
+        ("watchNamespaces", ["team-a", "team-a"]),
+        ("artifacts.storage.size", "20 GB"),
+        ("artifacts.storage.fsGroup", "users"),
+        ("networkPolicy.gatewayFrom", []),
+        ("imagePullSecrets", ["registry"]),
+    ],
+)
+def test_schema_refuses(path: str, value: Any) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(with_value(path, value), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("gateway.replicas", 3),
+        ("gateway.publicURL", "https://example.org/splai"),
+        ("gateway.resources", {"limits": {"cpu": 1, "memory": "1Gi"}}),
+        ("watchNamespaces", ["team-a", "team-b"]),
+        ("artifacts.storage.size", "1.5Ti"),
+        ("artifacts.storage.fsGroup", None),
+        ("imagePullSecrets", [{"name": "registry"}]),
+        ("global", {"set": "by a parent chart"}),
+    ],
+)
+def test_schema_accepts(path: str, value: Any) -> None:
+    jsonschema.validate(with_value(path, value), SCHEMA)
