@@ -116,7 +116,7 @@ def programs(module_name: str) -> Path:
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(folder.with_suffix(".lock"), module.name):
+    with lock(folder.with_suffix(".lock"), module.name):
         if not folder.is_dir():  # else another process has built it while this one waited
             _build(module, folder)
     return folder
@@ -138,10 +138,11 @@ def _build(module: Module, folder: Path) -> None:
 
 def _compile(module: Module, destination: Path, current: Step) -> None:
     command = ["go", "build", "-v", *module.flags(), "-o", f"{destination}/", "tool"]
-    environment = os.environ | {"CGO_ENABLED": "0"}
     compiled = 0
     output: list[str] = []
-    with subprocess.Popen(command, cwd=module.folder, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=module.folder, env=go_environment(), stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stderr is not None  # noqa: S101  (for the type checker: PIPE was asked for)
         for line in process.stderr:
             output.append(line)
@@ -163,6 +164,11 @@ def _keep_extra(module: Module, destination: Path) -> None:
     shutil.copytree(source, destination / source.name, copy_function=shutil.copyfile)
 
 
+def go_environment() -> dict[str, str]:
+    """What `go build` is run with: static programs, whatever the machine has."""
+    return os.environ | {"CGO_ENABLED": "0"}
+
+
 def _go_version() -> str:
     if shutil.which("go") is None:
         raise ClusterError("Go is missing: the cluster is built from source. Install Go 1.26 (https://go.dev/dl/).")
@@ -174,7 +180,8 @@ def _go_version() -> str:
 
 
 @contextmanager
-def _lock(path: Path, name: str) -> Iterator[None]:
+def lock(path: Path, name: str) -> Iterator[None]:
+    """Let one process at a time build what the lock file stands for."""
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -12,13 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from local_cluster import build, waiting
+from local_cluster import build, gpu, waiting
 from local_cluster.api import Api, Json
 from local_cluster.control_plane import ControlPlane
 from local_cluster.process import Process
-
-GPU_PRODUCT_LABEL = "nvidia.com/gpu.product"
-GPU_PRODUCT = "NVIDIA-L4"
 
 _ANNOTATION = "kwok.x-k8s.io/node"
 
@@ -95,14 +92,14 @@ def create_nodes(
 
 
 def _node(name: str, gpus: int, labels: Mapping[str, str]) -> Json:
-    resources = {"cpu": "64", "memory": "512Gi", "pods": "512", "nvidia.com/gpu": str(gpus)}
+    resources = {"cpu": "64", "memory": "512Gi", "pods": "512", gpu.RESOURCE: str(gpus)}
     return {
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {
             "name": name,
             "annotations": {_ANNOTATION: "fake"},
-            "labels": {"kubernetes.io/hostname": name, "type": "kwok", GPU_PRODUCT_LABEL: GPU_PRODUCT, **labels},
+            "labels": {"kubernetes.io/hostname": name, "type": "kwok", gpu.PRODUCT_LABEL: gpu.PRODUCT, **labels},
         },
         "status": {"capacity": resources, "allocatable": resources},
     }

@@ -17,6 +17,7 @@ CLUSTER = LOCAL / "cluster"
 
 # Sockets: a socket's path may have 108 characters at most, and /run is empty after a reboot.
 RUNTIME = Path("/run/splai-local-cluster")
+CONTAINERD_SOCKET = RUNTIME / "containerd.sock"
 
 
 def cache() -> Path:

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from local_cluster.errors import ClusterError
 
@@ -43,14 +44,15 @@ class Identity:
         except (FileNotFoundError, ProcessLookupError):
             return None
         state, started = fields[0], int(fields[19])
-        return None if state in "ZX" else cls(pid, started, _boot())
+        return None if state in "ZX" else cls(pid, started, boot_id())
 
     def alive(self) -> bool:
         """Whether exactly this process still runs."""
         return Identity.of(self.pid) == self
 
 
-def _boot() -> str:
+def boot_id() -> str:
+    """What names the time since the machine was switched on."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
@@ -66,12 +68,22 @@ class Process:
         self._outlive = outlive
         self._child: subprocess.Popen[bytes] | None = None
 
+    @classmethod
+    def recorded(cls, directory: Path) -> list[Process]:
+        """All programs that were started in a folder and not stopped, whether they run or not."""
+        found = []
+        for state in sorted((directory / "run").glob("*.json")):
+            process = cls(state.stem, (), directory, outlive=True)
+            process.command = process._read().get("command", [])
+            found.append(process)
+        return found
+
     @property
     def identity(self) -> Identity | None:
         """The running process; None when it was not started or has ended."""
         try:
-            identity = Identity(**json.loads(self._state.read_text()))
-        except (FileNotFoundError, ValueError, TypeError):
+            identity = Identity(**self._read()["identity"])
+        except (KeyError, TypeError):
             return None
         return identity if identity.alive() else None
 
@@ -81,9 +93,11 @@ class Process:
         return self.identity is not None
 
     def start(self, *, environment: Mapping[str, str] | None = None) -> None:
-        """Start the program unless it runs."""
+        """Start the program unless it runs; when it runs with other arguments, it is started anew."""
         if self.running:
-            return
+            if self._read()["command"] == self.command:
+                return
+            self.stop()
         self._reap()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._state.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +105,7 @@ class Process:
         identity = Identity.of(self._child.pid)
         if identity is None:
             raise ClusterError(f"{self.name} ended at once: {self.last_words()}")
-        self._state.write_text(json.dumps(asdict(identity)))
+        self._state.write_text(json.dumps({"identity": asdict(identity), "command": self.command}))
 
     def stop(self, sign: signal.Signals = signal.SIGTERM) -> None:
         """End the program and wait until it is gone; harder after a while."""
@@ -115,6 +129,13 @@ class Process:
         except FileNotFoundError:
             return "(no log)"
         return "\n".join([*lines[-12:], f"(the log is {self.log})"])
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            recorded: dict[str, Any] = json.loads(self._state.read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return recorded
 
     def _fork(self, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         command = self.command

@@ -1,0 +1,144 @@
+"""One cluster of this checkout, whichever way it came: start, load images, look, remove."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from local_cluster import build, builders, cleanup, host, images, kind, kubeconfig, paths
+from local_cluster.command import run
+from local_cluster.errors import ClusterError
+from local_cluster.kubectl import Kubectl
+from local_cluster.node import Node, refuse_second_cluster
+from local_cluster.process import Process
+from local_cluster.progress import say
+from local_cluster.ways import Way, choose
+
+_WAY = paths.LOCAL / "way"
+
+
+def up(environment: Mapping[str, str]) -> None:
+    """Start the cluster that the environment asks for, or repair the one that is there."""
+    way = choose(environment, kind.possible)
+    started = _started_way()
+    if started is not None and started is not way:
+        raise ClusterError(f"a cluster of another kind ({started}) is up: type `make cluster-down` first")
+    if way is Way.LOCAL:
+        host.require_root()
+        refuse_second_cluster(paths.CLUSTER)
+        host.install_packages()
+    paths.LOCAL.mkdir(exist_ok=True)
+    programs = _provide_programs(way)
+    _WAY.write_text(way)
+    {Way.CURRENT: _up_current, Way.KIND: _up_kind, Way.LOCAL: _up_local}[way](programs)
+    _give_to_caller(environment)
+    say(f"the cluster is ready: export KUBECONFIG={paths.KUBECONFIG} PATH={paths.PROGRAMS}:$PATH")
+
+
+def load_images(names: Sequence[str]) -> None:
+    """Build SPLAI's images where something has changed, and hand them to the cluster."""
+    way = _require_started()
+    if way is Way.CURRENT:
+        raise ClusterError(
+            "SPLAI cannot load images into a cluster that it did not start: build operator/Dockerfile and "
+            "images/llamacpp/Dockerfile, push them to your registry, and name them in the chart's values"
+        )
+    builder = builders.available()
+    for name in names or list(images.RECIPES):
+        image = images.image(name, builder)
+        if way is Way.KIND:
+            kind.load(image)
+            say(f"{image.name} is in the cluster")
+        else:
+            news = "is now" if _node().load(image) else "was already"
+            say(f"{image.name} {news} in the cluster ({image.key})")
+
+
+def load_archive(archive: Path) -> None:
+    """Hand any image archive to the cluster."""
+    if not archive.is_file():
+        raise ClusterError(f"{archive} is not a file")
+    way = _require_started()
+    if way is Way.CURRENT:
+        raise ClusterError("SPLAI cannot load images into a cluster that it did not start")
+    if way is Way.KIND:
+        run("kind", "load", "image-archive", archive, f"--name={kind.NAME}")
+    else:
+        _node().load_archive(archive)
+
+
+def status() -> str:
+    """What runs, for a person."""
+    way = _started_way()
+    if way is None:
+        return "no cluster: type `make cluster`"
+    lines = [f"way: {way}", f"kubeconfig: {paths.KUBECONFIG}"]
+    if way is Way.LOCAL:
+        for directory in (paths.CLUSTER / "control-plane", paths.CLUSTER):
+            for process in Process.recorded(directory):
+                identity = process.identity
+                state = f"process {identity.pid}" if identity else "ENDED"
+                lines.append(f"{process.name:<24} {state:<16} {process.log}")
+    return "\n".join(lines)
+
+
+def down() -> None:
+    """Remove the cluster and all it left on the machine; the caches stay."""
+    way = _started_way()
+    if way is Way.KIND:
+        kind.down()
+    if way is Way.LOCAL or paths.CLUSTER.exists():
+        host.require_root()
+        cleanup.remove_everything(paths.CLUSTER)
+    for file in (paths.KUBECONFIG, _WAY):
+        file.unlink(missing_ok=True)
+    shutil.rmtree(paths.PROGRAMS, ignore_errors=True)
+
+
+def _up_local(_: Kubectl) -> None:
+    node = _node()
+    node.up()
+    kubeconfig.write_private(paths.KUBECONFIG, node.control_plane.kubeconfig.read_text())
+
+
+def _up_kind(kubectl: Kubectl) -> None:
+    kind.up(kubectl)
+
+
+def _up_current(kubectl: Kubectl) -> None:
+    view = (kubectl.program, "config", "view", "--raw", "--minify", "--flatten")
+    kubeconfig.write_private(paths.KUBECONFIG, run(*view))
+
+
+def _node() -> Node:
+    return Node(images.pause(builders.Buildah()))
+
+
+def _provide_programs(way: Way) -> Kubectl:
+    """kubectl and helm at .local/bin: the installed ones for somebody else's cluster, else those of the build."""
+    paths.PROGRAMS.mkdir(exist_ok=True)
+    for name, module in (("kubectl", "kubernetes"), ("helm", "helm")):
+        installed = None if way is Way.LOCAL else shutil.which(name)
+        link = paths.PROGRAMS / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(installed or build.program(module, name))
+    return Kubectl(paths.PROGRAMS / "kubectl", paths.KUBECONFIG)
+
+
+def _give_to_caller(environment: Mapping[str, str]) -> None:
+    """After `sudo make cluster` the kubeconfig belongs to who typed it."""
+    if os.geteuid() == 0 and "SUDO_UID" in environment:
+        os.chown(paths.KUBECONFIG, int(environment["SUDO_UID"]), int(environment["SUDO_GID"]))
+
+
+def _started_way() -> Way | None:
+    return Way(_WAY.read_text()) if _WAY.exists() else None
+
+
+def _require_started() -> Way:
+    way = _started_way()
+    if way is None:
+        raise ClusterError("there is no cluster: type `make cluster` first")
+    return way

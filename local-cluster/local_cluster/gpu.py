@@ -1,0 +1,40 @@
+"""GPUs without a GPU: what a device plugin would report, written into the node's status.
+
+Pods that ask for `nvidia.com/gpu` and select the product are scheduled, run, and wait when all GPUs are taken, as on
+real ones; only the device itself is not there. A kubelet that starts sets resources of plugins it does not know to
+zero, so this is repeated after each start, until the numbers stay.
+"""
+
+from __future__ import annotations
+
+import json
+
+from local_cluster import waiting
+from local_cluster.kubectl import Kubectl
+
+COUNT = 4
+RESOURCE = "nvidia.com/gpu"
+PRODUCT_LABEL = "nvidia.com/gpu.product"
+PRODUCT = "NVIDIA-L4"
+
+_LOOKS_IN_A_ROW = 3
+
+
+def advertise(kubectl: Kubectl, node: str) -> None:
+    """Give a node its GPUs and the label that names them; returns when they stay."""
+    kubectl("label", "node", node, f"{PRODUCT_LABEL}={PRODUCT}", "--overwrite")
+    seen = 0
+
+    def missing() -> str | None:
+        nonlocal seen
+        status = json.loads(kubectl("get", "node", node, "-o", "json"))["status"]
+        if all(status[part].get(RESOURCE) == str(COUNT) for part in ("capacity", "allocatable")):
+            seen += 1
+        else:
+            seen = 0
+            resources = {RESOURCE: str(COUNT)}
+            patch = json.dumps({"status": {"capacity": resources, "allocatable": resources}})
+            kubectl("patch", "node", node, "--subresource=status", "--type=merge", "-p", patch)
+        return None if seen == _LOOKS_IN_A_ROW else f"{node} reports {status['allocatable'].get(RESOURCE, 'none')}"
+
+    waiting.until(f"{COUNT} GPUs on {node}", missing, seconds=60, interval=0.5)

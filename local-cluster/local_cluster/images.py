@@ -1,0 +1,156 @@
+"""SPLAI's images: what each is made of, and a cache of them keyed by exactly that.
+
+An image is built when something it is made of has changed, by Docker where a daemon answers and by buildah where none
+does, and kept as an archive outside the checkout. The tag stays the same while the key changes, so who loads an image
+into a cluster compares keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from local_cluster import build, command, paths
+from local_cluster.errors import ClusterError
+from local_cluster.progress import step
+
+_KEPT_ARCHIVES = 2
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image that exists as an archive."""
+
+    name: str
+    key: str
+    archive: Path
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an image is made."""
+
+    name: str
+    dockerfile: Path
+    context: Path
+    sources: tuple[str, ...]
+    """What the Dockerfile copies, relative to the context: the content that the key covers."""
+
+    @property
+    def tag(self) -> str:
+        """The full name: with Docker's default registry, which is what `splai/…` means in a manifest."""
+        return f"docker.io/splai/{self.name}:{_version()}"
+
+    def key(self, base: str) -> str:
+        """What the image depends on, as one short word."""
+        digest = hashlib.sha256()
+        for part in (self.tag, base, self.dockerfile.read_text()):
+            digest.update(part.encode() + b"\0")
+        for file in self._files():
+            digest.update(str(file.relative_to(self.context)).encode() + b"\0")
+            digest.update(file.read_bytes() + b"\0")
+        return digest.hexdigest()[:16]
+
+    def _files(self) -> Iterator[Path]:
+        for source in self.sources:
+            path = self.context / source
+            if not path.exists():
+                raise ClusterError(f"the image {self.name} needs {path}, which does not exist")
+            found = sorted(path.rglob("*")) if path.is_dir() else [path]
+            yield from (file for file in found if file.is_file() and "__pycache__" not in file.parts)
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            name="splai",
+            dockerfile=paths.REPOSITORY / "operator" / "Dockerfile",
+            context=paths.REPOSITORY,
+            sources=(
+                "pyproject.toml",
+                "README.md",
+                "LICENSE",
+                "requirements.lock",
+                "operator/build-requirements.lock",
+                "operator/splai",
+            ),
+        ),
+        Recipe(
+            name="llamacpp",
+            dockerfile=paths.REPOSITORY / "images" / "llamacpp" / "Dockerfile",
+            context=paths.REPOSITORY / "images" / "llamacpp",
+            sources=("requirements.lock", "server.py"),
+        ),
+    )
+}
+
+
+class Builder(Protocol):
+    """Docker or buildah."""
+
+    base: str
+    """What the images start from, for the key."""
+
+    def build(self, recipe: Recipe, archive: Path) -> None:
+        """Build an image and write it to an archive."""
+
+
+def image(name: str, builder: Builder) -> Image:
+    """One of SPLAI's images, built first when the cache lacks it."""
+    if name not in RECIPES:
+        raise ClusterError(f"unknown image {name}; there are: {', '.join(RECIPES)}")
+    return _cached(RECIPES[name], builder)
+
+
+def pause(builder: Builder) -> Image:
+    """The image of the process that holds a pod's namespaces open."""
+    source = paths.REPOSITORY / "images" / "pause"
+    context = paths.cache() / "pause"
+    context.mkdir(parents=True, exist_ok=True)
+    program = context / "pause"
+    # Go says nothing and does nothing when the program is up to date.
+    environment = build.go_environment()
+    command.run(
+        "go", "build", "-trimpath", "-ldflags=-s -w", "-o", program, ".", directory=source, environment=environment
+    )
+    return _cached(Recipe("pause", source / "Dockerfile", context, ("pause",)), builder)
+
+
+def _cached(recipe: Recipe, builder: Builder) -> Image:
+    key = recipe.key(builder.base)
+    archive = paths.cache() / "images" / f"{recipe.name}-{key}.tar"
+    result = Image(recipe.tag, key, archive)
+    if archive.exists():
+        return result
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with build.lock(archive.with_suffix(".lock"), f"the image {recipe.name}"):
+        if not archive.exists():
+            unfinished = archive.with_suffix(".unfinished")
+            unfinished.unlink(missing_ok=True)
+            with step(f"building the image {recipe.name}", "something it is made of has changed"):
+                builder.build(recipe, unfinished)
+            unfinished.rename(archive)
+    _remove_old(recipe.name, archive)
+    return result
+
+
+def _remove_old(name: str, newest: Path) -> None:
+    """Keep the archives of a name that were used last."""
+    archives = sorted(newest.parent.glob(f"{name}-*.tar"), key=lambda file: file.stat().st_mtime)
+    for archive in archives[:-_KEPT_ARCHIVES]:
+        if archive != newest:
+            archive.unlink()
+            archive.with_suffix(".lock").unlink(missing_ok=True)
+
+
+def _version() -> str:
+    text = (paths.REPOSITORY / "pyproject.toml").read_text()
+    version = re.search(r'^version = "([^"]+)"', text, re.MULTILINE)
+    if version is None:
+        raise ClusterError('pyproject.toml has no line version = "…"')
+    return version[1]
