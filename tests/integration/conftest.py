@@ -8,30 +8,26 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.integration.running_control_plane import RunningControlPlane
 
 from local_cluster import build
-from local_cluster.control_plane import ControlPlane
 from local_cluster.errors import ClusterError
-
-CRDS = Path(__file__).parents[2] / "crds"
+from tests.integration.running_control_plane import RunningControlPlane, running_control_plane
 
 
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningControlPlane]:
     """The control plane that the tests of a session share; who stops a part of it starts it again."""
-    with _running(tmp_path_factory.mktemp("control-plane")) as running:
+    with running_control_plane(tmp_path_factory.mktemp("control-plane")) as running:
         yield running
 
 
 @pytest.fixture
 def own_control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningControlPlane]:
     """A control plane for one test that leaves nothing usable behind, such as a restored etcd."""
-    with _running(tmp_path_factory.mktemp("own-control-plane")) as running:
+    with running_control_plane(tmp_path_factory.mktemp("own-control-plane")) as running:
         yield running
 
 
@@ -44,19 +40,10 @@ def namespace(control_plane: RunningControlPlane) -> Iterator[str]:
     control_plane.kubectl("delete", "namespace", name, "--wait=false")
 
 
-@contextmanager
-def _running(directory: Path) -> Iterator[RunningControlPlane]:
-    if not any(CRDS.glob("*.yaml")):
-        pytest.fail(f"{CRDS} holds no custom resource definitions: run `make generate`")
+@pytest.fixture(scope="session")
+def helm() -> Path:
+    """Helm 3, built from source like the rest."""
     try:
-        control_plane = ControlPlane(directory)
-        control_plane.start()
+        return build.program("helm", "helm")
     except ClusterError as error:
-        pytest.fail(f"no control plane to test on: {error}", pytrace=False)
-    try:
-        running = RunningControlPlane(control_plane, build.program("kubernetes", "kubectl"))
-        running.kubectl("apply", "--server-side", "-f", str(CRDS))
-        running.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(CRDS))
-        yield running
-    finally:
-        control_plane.stop()
+        pytest.fail(f"no Helm to install the chart with: {error}", pytrace=False)

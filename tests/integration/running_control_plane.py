@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
+from local_cluster import build
 from local_cluster.control_plane import ControlPlane
+from local_cluster.errors import ClusterError
+
+CRDS = Path(__file__).parents[2] / "crds"
 
 
 class KubectlError(Exception):
@@ -15,7 +23,7 @@ class KubectlError(Exception):
 
 @dataclass(frozen=True)
 class RunningControlPlane:
-    """etcd, kube-apiserver, kube-controller-manager and kube-scheduler on loopback, with SPLAI's resources known."""
+    """etcd, kube-apiserver, kube-controller-manager and kube-scheduler on loopback."""
 
     processes: ControlPlane
     kubectl_program: Path
@@ -44,3 +52,28 @@ class RunningControlPlane:
     def restart(self, component: str) -> None:
         """End a component in order and start it again; returns when the control plane is ready."""
         self.processes.restart(component)
+
+
+@contextmanager
+def empty_control_plane(directory: Path) -> Iterator[RunningControlPlane]:
+    """A control plane that has never heard of SPLAI; its data lie in the directory."""
+    try:
+        processes = ControlPlane(directory)
+        processes.start()
+    except ClusterError as error:
+        pytest.fail(f"no control plane to test on: {error}", pytrace=False)
+    try:
+        yield RunningControlPlane(processes, build.program("kubernetes", "kubectl"))
+    finally:
+        processes.stop()
+
+
+@contextmanager
+def running_control_plane(directory: Path) -> Iterator[RunningControlPlane]:
+    """A control plane that knows SPLAI's resources."""
+    if not any(CRDS.glob("*.yaml")):
+        pytest.fail(f"{CRDS} holds no custom resource definitions: run `make generate`")
+    with empty_control_plane(directory) as running:
+        running.kubectl("apply", "--server-side", "-f", str(CRDS))
+        running.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(CRDS))
+        yield running

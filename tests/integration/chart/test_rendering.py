@@ -1,0 +1,189 @@
+"""What the chart makes of values other than the defaults, and that the checked-in manifest is the chart."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from charts import render
+
+Objects = list[dict[str, Any]]
+
+TWO_TEAMS = "--set=watchNamespaces={team-a,team-b}"
+
+
+def rendered(helm: Path, *arguments: str, **where: str) -> Objects:
+    return [found for found in yaml.safe_load_all(render.template(helm, *arguments, **where)) if found]
+
+
+def named(objects: Objects, kind: str) -> dict[str, dict[str, Any]]:
+    """The objects of a kind by `namespace/name`, or by name where there is no namespace."""
+    return {
+        "/".join(filter(None, [found["metadata"].get("namespace"), found["metadata"]["name"]])): found
+        for found in objects
+        if found["kind"] == kind
+    }
+
+
+def pods(objects: Objects) -> dict[str, dict[str, Any]]:
+    """The pod templates' specs by component."""
+    return {
+        name.partition("/splai-")[2]: found["spec"]["template"]["spec"]
+        for name, found in named(objects, "Deployment").items()
+    }
+
+
+def environment(objects: Objects, component: str) -> dict[str, str]:
+    (container,) = pods(objects)[component]["containers"]
+    return {variable["name"]: variable.get("value", "") for variable in container["env"]}
+
+
+def test_checked_in_manifest_is_the_chart(helm: Path) -> None:
+    assert render.INSTALL.read_text() == render.install_manifest(helm), "run `make generate`"
+
+
+@pytest.mark.parametrize("arguments", [[], [TWO_TEAMS], ["--set=gateway.replicas=3,metrics.podMonitor=true"]])
+def test_no_secret_and_no_wildcard_in_any_mode(helm: Path, arguments: list[str]) -> None:
+    objects = rendered(helm, *arguments)
+    rules = [
+        rule for kind in ("Role", "ClusterRole") for role in named(objects, kind).values() for rule in role["rules"]
+    ]
+    words = {word for rule in rules for names in rule.values() for word in names}
+
+    assert named(objects, "Secret") == {}
+    assert rules
+    assert not {"*", "secrets", "escalate", "bind", "impersonate"} & words
+
+
+def test_cluster_mode_binds_one_cluster_role_a_component(helm: Path) -> None:
+    objects = rendered(helm)
+
+    assert named(objects, "ClusterRole").keys() == {"splai-operator", "splai-gateway"}
+    assert named(objects, "ClusterRoleBinding").keys() == {"splai-operator", "splai-gateway"}
+    assert named(objects, "Role").keys() == {"splai-system/splai-operator-lease"}
+
+
+def test_namespaced_mode_has_no_cluster_role(helm: Path) -> None:
+    objects = rendered(helm, TWO_TEAMS)
+    expected = {f"{team}/splai-{component}" for team in ("team-a", "team-b") for component in ("operator", "gateway")}
+
+    assert named(objects, "ClusterRole") == {}
+    assert named(objects, "ClusterRoleBinding") == {}
+    assert named(objects, "Role").keys() == expected | {"splai-system/splai-operator-lease"}
+    assert named(objects, "RoleBinding").keys() == expected | {"splai-system/splai-operator-lease"}
+
+
+def test_both_modes_grant_the_same_rules(helm: Path) -> None:
+    everywhere = named(rendered(helm), "ClusterRole")
+    in_one = named(rendered(helm, TWO_TEAMS), "Role")
+
+    for component in ("operator", "gateway"):
+        assert in_one[f"team-a/splai-{component}"]["rules"] == everywhere[f"splai-{component}"]["rules"]
+
+
+def test_every_binding_leads_from_a_role_to_a_service_account(helm: Path) -> None:
+    for arguments in ([], [TWO_TEAMS]):
+        objects = rendered(helm, *arguments)
+        for kind in ("RoleBinding", "ClusterRoleBinding"):
+            for name, binding in named(objects, kind).items():
+                (subject,) = binding["subjects"]
+                role = "/".join([*name.split("/")[:-1], binding["roleRef"]["name"]])
+                assert role in named(objects, binding["roleRef"]["kind"])
+                assert f"{subject['namespace']}/{subject['name']}" in named(objects, "ServiceAccount")
+
+
+def test_namespaced_mode_tells_operator_and_gateway(helm: Path) -> None:
+    objects = rendered(helm, TWO_TEAMS)
+
+    for component in ("operator", "gateway"):
+        assert environment(objects, component)["SPLAI_WATCH_NAMESPACES"] == "team-a,team-b"
+
+
+def test_gateway_service_is_called_after_the_release_and_by_its_short_name(helm: Path) -> None:
+    services = named(rendered(helm, release="llm", namespace="ai"), "Service")
+
+    assert services.keys() == {"ai/llm-splai-api-gateway", "ai/splai-api-gateway", "ai/splai-artifacts"}
+
+
+def test_another_namespace_is_followed_everywhere(helm: Path) -> None:
+    assert "splai-system" not in render.template(helm, namespace="ai")
+
+
+@pytest.mark.parametrize(("replicas", "budgets"), [(1, set()), (2, {"splai-system/splai-gateway"})])
+def test_several_gateways_are_not_evicted_at_once(helm: Path, replicas: int, budgets: set[str]) -> None:
+    objects = rendered(helm, f"--set=gateway.replicas={replicas}")
+
+    assert named(objects, "PodDisruptionBudget").keys() == budgets
+
+
+@pytest.mark.parametrize(
+    ("argument", "component", "variable", "value"),
+    [
+        ("image.tag=9.9.9", "operator", "SPLAI_IMAGE", "splai/splai:9.9.9"),
+        ("image.repository=example.org/splai", "operator", "SPLAI_IMAGE", "example.org/splai:0.1.0"),
+        ("image.pullPolicy=Always", "operator", "SPLAI_IMAGE_PULL_POLICY", "Always"),
+        ("engines.llamaCppImage=a/b:c", "operator", "SPLAI_LLAMACPP_IMAGE", "a/b:c"),
+        ("engines.vllmImage=a/b:c", "operator", "SPLAI_VLLM_IMAGE", "a/b:c"),
+        ("gateway.publicURL=https://example.org", "operator", "SPLAI_PUBLIC_URL", "https://example.org"),
+        ("logLevel=DEBUG", "artifacts", "SPLAI_LOG_LEVEL", "DEBUG"),
+        ("metrics.port=9000", "gateway", "SPLAI_METRICS_PORT", "9000"),
+    ],
+)
+def test_value_reaches_its_process(helm: Path, argument: str, component: str, variable: str, value: str) -> None:
+    assert environment(rendered(helm, f"--set={argument}"), component)[variable] == value
+
+
+def test_pods_go_where_they_are_sent(helm: Path) -> None:
+    objects = rendered(
+        helm,
+        "--set=nodeSelector.pool=system,tolerations[0].operator=Exists,imagePullSecrets[0].name=registry",
+        "--set=image.tag=9.9.9,image.pullPolicy=Always",
+    )
+
+    for pod in pods(objects).values():
+        (container,) = pod["containers"]
+        assert pod["nodeSelector"] == {"pool": "system"}
+        assert pod["tolerations"] == [{"operator": "Exists"}]
+        assert pod["imagePullSecrets"] == [{"name": "registry"}]
+        assert (container["image"], container["imagePullPolicy"]) == ("splai/splai:9.9.9", "Always")
+
+
+def test_volume_is_as_told(helm: Path) -> None:
+    objects = rendered(
+        helm, "--set=artifacts.storage.className=fast,artifacts.storage.size=5Gi,artifacts.storage.fsGroup=null"
+    )
+    (claim,) = named(objects, "PersistentVolumeClaim").values()
+
+    assert claim["spec"]["storageClassName"] == "fast"
+    assert claim["spec"]["resources"]["requests"]["storage"] == "5Gi"
+    assert "fsGroup" not in pods(objects)["artifacts"]["securityContext"]
+
+
+def test_network_policy_can_be_narrowed_and_left_out(helm: Path) -> None:
+    narrowed = named(rendered(helm, '--set-json=networkPolicy.gatewayFrom=[{"podSelector":{}}]'), "NetworkPolicy")[
+        "splai-system/splai-gateway"
+    ]
+    callers = [rule["from"] for rule in narrowed["spec"]["ingress"] if rule["ports"][0]["port"] == "http"]
+
+    assert callers == [[{"podSelector": {}}]]
+    assert named(rendered(helm, "--set=networkPolicy.enabled=false"), "NetworkPolicy") == {}
+
+
+def test_pod_monitor_finds_every_pod_by_the_port_they_all_have(helm: Path) -> None:
+    objects = rendered(helm, "--set=metrics.podMonitor=true,metrics.port=9000")
+    (monitor,) = named(objects, "PodMonitor").values()
+    ports = {endpoint["port"] for endpoint in monitor["spec"]["podMetricsEndpoints"]}
+
+    assert ports == {"metrics"}
+    for deployment in named(objects, "Deployment").values():
+        template = deployment["spec"]["template"]
+        assert monitor["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+        (container,) = template["spec"]["containers"]
+        assert {"name": "metrics", "containerPort": 9000} in container["ports"]
+    assert named(rendered(helm), "PodMonitor") == {}
+
+
+def test_a_misspelt_value_is_refused_by_its_name(helm: Path) -> None:
+    with pytest.raises(render.HelmError, match="gatway"):
+        render.template(helm, "--set=gatway.replicas=2")
