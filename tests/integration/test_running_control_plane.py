@@ -1,6 +1,7 @@
 """The fixtures themselves: what the other integration tests take for granted."""
 
 import pytest
+
 from tests.integration.running_control_plane import KubectlError, RunningControlPlane
 
 
