@@ -12,10 +12,12 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final as Constant
+from typing import Literal
 
 import httpx
 
@@ -187,6 +189,25 @@ class HTTPJobFolder:
                     return
             except (httpx.TransportError, StoreUnavailable) as error:
                 await attempts.wait_after(_unavailable(error))
+
+    @asynccontextmanager
+    async def relayed(
+        self, method: Literal["GET", "HEAD"], path: str, headers: Mapping[str, str]
+    ) -> AsyncGenerator[httpx.Response]:
+        """The server's own reply, errors included, for somebody who passes it on as it comes.
+
+        Nothing is tried again: whoever asks has a caller of their own. Raises StoreUnavailable, also while the body
+        is read.
+        """
+        try:
+            async with self._http.stream(
+                method, self._base + path, headers={**headers, **self._token.header()}
+            ) as reply:
+                if reply.status_code == 401:
+                    self._token.forget()
+                yield reply
+        except httpx.TransportError as error:
+            raise _unavailable(error) from error
 
     async def list(self, prefix: str = "") -> Sequence[StoredObject]:
         objects: list[StoredObject] = []

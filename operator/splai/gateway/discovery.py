@@ -1,0 +1,76 @@
+"""The newest route table, made from reflectors on backends and on the endpoints of their Services."""
+
+import asyncio
+from collections.abc import Sequence
+
+from splai.gateway.metrics import Metrics
+from splai.gateway.reflector import Reflector
+from splai.gateway.routes import Backend, Endpoints, RouteTable, build_routes
+from splai.kube.client import Client
+from splai.kube.resource import ENDPOINT_SLICES, MODEL_BACKENDS
+
+# The endpoint slice controller copies a Service's labels to its slices. Selecting by ours spares the apiserver from
+# sending every slice of the cluster, and keeps us from routing to somebody else's Service of a backend's name.
+BACKEND_SELECTOR = "splai.dev/modelbackend"
+SETTLE_SECONDS = 0.02
+
+
+class Discovery:
+    """Watches the given namespaces, or all, and replaces ``table`` as a whole."""
+
+    def __init__(self, client: Client, namespaces: Sequence[str], metrics: Metrics) -> None:
+        self.table = RouteTable()
+        self.synced = False
+        """Whether the table ever showed all that there is."""
+        self._metrics = metrics
+        self._dirty = asyncio.Event()
+        scopes: Sequence[str | None] = namespaces or (None,)
+        self._backends = [
+            Reflector(
+                client,
+                MODEL_BACKENDS,
+                Backend.from_object,
+                changed=self._dirty.set,
+                failed=metrics.watch_failures.labels(MODEL_BACKENDS.name).inc,
+                namespace=namespace,
+            )
+            for namespace in scopes
+        ]
+        self._endpoints = [
+            Reflector(
+                client,
+                ENDPOINT_SLICES,
+                Endpoints.from_object,
+                changed=self._dirty.set,
+                failed=metrics.watch_failures.labels(ENDPOINT_SLICES.name).inc,
+                namespace=namespace,
+                selector=BACKEND_SELECTOR,
+            )
+            for namespace in scopes
+        ]
+
+    async def run(self) -> None:
+        """Follow the cluster for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            for backends, endpoints in zip(self._backends, self._endpoints, strict=True):
+                tasks.create_task(backends.run())
+                tasks.create_task(endpoints.run())
+            tasks.create_task(self._rebuild())
+
+    async def _rebuild(self) -> None:
+        """One new table for a burst of changes."""
+        while True:
+            await self._dirty.wait()
+            await asyncio.sleep(SETTLE_SECONDS)
+            self._dirty.clear()
+            if self._are_listed():
+                backends = (backend for reflector in self._backends for backend in reflector.objects)
+                endpoints = (part for reflector in self._endpoints for part in reflector.objects)
+                self.table = build_routes(backends, endpoints)
+                self.synced = True
+                self._metrics.models.set(len(self.table.listed))
+
+    def _are_listed(self) -> bool:
+        """A table of half the cluster would answer 404 for models that exist."""
+        backends = all(reflector.listed for reflector in self._backends)
+        return backends and all(reflector.listed for reflector in self._endpoints)

@@ -1,0 +1,92 @@
+"""The one shape of every error that leaves the gateway.
+
+``error`` is OpenAI's object, all four keys always there because SDKs read them unguarded; ``detail`` is its message
+once more, for clients that were written against FastAPI servers.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+INVALID_REQUEST = "invalid_request_error"
+UPSTREAM = "upstream_error"
+SERVER = "server_error"
+_TYPES = {429: "rate_limit_error", 500: SERVER, 503: "service_unavailable_error"}
+
+
+class RequestError(Exception):
+    """A request that ends with an error reply; the message is for the caller and never quotes a prompt or an answer."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        type: str = INVALID_REQUEST,  # noqa: A002 - OpenAI's own word
+        code: str | None = None,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.type = type
+        self.code = code
+        self.param = param
+        self.headers = dict(headers or {})
+
+    def body(self) -> bytes:
+        return error_body(self.message, type=self.type, code=self.code, param=self.param)
+
+
+def error_body(message: str, *, type: str, code: str | None, param: str | None = None) -> bytes:  # noqa: A002
+    """The error as JSON on one line, so that it also fits into one SSE event."""
+    error = {"message": message, "type": type, "param": param, "code": code}
+    return _encode({"error": error, "detail": message})
+
+
+def completed_error_body(status: int, body: bytes) -> bytes:
+    """An engine's error reply with the keys that it left out; what it says itself stays."""
+    try:
+        reply = json.loads(body)
+    except (ValueError, RecursionError):
+        reply = None
+    found = _error_object(reply)
+    message = str(found.get("message") or f"The engine answers with HTTP status {status}")
+    code = found.get("code")
+    error = {
+        **found,
+        "message": message,
+        "type": found.get("type") or _TYPES.get(status, UPSTREAM if status >= 500 else INVALID_REQUEST),
+        "param": found.get("param"),
+        "code": code if code is None else str(code),
+    }
+    return _encode({"error": error, "detail": message})
+
+
+def is_unknown_model(status: int, body: bytes) -> bool:
+    """Whether an engine's error says that it does not serve the model: as OpenAI says it, or as vLLM does."""
+    if status != 404:
+        return False
+    try:
+        found = _error_object(json.loads(body))
+    except (ValueError, RecursionError):
+        return False
+    return found.get("code") == "model_not_found" or found.get("param") == "model"
+
+
+def _error_object(reply: Any) -> dict[str, Any]:
+    """OpenAI's ``error``, or whatever an engine has in its place."""
+    if not isinstance(reply, dict):
+        return {}
+    error = reply.get("error")
+    if isinstance(error, dict):
+        return error
+    for text in (error, reply.get("message"), reply.get("detail")):
+        if isinstance(text, str) and text:
+            return {"message": text}
+    return {}
+
+
+def _encode(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
