@@ -101,10 +101,11 @@ def test_pod_has_a_token_for_the_artifact_server(component: str) -> None:
     assert environment(component)["SPLAI_ARTIFACTS_TOKEN_FILE"] == f"{mount['mountPath']}/token"
 
 
-def test_artifact_server_trusts_exactly_operator_and_gateway() -> None:
-    trusted = environment("artifacts")["SPLAI_TRUSTED_SERVICE_ACCOUNTS"]
+def test_artifact_server_lets_the_operator_write_and_the_gateway_read() -> None:
+    variables = environment("artifacts")
 
-    assert trusted == "splai-system/splai-operator,splai-system/splai-gateway"
+    assert variables["SPLAI_TRUSTED_SERVICE_ACCOUNTS"] == "splai-system/splai-operator"
+    assert variables["SPLAI_READER_SERVICE_ACCOUNTS"] == "splai-system/splai-gateway"
 
 
 def test_addresses_name_services_that_exist() -> None:
