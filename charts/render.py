@@ -18,7 +18,7 @@ CRDS = REPOSITORY / "crds"
 INSTALL = REPOSITORY / "manifests" / "install.yaml"
 
 # The oldest one the chart supports. Told to Helm, because what a Helm assumes without a cluster depends on its build.
-KUBERNETES = "1.29.0"
+KUBERNETES = "1.30.0"
 RELEASE = "splai"
 NAMESPACE = "splai-system"
 
