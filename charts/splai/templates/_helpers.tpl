@@ -52,11 +52,11 @@ tolerations: {{ toJson . }}
 {name: artifacts-token, mountPath: /var/run/secrets/splai, readOnly: true}
 {{- end }}
 
-{{/* Everything the operator may do with the namespaces it watches. Why, rule by rule: splai/kube/access.py. */}}
+{{/* Everything the operator may do with the namespaces it watches. It asks for each rule at start: splai/controller/permissions.py. */}}
 {{- define "splai.operatorRules" -}}
 - apiGroups: [splai.dev]
   resources: [inferencejobs, modelbackends]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [splai.dev]
   resources: [inferencejobs/status, modelbackends/status]
   verbs: [patch]
