@@ -17,7 +17,7 @@ BACKEND_LABEL = "splai.dev/modelbackend"
 CHILD_LABEL = "splai.dev/child"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
-REVISION_LABEL = "pod-template-hash"
+REVISION_LABEL = "splai.dev/revision"  # ours: which pods are the newest needs no look at ReplicaSets then
 
 
 def _time(text: str | None) -> datetime | None:

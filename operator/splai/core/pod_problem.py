@@ -70,7 +70,7 @@ def _container_problem(pod: ObservedPod, container: ObservedContainer) -> PodPro
         return PodProblem("ImagePullFailed", _words(container.waiting_reason, container.waiting_message))
     if container.waiting_reason in _CONTAINER_REASONS:
         return PodProblem(container.waiting_reason, container.waiting_message or container.waiting_reason)
-    if container.ready or not container.exit_code or not _keeps_ending(container):
+    if container.ready or not _keeps_ending(container):
         return None
     restarts = f"{container.restarts} restart{'' if container.restarts == 1 else 's'}"
     if container.exit_reason == "OOMKilled":
@@ -78,7 +78,7 @@ def _container_problem(pod: ObservedPod, container: ObservedContainer) -> PodPro
             "OOMKilled",
             f"{container.name} used more memory than its limit and was killed ({restarts}): raise the limit",
         )
-    hint = _EXIT_HINTS.get(container.exit_code)
+    hint = _EXIT_HINTS.get(container.exit_code or 0)
     return PodProblem(
         "CrashLoopBackOff",
         f"{container.name} ended with exit code {container.exit_code}{f', {hint}' if hint else ''} ({restarts}): "
@@ -87,8 +87,10 @@ def _container_problem(pod: ObservedPod, container: ObservedContainer) -> PodPro
 
 
 def _keeps_ending(container: ObservedContainer) -> bool:
-    """It is down now, or up again after so many ends that this one will not be the last."""
-    return container.terminated or bool(container.waiting_reason) or container.restarts > 1
+    """It failed and is down, or is up again after so many failures that one more is likely."""
+    if container.waiting_reason == "CrashLoopBackOff":
+        return True
+    return bool(container.exit_code) and (container.terminated or container.restarts > 1)
 
 
 def _words(reason: str, message: str) -> str:

@@ -1,0 +1,101 @@
+"""A backend's pods, as its conditions ask about them: which are the newest, which answer, what is wrong with them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from splai.core.modelbackend.snapshot import BackendSnapshot
+from splai.core.observed import ObservedDeployment, ObservedPod
+from splai.core.pod_problem import PodProblem, worst_problem
+from splai.engines import ENGINE_CONTAINER
+
+# A scheduler that has just been asked often says no, and yes a moment later, when another pod has left.
+BLOCKED_AFTER = timedelta(seconds=15)
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """Pods that live; ``current`` are of the revision that the spec asks for, ``previous`` of any other."""
+
+    wanted: int
+    current: Sequence[ObservedPod]
+    previous: Sequence[ObservedPod]
+
+    @classmethod
+    def of(cls, snapshot: BackendSnapshot, revision: str) -> "Replicas":
+        alive = [pod for pod in snapshot.pods if pod.deletion is None and not pod.ended]
+        return cls(
+            wanted=snapshot.backend.spec.replicas,
+            current=[pod for pod in alive if pod.revision == revision],
+            previous=[pod for pod in alive if pod.revision != revision],
+        )
+
+    @property
+    def total(self) -> int:
+        return len(self.current) + len(self.previous)
+
+    @property
+    def answering(self) -> int:
+        """Pods of the current revision whose engine answers: the kubelet asks it, by the readiness probe."""
+        return sum(pod.ready for pod in self.current)
+
+    @property
+    def still_serving(self) -> int:
+        """Pods of earlier revisions that answer meanwhile."""
+        return sum(pod.ready for pod in self.previous)
+
+    @property
+    def loaded(self) -> int:
+        """Pods of the current revision whose startup probe has passed."""
+        return sum(pod.ready or _started(pod) for pod in self.current)
+
+    @property
+    def unschedulable(self) -> PodProblem | None:
+        """The scheduler's words about the pods of the current revision that found no node."""
+        return worst_problem(pod for pod in self.current if _waits_for_a_node(pod))
+
+    def blocked_since(self) -> datetime | None:
+        """Since when the newest revision has waited for a node while an earlier one serves; None when it does not."""
+        if not self.still_serving:
+            return None
+        waits = [pod.scheduled.since for pod in self.current if pod.scheduled and _waits_for_a_node(pod)]
+        return min((since for since in waits if since is not None), default=None)
+
+    def settled(self) -> bool:
+        """As many as wanted answer, and no others are left."""
+        return len(self.current) == self.answering == self.wanted and not self.previous
+
+
+def what_is_missing(replicas: Replicas, deployment: ObservedDeployment | None) -> PodProblem:
+    """Why fewer pods of the current revision answer than are wanted; the first cause that applies."""
+    waiting = [pod for pod in replicas.current if not pod.ready]
+    problem = worst_problem(waiting)
+    if problem is not None:
+        return problem
+    if not waiting:
+        failure = deployment.conditions.get("ReplicaFailure") if deployment else None
+        if failure is not None and failure.status == "True":
+            reason = "QuotaExceeded" if "exceeded quota" in failure.message else "Forbidden"
+            return PodProblem(reason, failure.message)
+        if replicas.previous:
+            return PodProblem("RollingOut", "the new revision's pods are being created")
+        return PodProblem("Creating", "the pods are being created")
+    if any(_started(pod) for pod in waiting):
+        return PodProblem("NotAnswering", "the model was loaded, but the engine fails its readiness probe")
+    if any(_runs(pod) for pod in waiting):
+        return PodProblem("Loading", "the engine is loading the model")
+    return PodProblem("Starting", "the pods are starting: images are pulled and volumes mounted")
+
+
+def _started(pod: ObservedPod) -> bool:
+    engine = pod.container(ENGINE_CONTAINER)
+    return engine is not None and engine.started
+
+
+def _runs(pod: ObservedPod) -> bool:
+    engine = pod.container(ENGINE_CONTAINER)
+    return engine is not None and not engine.waiting_reason and not engine.terminated
+
+
+def _waits_for_a_node(pod: ObservedPod) -> bool:
+    return pod.scheduled is not None and pod.scheduled.status == "False"
