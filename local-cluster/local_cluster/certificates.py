@@ -37,12 +37,12 @@ class Authority:
     def client(self, name: str, *, user: str, group: str = "") -> Certificate:
         """A certificate with which a component or a person logs in at the apiserver."""
         subject = f"/O={group}/CN={user}" if group else f"/CN={user}"
-        return self._issue(name, subject, ["extendedKeyUsage=clientAuth"])
+        return self._issue(f"{name}-client", subject, ["extendedKeyUsage=clientAuth"])
 
     def server(self, name: str, *, hosts: Sequence[str], addresses: Sequence[str]) -> Certificate:
         """A certificate for what answers at these host names and addresses."""
         names = ",".join([*(f"DNS:{host}" for host in hosts), *(f"IP:{address}" for address in addresses)])
-        return self._issue(name, f"/CN={name}", ["extendedKeyUsage=serverAuth", f"subjectAltName={names}"])
+        return self._issue(f"{name}-server", f"/CN={name}", ["extendedKeyUsage=serverAuth", f"subjectAltName={names}"])
 
     def service_account_key(self) -> Path:
         """The key that signs ServiceAccount tokens."""

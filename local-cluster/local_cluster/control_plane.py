@@ -245,7 +245,7 @@ class ControlPlane:
         serving = self.authority.server(
             "kube-apiserver", hosts=_SERVER_NAMES, addresses=sorted({self.address, LOOPBACK, KUBERNETES_SERVICE})
         )
-        kubelet_client = self.authority.client("kubelet-client", user="apiserver", group="system:masters")
+        kubelet_client = self.authority.client("apiserver-to-kubelet", user="apiserver", group="system:masters")
         token_key = self.authority.service_account_key()
         # The Service `kubernetes` may not point to a loopback address; without a node nobody asks for it.
         reconciler = "none" if self.address == LOOPBACK else "lease"
