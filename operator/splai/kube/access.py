@@ -14,17 +14,20 @@ from splai.kube.resource import ACCESS_REVIEWS, Resource
 
 @dataclass(frozen=True)
 class Rule:
-    """A verb on a resource, as an RBAC rule names them; in ``namespace`` when it is needed only there."""
+    """A verb on a resource, as an RBAC rule names them.
+
+    With ``namespace`` it is needed only there, with ``name`` only for that object.
+    """
 
     verb: str
     resource: Resource
     subresource: str = ""
     namespace: str | None = None
+    name: str = ""
 
     def __str__(self) -> str:
         name = f"{self.resource.plural}/{self.subresource}" if self.subresource else self.resource.plural
-        group = f' (apiGroup "{self.resource.group}")'
-        return f"{self.verb} {name}{group}"
+        return f'{self.verb} {name} (apiGroup "{self.resource.group}")'
 
 
 class AccessDenied(Exception):  # noqa: N818 - it says what happened
@@ -52,6 +55,7 @@ async def _allowed(client: Client, rule: Rule, namespace: str | None) -> bool:
         "subresource": rule.subresource,
         "verb": rule.verb,
         "namespace": namespace or "",
+        "name": rule.name,
     }
     review = {
         "apiVersion": ACCESS_REVIEWS.api_version,

@@ -1,0 +1,160 @@
+"""What is known of the cluster, and whose work a change is.
+
+A change of a child is its owner's work. A change of a ModelBackend is also the work of the jobs of its namespace that
+use it or wait for one. Changes that no decision looks at are nobody's work: most events of a pod are such.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import Any
+
+from splai.api.inference_job import TERMINAL_PHASES, InferenceJob
+from splai.api.model_backend import ModelBackend
+from splai.controller.queue import Key
+from splai.core.conditions import find_condition
+from splai.core.observed import (
+    BACKEND_LABEL,
+    JOB_LABEL,
+    MANAGED_BY_LABEL,
+    ObservedDeployment,
+    ObservedJob,
+    ObservedPod,
+    ObservedService,
+)
+from splai.kube.cache import Collection, Entry, controller_uid
+from splai.kube.client import Object
+from splai.kube.resource import DEPLOYMENTS, INFERENCE_JOBS, JOBS, MODEL_BACKENDS, PODS, SERVICES, Resource
+
+Enqueue = Callable[[Key, float], None]
+
+CHILD_SELECTOR = f"{MANAGED_BY_LABEL}=splai"
+SETTLE_SECONDS = 0.1
+"""A pod's start is a burst of events of the pod and its Job: one reconcile a burst is enough."""
+
+
+def selector_of(resource: Resource) -> str:
+    """Our own kinds are ours whatever their labels; of the others only those that we made."""
+    return "" if resource in (INFERENCE_JOBS, MODEL_BACKENDS) else CHILD_SELECTOR
+
+
+def pods_of_job(namespace: str, name: str) -> Hashable:
+    return (INFERENCE_JOBS.kind, namespace, name)
+
+
+def pods_of_backend(namespace: str, name: str) -> Hashable:
+    return (MODEL_BACKENDS.kind, namespace, name)
+
+
+class Caches:
+    """One collection a watched kind; tells ``enqueue`` whose work a change is, and how long it may settle."""
+
+    def __init__(self, enqueue: Enqueue) -> None:
+        self._enqueue = enqueue
+        self.jobs = Collection(INFERENCE_JOBS, InferenceJob.model_validate, index=_namespace)
+        self.backends = Collection(MODEL_BACKENDS, ModelBackend.model_validate, index=_namespace)
+        self.child_jobs = Collection(JOBS, ObservedJob.from_object, index=controller_uid)
+        self.deployments = Collection(DEPLOYMENTS, ObservedDeployment.from_object, index=controller_uid)
+        self.services = Collection(SERVICES, ObservedService.from_object, index=controller_uid)
+        self.pods = Collection(PODS, ObservedPod.from_object, index=_pod_owner)
+        self._collections: dict[Resource, Collection[Any]] = {
+            collection.resource: collection
+            for collection in (
+                self.jobs,
+                self.backends,
+                self.child_jobs,
+                self.deployments,
+                self.services,
+                self.pods,
+            )
+        }
+
+    def __iter__(self) -> Iterator[Collection[Any]]:
+        return iter(self._collections.values())
+
+    def changed(self, resource: Resource, body: Object) -> None:
+        """A watch told that an object is there, or is different."""
+        before, after = self._put(resource, body)
+        if after is not None:
+            self.route(resource, before, after)
+
+    def deleted(self, resource: Resource, body: Object) -> None:
+        """A watch told that an object is gone."""
+        before = self._collections[resource].remove(body)
+        if before is not None:
+            self.route(resource, before, None)
+
+    def absorb(self, resource: Resource, body: Object) -> None:
+        """Our own write was answered with this: known already to who wrote it, news only to others."""
+        before, after = self._put(resource, body)
+        if after is not None and resource == MODEL_BACKENDS:
+            self._route_to_jobs(before, after)
+
+    def route(self, resource: Resource, before: Entry[Any] | None, after: Entry[Any] | None) -> None:
+        """Enqueue those whose work the change is."""
+        entry = after or before
+        if entry is None:
+            return
+        if resource in (INFERENCE_JOBS, MODEL_BACKENDS):
+            if before is None or after is None or _spec_differs(before.value, after.value):
+                self._enqueue(Key.of(resource, entry.namespace, entry.name), 0.0)
+            if resource == MODEL_BACKENDS:
+                self._route_to_jobs(before, after)
+        elif before is None or after is None or before.value != after.value:
+            key = self._owner(entry)
+            if key is not None:
+                self._enqueue(key, SETTLE_SECONDS)
+
+    def phases(self) -> Counter[str]:
+        """How many InferenceJobs are in each phase."""
+        return Counter(entry.value.status.phase or "Pending" for entry in self.jobs)
+
+    def _put(self, resource: Resource, body: Object) -> tuple[Entry[Any] | None, Entry[Any] | None]:
+        collection = self._collections[resource]
+        before = collection.by_uid(body["metadata"]["uid"])
+        return before, collection.put(body)
+
+    def _owner(self, entry: Entry[Any]) -> Key | None:
+        if isinstance(entry.index, tuple):
+            return Key(*entry.index)
+        if entry.index is None:
+            return None
+        uid = str(entry.index)
+        for collection in (self.jobs, self.backends):
+            if owner := collection.by_uid(uid):
+                return Key.of(collection.resource, owner.namespace, owner.name)
+        return None
+
+    def _route_to_jobs(self, before: Entry[ModelBackend] | None, after: Entry[ModelBackend] | None) -> None:
+        entry = after or before
+        if entry is None or (before and after and _offer(before.value) == _offer(after.value)):
+            return
+        for job in self.jobs.indexed(entry.namespace):
+            status = job.value.status
+            if status.phase not in TERMINAL_PHASES and status.backend in (None, entry.name):
+                self._enqueue(Key.of(INFERENCE_JOBS, job.namespace, job.name), SETTLE_SECONDS)
+
+
+def _namespace(body: Object) -> Hashable:
+    return str(body["metadata"]["namespace"])
+
+
+def _pod_owner(body: Object) -> Hashable | None:
+    labels = body["metadata"].get("labels") or {}
+    namespace = body["metadata"]["namespace"]
+    if JOB_LABEL in labels:
+        return pods_of_job(namespace, labels[JOB_LABEL])
+    if BACKEND_LABEL in labels:
+        return pods_of_backend(namespace, labels[BACKEND_LABEL])
+    return None
+
+
+def _spec_differs(before: InferenceJob | ModelBackend, after: InferenceJob | ModelBackend) -> bool:
+    """Only we write the status, so a change of the rest is the only news; deletion moves the generation too."""
+    return bool(before.metadata.get("generation") != after.metadata.get("generation"))
+
+
+def _offer(backend: ModelBackend) -> Iterable[object]:
+    """What jobs look at in a backend."""
+    ready = find_condition(backend.status.conditions, "Ready")
+    verdict = (ready.status, ready.reason, ready.message) if ready else None
+    return (backend.metadata.get("generation"), verdict, backend.status.endpoint, backend.status.model_ids)

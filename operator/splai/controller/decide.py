@@ -1,0 +1,39 @@
+"""Which decision is made where: most in this very loop, those about unproven input in a process of their own."""
+
+from datetime import datetime
+
+from splai.api.inference_job import InferenceJobStatus
+from splai.api.model_backend import ModelBackendStatus
+from splai.controller.planning_process import PlanningProcess, PlanningTimeout
+from splai.controller.reconcile import DecisionRefused
+from splai.core.inferencejob.plan import plan as plan_job
+from splai.core.inferencejob.snapshot import JobSnapshot
+from splai.core.modelbackend.plan import plan as plan_backend
+from splai.core.modelbackend.snapshot import BackendSnapshot
+from splai.core.plan import TEMPLATE_TIMEOUT, Plan
+
+
+class Decider:
+    """Makes plans of snapshots."""
+
+    def __init__(self, process: PlanningProcess) -> None:
+        self._process = process
+
+    async def job(self, snapshot: JobSnapshot, now: datetime) -> Plan[InferenceJobStatus]:
+        """In this process once the work is planned: from then on nothing of the user's is rendered."""
+        if not _is_unproven(snapshot):
+            return plan_job(snapshot, now)
+        try:
+            return await self._process.plan(snapshot, now)
+        except PlanningTimeout as error:
+            raise DecisionRefused(TEMPLATE_TIMEOUT, f"spec.prompt: {error}") from error
+
+    async def backend(self, snapshot: BackendSnapshot, now: datetime) -> Plan[ModelBackendStatus]:
+        return plan_backend(snapshot, now)
+
+
+def _is_unproven(snapshot: JobSnapshot) -> bool:
+    job = snapshot.job
+    if job.status.spec_hash is not None or any(refusal.reason == TEMPLATE_TIMEOUT for refusal in snapshot.refusals):
+        return False
+    return job.spec.prompt is not None and job.status.completion_time is None

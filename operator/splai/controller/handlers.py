@@ -1,0 +1,100 @@
+"""The tour starts here: everything kopf does for us, and every one of its decorators.
+
+kopf logs in, lists and watches, survives broken connections and serves the liveness probe. Its events go into the
+caches, which put the keys of affected resources into the work queue; from there on it is `reconcile.py`. Handlers per
+change, timers and daemons of kopf are not used, for reasons that were measured: two patches a change, start-up that
+grows with the square of the objects, and a failed status patch that is never tried again.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import kopf
+
+from splai.controller.caches import CHILD_SELECTOR, Caches
+from splai.kube.client import Object
+from splai.kube.connection import load_configuration
+from splai.kube.resource import DEPLOYMENTS, INFERENCE_JOBS, JOBS, MODEL_BACKENDS, PODS, SERVICES, Resource
+
+CHILDREN = (DEPLOYMENTS, SERVICES, JOBS, PODS)
+TOKEN_LIFETIME = timedelta(minutes=5)
+EXIT_SECONDS = 25.0
+
+
+def registry(caches: Caches, probes: dict[str, Callable[[], Any]]) -> kopf.OperatorRegistry:
+    """kopf's handlers, bound to these caches; ``probes`` are shown at /healthz."""
+    handlers = kopf.OperatorRegistry()
+
+    @kopf.on.startup(registry=handlers)
+    async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
+        settings.peering.standalone = True  # a stray KopfPeering would pause us; our Lease decides who acts
+        settings.scanning.disabled = True  # or it would need the right to watch CRDs and namespaces
+        settings.posting.enabled = False  # Events are ours, with deduplication
+        settings.watching.chunk_size = 500
+        for resource in CHILDREN:
+            settings.watching.label_selectors[resource.plural] = CHILD_SELECTOR
+        settings.networking.request_timeout = 30
+        settings.networking.connect_timeout = 10
+        settings.networking.error_backoffs = (1, 1, 2, 3, 5)
+        settings.process.ultimate_exiting_timeout = EXIT_SECONDS
+
+    @kopf.on.login(registry=handlers)
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        """The same credentials as our own client's; a token is read again long before it expires."""
+        configuration = await load_configuration()
+        authorization = (await configuration.auth_settings()).get("BearerToken", {}).get("value") or ""
+        scheme, _separator, token = authorization.partition(" ")
+        return kopf.ConnectionInfo(
+            server=configuration.host,
+            ca_path=configuration.ssl_ca_cert,
+            insecure=not configuration.verify_ssl,
+            scheme=scheme or None,
+            token=token or None,
+            certificate_path=configuration.cert_file,
+            private_key_path=configuration.key_file,
+            trust_env=True,
+            expiration=datetime.now(UTC) + TOKEN_LIFETIME if token else None,
+        )
+
+    def watch(resource: Resource) -> None:
+        @kopf.on.event(resource.group, resource.version, resource.plural, registry=handlers)
+        async def observe(event: kopf.RawEvent, **_: Any) -> None:
+            # The type is None for what a list shows: the same to us as a change.
+            body = cast("Object", event["object"])
+            if event["type"] == "DELETED":
+                caches.deleted(resource, body)
+            else:
+                caches.changed(resource, body)
+
+    for resource in (INFERENCE_JOBS, MODEL_BACKENDS, *CHILDREN):
+        watch(resource)
+
+    for name, probe in probes.items():
+
+        @kopf.on.probe(id=name, registry=handlers)
+        async def show(probe: Callable[[], Any] = probe, **_: Any) -> Any:
+            return probe()
+
+    return handlers
+
+
+async def serve(
+    handlers: kopf.OperatorRegistry,
+    *,
+    namespaces: tuple[str, ...],
+    health_port: int,
+    ready: asyncio.Event,
+    stop: asyncio.Event,
+) -> None:
+    """Watch until ``stop`` is set, a signal comes or a watch fails for good; ``ready`` tells that kopf has started."""
+    await kopf.operator(
+        registry=handlers,
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+        liveness_endpoint=f"http://0.0.0.0:{health_port}/healthz",
+        ready_flag=ready,
+        stop_flag=stop,
+    )

@@ -1,0 +1,254 @@
+"""The composition root: builds the operator's parts, starts them in order, and ends them in order.
+
+::
+
+    access check ─▶ caches filled by LIST ─▶ kopf watches ─▶ Lease held ─▶ reconcile workers
+                                             (also on standby, so that a takeover finds warm caches)
+
+Every long task lives in one TaskGroup: when any of them fails the process ends with an exit code, because an operator
+that runs on half of its tasks is worse than one that restarts. SIGTERM lets running reconciles finish, gives the
+Lease away, then stops the watches.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from kubernetes.aio.client import Configuration
+from kubernetes.aio.config import ConfigException
+from prometheus_client import start_http_server
+
+from splai.artifacts.client import ArtifactClient
+from splai.artifacts.folder import JobFolder
+from splai.controller import handlers
+from splai.controller.caches import Caches
+from splai.controller.decide import Decider
+from splai.controller.metrics import Metrics
+from splai.controller.observe import Observer
+from splai.controller.permissions import rules
+from splai.controller.planning_process import PlanningProcess
+from splai.controller.queue import WorkQueue
+from splai.controller.reconcile import Kind, Reconciler
+from splai.controller.resync import Resync, VersionFell
+from splai.controller.settings import Settings, SettingsInvalid
+from splai.controller.status_writer import StatusWriter
+from splai.kube.access import AccessDenied, require_access
+from splai.kube.client import Client
+from splai.kube.connection import default_namespace, load_configuration
+from splai.kube.errors import ApiError, NotFound
+from splai.kube.events import EventRecorder
+from splai.kube.executor import Executor
+from splai.kube.lease import Elector, LeaseLost
+from splai.kube.resource import INFERENCE_JOBS, MODEL_BACKENDS
+from splai.logs import configure_logging
+
+EXIT_STOPPED = 0
+EXIT_FAILED = 1
+EXIT_MISCONFIGURED = 2
+EXIT_VERSION_FELL = 3
+
+DRAIN_SECONDS = 20.0
+STORE_DEADLINE = 5.0
+"""Of a call to the artifact server: the work queue retries, so a worker is not held longer."""
+
+log = logging.getLogger(__name__)
+
+
+class Misconfigured(Exception):  # noqa: N818 - it says what happened
+    """The cluster lacks something that only its administrator can add."""
+
+
+_EXITS: dict[type[Exception], tuple[str, int]] = {
+    AccessDenied: ("permissions are missing", EXIT_MISCONFIGURED),
+    Misconfigured: ("the cluster is not prepared", EXIT_MISCONFIGURED),
+    VersionFell: ("the apiserver fell back to an older state", EXIT_VERSION_FELL),
+    LeaseLost: ("the lease is lost", EXIT_FAILED),
+    ApiError: ("the apiserver cannot be used", EXIT_FAILED),
+}
+_CRASH = ("the operator crashed", EXIT_FAILED)
+
+
+def run() -> None:
+    """The command ``splai operator run``."""
+    configure_logging("operator", level=os.environ.get("SPLAI_LOG_LEVEL") or "INFO")
+    try:
+        settings = Settings.from_environment(os.environ, default_namespace=default_namespace())
+        code = asyncio.run(_main(settings))
+    except (SettingsInvalid, ConfigException) as error:
+        log.critical("misconfigured", extra={"error": str(error)})
+        code = EXIT_MISCONFIGURED
+    sys.exit(code)
+
+
+async def _main(settings: Settings) -> int:
+    """Run until told to stop; returns the exit code."""
+    configuration = await load_configuration()
+    try:
+        async with Operator(settings, configuration) as operator:
+            await operator.run()
+    except Exception as failure:
+        cause = _cause(failure)
+        message, code = next((answer for kind, answer in _EXITS.items() if isinstance(cause, kind)), _CRASH)
+        log.critical(message, extra={"error": str(cause)}, exc_info=failure if (message, code) == _CRASH else None)
+        return code
+    return EXIT_STOPPED
+
+
+class Operator:
+    """All parts of one running operator."""
+
+    def __init__(self, settings: Settings, configuration: Configuration) -> None:
+        self._settings = settings
+        self._identity = f"{socket.gethostname()}_{uuid4()}"
+        self._metrics = metrics = Metrics()
+        # The fence stands before every write but those of the Lease itself, which have a pool of their own.
+        self._unfenced = Client(configuration, component="operator", observe=metrics.requested)
+        self._elector = Elector(
+            self._unfenced,
+            namespace=settings.namespace,
+            name=settings.lease_name,
+            identity=self._identity,
+            clock=time.monotonic,
+        )
+        self._client = Client(
+            configuration, component="operator", observe=metrics.requested, fence=self._elector.require
+        )
+        self._artifacts = ArtifactClient(settings.artifacts_client_url, settings.artifacts_token_file)
+        self._planning = PlanningProcess()
+        self._queue = WorkQueue(observer=metrics, clock=time.monotonic)
+        self._caches = Caches(lambda key, delay: self._queue.add(key, delay=delay))
+        self._resync = Resync(self._client, self._caches, namespaces=settings.watch_namespaces)
+        self._reconciler = self._make_reconciler()
+        self._stop = asyncio.Event()
+        metrics.show(queue_depth=lambda: len(self._queue), phases=self._caches.phases)
+
+    async def __aenter__(self) -> "Operator":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._planning.close()
+        await self._artifacts.close()
+        await self._client.close()
+        await self._unfenced.close()
+
+    async def run(self) -> None:
+        """Until SIGTERM or SIGINT; raises what ended it otherwise."""
+        self._stop_on_signals()
+        settings = self._settings
+        needed = rules(namespace=settings.namespace, lease=settings.lease_name)
+        await require_access(self._unfenced, needed, settings.watch_namespaces)
+        await self._fill_caches()
+        with self._metrics_served():
+            async with asyncio.TaskGroup() as tasks:
+                kopf_stop = asyncio.Event()
+                watching = tasks.create_task(self._watch(kopf_stop))
+                workers: list[asyncio.Task[None]] = []
+                leading = tasks.create_task(self._lead(tasks, workers))
+                resyncing = tasks.create_task(self._resync.run())
+                await self._stop.wait()
+                await self._drain(workers)
+                leading.cancel()
+                resyncing.cancel()
+                await self._elector.release()
+                kopf_stop.set()
+                await watching
+        log.info("stopped")
+
+    async def _fill_caches(self) -> None:
+        try:
+            await self._resync.once()
+        except NotFound as error:
+            raise Misconfigured("SPLAI's custom resources are not installed: apply crds/ first") from error
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        """Run kopf. It takes the signals for itself when it starts, so they are taken back."""
+        ready = asyncio.Event()
+        probes = {"leader": lambda: self._elector.leading, "queue": lambda: len(self._queue)}
+        serving = asyncio.ensure_future(
+            handlers.serve(
+                handlers.registry(self._caches, probes),
+                namespaces=self._settings.watch_namespaces,
+                health_port=self._settings.health_port,
+                ready=ready,
+                stop=stop,
+            )
+        )
+        started = asyncio.ensure_future(ready.wait())
+        try:
+            await asyncio.wait((serving, started), return_when=asyncio.FIRST_COMPLETED)
+            self._stop_on_signals()
+            await serving
+        finally:
+            started.cancel()
+            serving.cancel()
+        self._stop.set()
+
+    async def _lead(self, tasks: asyncio.TaskGroup, workers: list[asyncio.Task[None]]) -> None:
+        """Wait for the Lease, work, and hold it."""
+        await self._elector.acquire()
+        self._metrics.leader.set(1)
+        workers += [tasks.create_task(self._reconciler.work()) for _ in range(self._settings.reconcile_workers)]
+        await self._elector.hold()
+
+    async def _drain(self, workers: list[asyncio.Task[None]]) -> None:
+        """Let running reconciles finish while the Lease is still renewed; what takes too long is repeated elsewhere."""
+        log.info("stopping")
+        self._queue.close()
+        if workers:
+            await asyncio.wait(workers, timeout=DRAIN_SECONDS)
+        for worker in workers:
+            worker.cancel()
+
+    def _make_reconciler(self) -> Reconciler:
+        observer = Observer(self._client, self._caches, settings=self._settings.core, folder=self._folder)
+        decider = Decider(self._planning)
+        kinds = {
+            INFERENCE_JOBS.kind: Kind(collection=self._caches.jobs, observe=observer.job, decide=decider.job),
+            MODEL_BACKENDS.kind: Kind(
+                collection=self._caches.backends, observe=observer.backend, decide=decider.backend
+            ),
+        }
+        return Reconciler(
+            kinds,
+            queue=self._queue,
+            executor=Executor(self._client, known=self._caches, folder=self._folder),
+            statuses=StatusWriter(
+                self._client, absorb=self._caches.absorb, clock=time.monotonic, deferred=self._metrics.deferred
+            ),
+            events=EventRecorder(self._client, instance=self._identity, clock=time.monotonic),
+            metrics=self._metrics,
+            now=lambda: datetime.now(UTC),
+        )
+
+    def _folder(self, namespace: str, uid: str) -> JobFolder:
+        return self._artifacts.job(namespace, uid, deadline=STORE_DEADLINE)
+
+    def _stop_on_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+
+    @contextlib.contextmanager
+    def _metrics_served(self) -> Iterator[None]:
+        server, thread = start_http_server(self._settings.metrics_port, registry=self._metrics.registry)
+        try:
+            yield
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+
+def _cause(failure: BaseException) -> BaseException:
+    """The first of the failures that a group of tasks ended with; the others followed from it."""
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    return failure

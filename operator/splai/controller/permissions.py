@@ -1,0 +1,31 @@
+"""Every permission the operator uses, to be asked for at start. The chart's roles grant exactly these."""
+
+from collections.abc import Iterator
+
+from splai.kube.access import Rule
+from splai.kube.resource import (
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    EVENTS,
+    INFERENCE_JOBS,
+    JOBS,
+    LEASES,
+    MODEL_BACKENDS,
+    PODS,
+    SERVICES,
+)
+
+
+def rules(*, namespace: str, lease: str) -> Iterator[Rule]:
+    """In the operator's own namespace only the Lease; the rest in every watched one."""
+    for own in (INFERENCE_JOBS, MODEL_BACKENDS):
+        yield from (Rule(verb, own) for verb in ("list", "watch"))
+        yield Rule("patch", own, "status")
+        yield Rule("update", own, "finalizers")  # asked of those who set blockOwnerDeletion
+    for child in (DEPLOYMENTS, SERVICES, JOBS):
+        yield from (Rule(verb, child) for verb in ("get", "list", "watch", "create", "patch", "delete"))
+    yield from (Rule(verb, PODS) for verb in ("list", "watch"))
+    yield Rule("get", CONFIG_MAPS)
+    yield Rule("create", EVENTS)
+    yield Rule("create", LEASES, namespace=namespace)
+    yield from (Rule(verb, LEASES, namespace=namespace, name=lease) for verb in ("get", "update"))

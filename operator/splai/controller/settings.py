@@ -1,0 +1,82 @@
+"""The operator's settings, from environment variables."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+from splai import __version__
+from splai.core.settings import OperatorSettings
+from splai.engines.images import EngineImages
+
+PullPolicy = Literal["Always", "IfNotPresent", "Never"]
+
+
+class SettingsInvalid(Exception):  # noqa: N818 - a state of the environment, not of this program
+    """A variable holds what it cannot; the message names it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What one installation of the operator is told."""
+
+    core: OperatorSettings
+    namespace: str
+    """Where the operator itself runs, and its Lease is."""
+    watch_namespaces: tuple[str, ...] = ()
+    """None: all."""
+    artifacts_client_url: str
+    """The artifact server as the operator reaches it."""
+    artifacts_token_file: Path
+    lease_name: str = "splai-operator"
+    reconcile_workers: int = 16
+    health_port: int = 8081
+    metrics_port: int = 9464
+    log_level: str = "INFO"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str], *, default_namespace: str) -> "Settings":
+        """Read SPLAI_*; what is not set, or set to nothing, keeps its default."""
+
+        def text(name: str, default: str) -> str:
+            return environment.get(name) or default
+
+        def number(name: str, default: int, *, lowest: int) -> int:
+            value = text(name, str(default))
+            if not value.isdecimal() or int(value) < lowest:
+                raise SettingsInvalid(f"{name} is {value!r}: it must be a number of at least {lowest}")
+            return int(value)
+
+        namespace = text("SPLAI_NAMESPACE", default_namespace)
+        artifacts_url = text("SPLAI_ARTIFACTS_URL", f"http://splai-artifacts.{namespace}.svc:8080")
+        core = OperatorSettings(
+            image=text("SPLAI_IMAGE", f"splai/splai:{__version__}"),
+            engine_images=EngineImages(
+                llamacpp=text("SPLAI_LLAMACPP_IMAGE", f"splai/llamacpp:{__version__}"),
+                vllm=text("SPLAI_VLLM_IMAGE", "vllm/vllm-openai:v0.11.0"),
+            ),
+            image_pull_policy=_pull_policy(text("SPLAI_IMAGE_PULL_POLICY", "IfNotPresent")),
+            artifacts_url=artifacts_url,
+            public_url=text("SPLAI_PUBLIC_URL", f"http://splai-api-gateway.{namespace}.svc:8080"),
+        )
+        watched = (part.strip() for part in text("SPLAI_WATCH_NAMESPACES", "").split(","))
+        return cls(
+            core=core,
+            namespace=namespace,
+            watch_namespaces=tuple(part for part in watched if part),
+            artifacts_client_url=text("SPLAI_ARTIFACTS_CLIENT_URL", artifacts_url),
+            artifacts_token_file=Path(text("SPLAI_ARTIFACTS_TOKEN_FILE", "/var/run/secrets/splai/token")),
+            lease_name=text("SPLAI_LEASE_NAME", cls.lease_name),
+            reconcile_workers=number("SPLAI_RECONCILE_WORKERS", cls.reconcile_workers, lowest=1),
+            health_port=number("SPLAI_HEALTH_PORT", cls.health_port, lowest=1),
+            metrics_port=number("SPLAI_METRICS_PORT", cls.metrics_port, lowest=1),
+            log_level=text("SPLAI_LOG_LEVEL", cls.log_level),
+        )
+
+
+def _pull_policy(value: str) -> PullPolicy:
+    if value not in get_args(PullPolicy):
+        raise SettingsInvalid(
+            f"SPLAI_IMAGE_PULL_POLICY is {value!r}: it must be one of {', '.join(get_args(PullPolicy))}"
+        )
+    return cast("PullPolicy", value)
