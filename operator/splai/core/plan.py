@@ -75,6 +75,8 @@ class WriteWorkOrder:
     order: WorkOrder
 
 
+TEMPLATE_TIMEOUT = "TemplateTimeout"
+
 Action = Create | Apply | Scale | Delete | WriteWorkOrder
 
 
@@ -83,7 +85,8 @@ class Refusal:
     """An action that was refused for good: trying the same again will not help before something else changes.
 
     Reasons: ``QuotaExceeded``, ``Forbidden``, ``NameConflict`` (an object of another owner has the name), ``Invalid``,
-    and ``ArtifactStoreUnavailable`` for a work order that could not be written.
+    ``ArtifactStoreUnavailable`` for a work order that could not be written, and ``TEMPLATE_TIMEOUT`` for a decision
+    that had to be stopped while it rendered the user's template: it must not be rendered again.
     """
 
     reference: ObjectReference
