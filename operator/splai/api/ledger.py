@@ -9,12 +9,17 @@
       tasks/{task}/commit               Commit       create-only; the first one wins, the task is done
       workers/{worker}                  WorkerReport overwritten; lease and progress in one
       closing                           Closing      create-only, only when some task has no commit
+      tasks/final/commit                Commit       create-only; decides what the outputs are made of, see below
       output.jsonl, errors.jsonl                     overwritten; bytes are a function of the commits or of closing
       final                             Final        create-only; the work is over if and only if it exists
 
 A create that fails or times out is read back: it is mine if its nonce is mine. Readers use only parts that a commit
 or ``closing`` names, so a zombie worker costs work, never a line. A position held twice counts once, first in list
 order. Clocks of two machines are never compared.
+
+``closing`` and the last task's commit can be written at the same moment, each by somebody who did not see the other.
+So nobody writes an output before ``tasks/final/commit`` exists: its parts are ``["closing"]``, or empty for the
+commits of all tasks. The first one wins and the loser does as it says.
 """
 
 from typing import Annotated, Any, Literal
@@ -108,6 +113,7 @@ class PartLine(APIModel):
 
     position: int
     kind: Literal["output", "error"]
+    attempts: Annotated[int, Field(description="Tries that it took; more than one counts as retried.")] = 1
     line: dict[str, Any]
 
 

@@ -1,0 +1,228 @@
+"""The two commands of a worker pod, and how they end.
+
+====  ===================================================================
+exit  meaning
+====  ===================================================================
+0     done: nothing is left for this worker to do
+1     something went wrong that another try may not meet
+42    the input or the settings are bad: another try meets the same
+143   asked to stop, and stopped cleanly
+====  ===================================================================
+
+The termination message holds the job's final report if this worker wrote it, else the reason of the failure.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn
+from typing import Final as Constant
+
+import uvloop
+
+from splai.api.ledger import Final, WorkOrder
+from splai.artifacts.client import ArtifactClient
+from splai.artifacts.folder import JobFolder, StoreRefused
+from splai.core.inferencejob.prompt import PATHS
+from splai.core.inferencejob.template import TemplateError
+from splai.logs import configure_logging
+from splai.worker.batch import Batch, Engine
+from splai.worker.engine import EngineClient, EngineProbe
+from splai.worker.finalize import NotCommitted, settle, write_outputs
+from splai.worker.ledger import Ledger, LedgerBroken, PlanInvalid
+from splai.worker.part_lines import PartInvalid
+from splai.worker.settings import SettingsInvalid, WorkerSettings
+from splai.worker.store import PatientFolder
+from splai.worker.watchdog import Watchdog, still_limit
+
+DONE: Constant = 0
+RETRY: Constant = 1
+BAD_INPUT: Constant = 42
+DRAINED: Constant = 143
+PLAN_SECONDS: Constant = 60.0
+PLAN_INTERVAL: Constant = 2.0
+STORE_DEADLINE: Constant = 20.0  # of one call; the patient folder repeats it
+MESSAGE_BYTES: Constant = 2048
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended: the process's exit code and termination message."""
+
+    code: int
+    message: dict[str, Any] | None = None
+
+    @classmethod
+    def failed(cls, code: int, reason: str, message: str) -> "Ended":
+        return cls(code, {"reason": reason, "message": message[: MESSAGE_BYTES // 4]})
+
+
+class PlanMissing(Exception):  # noqa: N818 - a state of the store, not of this program
+    """There is no plan.json."""
+
+
+def run() -> NoReturn:
+    """``splai worker run``: work on the job's tasks."""
+    _main(_run)
+
+
+def finish() -> NoReturn:
+    """``splai worker finish``: write the outputs of a job that has no workers any more."""
+    _main(_finish)
+
+
+def _main(command: Callable[[WorkerSettings], Coroutine[Any, Any, Ended]]) -> NoReturn:
+    configure_logging("worker", level=os.environ.get("SPLAI_LOG_LEVEL", "INFO"))
+    try:
+        settings = WorkerSettings.from_environment(os.environ)
+    except SettingsInvalid as error:
+        _log.error("the settings are not valid", extra={"cause": str(error)})
+        sys.exit(BAD_INPUT)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        ended = runner.run(_guarded(command, settings))
+    write_termination_message(settings, ended)
+    sys.exit(ended.code)
+
+
+async def _guarded(command: Callable[[WorkerSettings], Coroutine[Any, Any, Ended]], settings: WorkerSettings) -> Ended:
+    """Run a command; every failure becomes an exit code and a reason."""
+    try:
+        return await command(settings)
+    except Exception as error:
+        cause = _cause(error)
+        # Where, and not with which words: they may hold contents of a record.
+        frames = "".join(traceback.format_tb(cause.__traceback__))
+        _log.error("the worker failed", extra={"error": type(cause).__name__, "traceback": frames})
+        return _explain(cause)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The first failure of a task group: the others were cancelled because of it."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _explain(error: BaseException) -> Ended:
+    match error:
+        case PlanInvalid() | TemplateError():
+            return Ended.failed(BAD_INPUT, "PlanInvalid", str(error))
+        case PlanMissing():
+            return Ended.failed(RETRY, "PlanMissing", str(error))
+        case StoreRefused():
+            return Ended.failed(RETRY, "ArtifactStoreRefused", f"{error.status} {error.code}: {error}")
+        case LedgerBroken() | PartInvalid():
+            return Ended.failed(RETRY, "LedgerBroken", str(error))
+        case NotCommitted():
+            return Ended.failed(RETRY, "NotCommitted", str(error))
+        case _:
+            return Ended.failed(RETRY, "InternalError", type(error).__name__)
+
+
+async def _run(settings: WorkerSettings) -> Ended:
+    async with _open_folder(settings) as folder:
+        order = await read_plan(_ledger(settings, folder))
+        with _watched(settings, order) as pulse:
+            batch = Batch(order, folder, settings.identity, _engine(order), clock=time.monotonic, pulse=pulse)
+            result = await batch.run(_stop_signal())
+    if result.drained:
+        return Ended.failed(DRAINED, "Drained", "the pod was asked to stop; its claims are released")
+    return _done(result.final)
+
+
+async def _finish(settings: WorkerSettings) -> Ended:
+    async with _open_folder(settings) as folder:
+        order = await read_plan(_ledger(settings, folder))
+        with _watched(settings, order) as pulse:
+            store = PatientFolder(folder, pulse=pulse)
+            ledger = Ledger(store, settings.identity.worker)
+            return _done(await finish_job(ledger, store, order, settings))
+
+
+async def finish_job(ledger: Ledger, store: PatientFolder, order: WorkOrder, settings: WorkerSettings) -> Final:
+    """Write the outputs and ``final``, if nobody has."""
+    final = await ledger.read_final()
+    if final is None:
+        contents = await settle(
+            ledger, order, closing_code=settings.closing_code, closing_message=settings.closing_message
+        )
+        final = await write_outputs(ledger, store, order, contents)
+    return final
+
+
+async def read_plan(ledger: Ledger, *, patience: float = PLAN_SECONDS) -> WorkOrder:
+    """plan.json; it is written before the first pod is created, so it is missing only for a moment or for ever."""
+    deadline = time.monotonic() + patience
+    while (order := await ledger.plan()) is None:
+        if time.monotonic() >= deadline:
+            raise PlanMissing("the job's folder has no plan.json")
+        await asyncio.sleep(min(PLAN_INTERVAL, patience))
+    return order
+
+
+@asynccontextmanager
+async def _open_folder(settings: WorkerSettings) -> AsyncIterator[JobFolder]:
+    async with ArtifactClient(settings.artifacts_url, settings.token_file, deadline=STORE_DEADLINE) as client:
+        yield client.job(settings.namespace, settings.job_uid)
+
+
+def _ledger(settings: WorkerSettings, folder: JobFolder) -> Ledger:
+    return Ledger(PatientFolder(folder, pulse=lambda: None), settings.identity.worker)
+
+
+def _engine(order: WorkOrder) -> Engine:
+    url = order.endpoint + PATHS[order.type]
+    return Engine(
+        new_client=lambda: EngineClient(url, timeout=order.request_timeout_seconds, clock=time.monotonic),
+        probe=EngineProbe(order.endpoint),
+    )
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+@contextmanager
+def _watched(settings: WorkerSettings, order: WorkOrder) -> Iterator[Callable[[], None]]:
+    """Run under the watchdog; gives the pulse that keeps it quiet."""
+
+    def give_up(seconds: float) -> None:
+        message = f"nothing happened for {seconds:g} seconds"
+        _log.error("the worker stands still", extra={"seconds": seconds})
+        write_termination_message(settings, Ended.failed(RETRY, "Still", message))
+        logging.shutdown()
+        os._exit(RETRY)  # whatever hangs would hang an orderly exit too
+
+    watchdog = Watchdog(limit=still_limit(order.request_timeout_seconds), on_still=give_up)
+    watchdog.start()
+    try:
+        yield watchdog.pulse
+    finally:
+        watchdog.stop()
+
+
+def _done(final: Final | None) -> Ended:
+    return Ended(DONE, final.to_wire() if final else None)
+
+
+def write_termination_message(settings: WorkerSettings, ended: Ended) -> None:
+    """Leave the message where the kubelet reads it; outside a pod there is no such place."""
+    if ended.message is None:
+        return
+    message = {key: value for key, value in ended.message.items() if key != "closedTasks"}
+    try:
+        settings.termination_log.write_text(json.dumps(message, separators=(",", ":")))
+    except OSError as error:
+        _log.warning("the termination message was not written", extra={"cause": error.strerror})

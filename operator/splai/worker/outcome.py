@@ -1,0 +1,164 @@
+"""What an engine's reaction to a request means: the rules of retrying, as one pure function.
+
+Only an answer about the record costs it an attempt. That the engine cannot be reached, or says that it is restarting
+or overloaded, is the backend's state: a restart of a minute must not turn thousands of records into failed lines.
+
+====================================  =================================================
+reaction                              verdict
+====================================  =================================================
+2xx, JSON of the expected shape       Success
+2xx, anything else                    Failure: one attempt
+408, 500 and other 5xx                Failure: one attempt
+no answer in time, a broken answer    Failure, in doubt: an attempt if the backend works
+429, 502, 503, 504                    Away: no attempt, wait for the backend
+refused, reset, not resolved          Away: no attempt, wait for the backend
+3xx, 4xx                              Rejection: final
+====================================  =================================================
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from splai.api.inference_job import RequestType, Usage
+
+_AWAY = frozenset({429, 502, 503, 504})
+_TOO_MANY_REQUESTS = 429
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The engine answered with a whole HTTP response."""
+
+    status: int
+    body: bytes
+    request_id: str = ""
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """The engine took the request and then nothing whole came back: a timeout or a broken response."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """The request did not get through, or the connection was reset."""
+
+    message: str
+
+
+Reaction = Answer | NoAnswer | Unreachable
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """The record is answered."""
+
+    answer: Answer
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """The engine will never answer this record."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An attempt failed; ``reaction`` is what the error line will show if it was the last."""
+
+    reaction: Answer | NoAnswer
+    in_doubt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """The backend cannot work now."""
+
+    message: str
+    retry_after: float | None = None
+    throttled: bool = False
+
+
+Verdict = Success | Rejection | Failure | Away
+
+
+def judge(reaction: Reaction, request_type: RequestType) -> Verdict:
+    """Apply the table above."""
+    match reaction:
+        case Unreachable(message):
+            return Away(message)
+        case NoAnswer():
+            return Failure(reaction, in_doubt=True)
+        case Answer(status=status) if 200 <= status < 300:
+            return _read(reaction, request_type)
+        case Answer(status=status) if status in _AWAY:
+            return Away(f"HTTP {status}", reaction.retry_after, throttled=status == _TOO_MANY_REQUESTS)
+        case Answer(status=status) if status == 408 or status >= 500:
+            return Failure(reaction)
+        case _:
+            return Rejection(reaction)
+
+
+def _read(answer: Answer, request_type: RequestType) -> Success | Failure:
+    try:
+        body = _decoder.decode(answer.body.decode())
+    except (ValueError, RecursionError):
+        return Failure(NoAnswer("invalid_response", "The answer is not JSON."))
+    if not isinstance(body, dict) or not _SHAPES[request_type](body):
+        return Failure(NoAnswer("invalid_response", f"The answer is not that of a {request_type} request."))
+    return Success(answer, read_usage(body))
+
+
+def _is_chat(body: Mapping[str, Any]) -> bool:
+    choice = _first(body.get("choices"))
+    return isinstance(choice.get("message"), dict)
+
+
+def _is_completion(body: Mapping[str, Any]) -> bool:
+    return isinstance(_first(body.get("choices")).get("text"), str)
+
+
+def _is_embedding(body: Mapping[str, Any]) -> bool:
+    return isinstance(_first(body.get("data")).get("embedding"), list | str)
+
+
+_SHAPES: Mapping[RequestType, Callable[[Mapping[str, Any]], bool]] = {
+    "chat": _is_chat,
+    "completion": _is_completion,
+    "embedding": _is_embedding,
+}
+
+
+def _first(items: object) -> Mapping[str, Any]:
+    return items[0] if isinstance(items, list) and items and isinstance(items[0], dict) else {}
+
+
+def read_usage(body: Mapping[str, Any]) -> Usage:
+    """The tokens that an answer says it took; what is not a number counts nothing."""
+    reported = body.get("usage")
+    if not isinstance(reported, dict):
+        return Usage()
+    return Usage.model_construct(
+        prompt_tokens=_count(reported.get("prompt_tokens")),
+        completion_tokens=_count(reported.get("completion_tokens")),
+        total_tokens=_count(reported.get("total_tokens")),
+    )
+
+
+def _count(value: object) -> int:
+    return value if type(value) is int and value >= 0 else 0
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant)  # NaN in an answer would spoil the output file

@@ -1,0 +1,45 @@
+"""The lines of a part as bytes.
+
+A part is written and read by this module alone, in one fixed form, so that a record's line is serialised once when it
+is answered and from then on only copied: finalizing a large job parses no answer.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+Kind = Literal["output", "error"]
+_HEAD = re.compile(rb'\{"position":(\d+),"kind":"(output|error)","attempts":(\d+),"line":(?=\{)')
+_KINDS: dict[bytes, Kind] = {b"output": "output", b"error": "error"}
+
+
+class PartInvalid(Exception):  # noqa: N818 - a state of the data, not of this program
+    """A part holds something else than lines of this form."""
+
+
+class RecordLine(NamedTuple):
+    """One record's durable outcome; ``line`` is a JSON object without a line break."""
+
+    position: int
+    kind: Kind
+    attempts: int
+    line: bytes
+
+
+def encode(record: RecordLine) -> bytes:
+    """A line of a part: an ``api.ledger.PartLine`` and its line break."""
+    return b'{"position":%d,"kind":"%s","attempts":%d,"line":%s}\n' % (
+        record.position,
+        record.kind.encode(),
+        record.attempts,
+        record.line,
+    )
+
+
+def decode(part: bytes) -> Iterator[RecordLine]:
+    """The lines of a part, in order; raises PartInvalid."""
+    for number, raw in enumerate(part.splitlines(), start=1):
+        head = _HEAD.match(raw)
+        if head is None or not raw.endswith(b"}}"):
+            raise PartInvalid(f"line {number} is no line of a part")
+        yield RecordLine(int(head[1]), _KINDS[head[2]], int(head[3]), raw[head.end() : -1])

@@ -1,0 +1,57 @@
+"""Counts and tokens of a set of lines."""
+
+import json
+from dataclasses import dataclass
+
+from splai.api.inference_job import Usage
+from splai.api.ledger import TaskCounts
+from splai.worker.outcome import read_usage
+from splai.worker.part_lines import RecordLine
+
+
+@dataclass(slots=True)
+class Tally:
+    """A running sum, because it changes with every record."""
+
+    completed: int = 0
+    failed: int = 0
+    retried: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+
+    def add(self, record: RecordLine, usage: Usage) -> None:
+        if record.kind == "output":
+            self.completed += 1
+        else:
+            self.failed += 1
+        self.retried += record.attempts > 1
+        self.add_usage(usage)
+
+    def add_usage(self, usage: Usage) -> None:
+        self.prompt_tokens += usage.prompt_tokens
+        self.completion_tokens += usage.completion_tokens
+        self.total_tokens += usage.total_tokens
+
+    def merge(self, other: "Tally") -> None:
+        self.completed += other.completed
+        self.failed += other.failed
+        self.retried += other.retried
+        self.add_usage(other.usage)
+
+    @property
+    def counts(self) -> TaskCounts:
+        return TaskCounts(completed=self.completed, failed=self.failed, retried=self.retried)
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(
+            prompt_tokens=self.prompt_tokens, completion_tokens=self.completion_tokens, total_tokens=self.total_tokens
+        )
+
+
+def usage_of(record: RecordLine) -> Usage:
+    """The tokens of a line that was read back."""
+    if record.kind == "error":
+        return Usage()
+    return read_usage(json.loads(record.line)["response"]["body"])
