@@ -19,7 +19,7 @@ from splai.artifacts.folder import StoredObject, StoreUnavailable
 from splai.artifacts.ledger_reader import LedgerReader
 
 if TYPE_CHECKING:
-    from obstore import GetOptions  # exists for type checkers only
+    from obstore import GetOptions, GetResult  # exist for type checkers only
 
 CHUNK_BYTES: Constant = 1024 * 1024
 PART_BYTES: Constant = 5 * 1024 * 1024  # the least that S3 takes as a part
@@ -35,7 +35,7 @@ class Reading:
     entry: StoredObject
     start: int
     end: int
-    _found: obstore.GetResult
+    _found: "GetResult"
 
     async def content(self) -> bytes:
         with translated_errors():
