@@ -4,8 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from splai.api.model_backend import ModelBackendStatus
-from splai.core.children import content_hash
-from splai.core.modelbackend.deployment import build_deployment, revision
+from splai.core.modelbackend.deployment import build_deployment, content_hash, revision
 from splai.core.modelbackend.service import build_service
 from splai.core.modelbackend.snapshot import BackendSnapshot
 from splai.core.modelbackend.status import decide_status, next_look, transitions

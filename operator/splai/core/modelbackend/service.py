@@ -3,8 +3,8 @@
 from typing import Any
 
 from splai.api.model_backend import ModelBackend
-from splai.core.children import child_labels, child_metadata
 from splai.core.modelbackend.deployment import selector_labels
+from splai.core.ownership import child_labels, child_metadata
 
 
 def build_service(backend: ModelBackend) -> dict[str, Any]:

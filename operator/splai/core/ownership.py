@@ -1,7 +1,5 @@
 """What every object that SPLAI makes carries: labels to find it by, and an owner, so that Kubernetes cleans up."""
 
-import hashlib
-import json
 from typing import Any, Literal
 
 from splai.api import API_GROUP, API_VERSION
@@ -40,8 +38,3 @@ def child_metadata(owner: InferenceJob | ModelBackend, name: str, labels: dict[s
             }
         ],
     }
-
-
-def content_hash(content: Any) -> str:
-    """A short name for a JSON value: equal values have equal hashes, in every process."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:12]
