@@ -60,7 +60,8 @@ class ClusterKeySource:
 
     async def _get(self, url: str) -> dict[str, Any]:
         verify: ssl.SSLContext | bool = True
-        headers = {"Accept": "application/json"}
+        # The apiserver refuses to give its keys as plain application/json.
+        headers = {"Accept": "application/jwk-set+json, application/json"}
         if url.startswith(f"{self.kubernetes_url}/"):
             headers["Authorization"] = f"Bearer {(self.service_account / 'token').read_text().strip()}"
             authority = self.service_account / "ca.crt"

@@ -87,6 +87,8 @@ class Cluster:
         if not self.up:
             return web.Response(status=503)
         if request.path == "/openid/v1/jwks":
+            if "application/jwk-set+json" not in request.headers.get("Accept", ""):
+                return web.Response(status=406)  # as the apiserver does
             return web.json_response({"keys": self.keys})
         return web.json_response({"issuer": ISSUER, "jwks_uri": "https://10.0.0.1:6443/openid/v1/jwks"})
 
