@@ -34,5 +34,6 @@ def write(template: str, values: Mapping[str, object], directory: Path) -> Path:
     for older in directory.glob(f"{source.stem}-????????{source.suffix}"):
         if older != path:
             older.unlink()
-    path.write_text(content)
+    if not path.exists():  # else it holds this very content, and kube-proxy ends when its file is written again
+        path.write_text(content)
     return path
