@@ -25,6 +25,11 @@ def rules(*validations: tuple[str, str]) -> dict[str, Any]:
     return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in validations]}
 
 
+def keyed_by(key: str) -> dict[str, Any]:
+    """A list as ``json_schema_extra`` whose entries have a name of their own: applied one by one, none twice."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
+
+
 _DURATION = re.compile(r"(\d+)(ms|s|m|h)")
 _UNITS = {
     "ms": timedelta(milliseconds=1),

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from splai.api.base import APIModel, Duration, ObjectName, rules
+from splai.api.base import APIModel, Duration, ObjectName, keyed_by, rules
 from splai.api.condition import Condition
 from splai.api.model_backend import ModelID
 from splai.api.pod_template import PodTemplate
@@ -18,14 +18,14 @@ TERMINAL_PHASES: frozenset[str] = frozenset({"Completed", "Failed", "Canceled"})
 class BackendReference(APIModel):
     """A ModelBackend of the same namespace."""
 
-    name: ObjectName
+    name: Annotated[ObjectName, Field(description="Of the ModelBackend.")]
 
 
 class ConfigMapInput(APIModel):
     """One key of a ConfigMap of the same namespace."""
 
-    name: ObjectName
-    key: Annotated[str, Field(min_length=1, max_length=253)]
+    name: Annotated[ObjectName, Field(description="Of the ConfigMap.")]
+    key: Annotated[str, Field(min_length=1, max_length=253, description="Whose text holds the records.")]
 
 
 class Input(APIModel):
@@ -102,9 +102,9 @@ class Workers(APIModel):
 class Retry(APIModel):
     """Tries of one record. A backend that is away costs none; 4xx other than 408 and 429 is final."""
 
-    max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
-    initial_backoff: Duration = "1s"
-    max_backoff: Duration = "60s"
+    max_attempts: Annotated[int, Field(ge=1, le=20, description="The first try counts.")] = 3
+    initial_backoff: Annotated[Duration, Field(description="Wait before the second try; it doubles with each.")] = "1s"
+    max_backoff: Annotated[Duration, Field(description="The longest wait.")] = "60s"
 
 
 class InferenceJobSpec(APIModel):
@@ -249,7 +249,7 @@ class InferenceJobStatus(APIModel):
     observed_generation: int = -1
     conditions: Annotated[
         list[Condition],
-        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
+        Field(json_schema_extra=keyed_by("type")),
     ] = []
     phase: JobPhase | None = None
     message: str = ""
@@ -267,7 +267,7 @@ class InferenceJobStatus(APIModel):
         list[TaskStatus],
         Field(
             max_length=1000,
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"]},
+            json_schema_extra=keyed_by("id"),
         ),
     ] = []
     workers: WorkersStatus = WorkersStatus()

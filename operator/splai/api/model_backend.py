@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from splai.api.base import APIModel, Quantity, rules
+from splai.api.base import APIModel, Quantity, keyed_by, rules
 from splai.api.condition import Condition
 from splai.api.pod_template import PodTemplate
 
@@ -65,7 +65,7 @@ class Engine(APIModel):
         Field(description="LlamaCpp runs on CPUs and GPUs; Custom is any image that speaks the OpenAI API."),
     ] = "LlamaCpp"
     image: Annotated[str | None, Field(max_length=512, description="Default: the engine's own image.")] = None
-    command: Annotated[list[str] | None, Field(max_length=64)] = None
+    command: Annotated[list[str] | None, Field(max_length=64, description="Custom: instead of the image's own.")] = None
     args: Annotated[
         list[str], Field(max_length=128, description="Appended to the engine's arguments; the last one wins.")
     ] = []
@@ -91,8 +91,10 @@ class GPU(APIModel):
         )
     }
 
-    vendor: Literal["nvidia", "amd", "intel"] = "nvidia"
-    count: Annotated[int, Field(ge=1, le=64)] = 1
+    vendor: Annotated[Literal["nvidia", "amd", "intel"], Field(description="Whose device plugin serves them.")] = (
+        "nvidia"
+    )
+    count: Annotated[int, Field(ge=1, le=64, description="GPUs, or MIG slices, of one replica.")] = 1
     profile: Annotated[
         str | None,
         Field(pattern=r"^mig-[a-z0-9.]+$", max_length=32, description="A MIG profile such as mig-1g.10gb."),
@@ -134,7 +136,7 @@ class Rollout(APIModel):
 
 
 class ModelBackendSpec(APIModel):
-    """The wanted state."""
+    """What is served, by what, and how many of it."""
 
     model_config = {
         "json_schema_extra": rules(
@@ -156,8 +158,11 @@ class ModelBackendSpec(APIModel):
     model: Model
     engine: Engine = Engine()
     resources: BackendResources = BackendResources()
-    template: PodTemplate | None = None
-    replicas: Annotated[int, Field(ge=0, le=1000)] = 1
+    template: Annotated[
+        PodTemplate | None,
+        Field(description="Overlay on the pods: where they run, what else they get. The main container is the engine."),
+    ] = None
+    replicas: Annotated[int, Field(ge=0, le=1000, description="Pods that serve the model; also set by `scale`.")] = 1
     rollout: Rollout = Rollout()
 
 
@@ -167,7 +172,7 @@ class ModelBackendStatus(APIModel):
     observed_generation: int = -1
     conditions: Annotated[
         list[Condition],
-        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
+        Field(json_schema_extra=keyed_by("type")),
     ] = []
     replicas: int = 0
     ready_replicas: int = 0

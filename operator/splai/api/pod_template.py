@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from splai.api.base import APIModel, ObjectName, Quantity, rules
+from splai.api.base import APIModel, ObjectName, Quantity, keyed_by, rules
 
 StringMap = Annotated[dict[str, str], Field(max_length=64)]
 
@@ -220,29 +220,43 @@ class PodTemplate(APIModel):
     node_selector: Annotated[StringMap | None, Field(description="Labels a node must carry, e.g. the GPU product.")] = (
         None
     )
-    tolerations: Annotated[list[Toleration] | None, Field(max_length=64)] = None
-    affinity: Affinity | None = None
-    topology_spread_constraints: Annotated[list[TopologySpreadConstraint] | None, Field(max_length=16)] = None
-    priority_class_name: ObjectName | None = None
-    runtime_class_name: ObjectName | None = None
+    tolerations: Annotated[
+        list[Toleration] | None, Field(max_length=64, description="Taints the pods put up with, such as GPU nodes'.")
+    ] = None
+    affinity: Annotated[Affinity | None, Field(description="Nodes and neighbours the pods need or like.")] = None
+    topology_spread_constraints: Annotated[
+        list[TopologySpreadConstraint] | None, Field(max_length=16, description="How evenly the pods spread.")
+    ] = None
+    priority_class_name: Annotated[ObjectName | None, Field(description="An existing PriorityClass.")] = None
+    runtime_class_name: Annotated[ObjectName | None, Field(description="An existing RuntimeClass.")] = None
     service_account_name: Annotated[
         ObjectName | None,
         Field(description="The pods' identity, e.g. for cloud storage; its token is not mounted for the apiserver."),
     ] = None
-    image_pull_secrets: Annotated[list[LocalObjectReference] | None, Field(max_length=16)] = None
-    termination_grace_period_seconds: Annotated[int | None, Field(ge=0, le=3600)] = None
+    image_pull_secrets: Annotated[
+        list[LocalObjectReference] | None,
+        Field(max_length=16, description="Secrets for private registries.", json_schema_extra=keyed_by("name")),
+    ] = None
+    termination_grace_period_seconds: Annotated[
+        int | None, Field(ge=0, le=3600, description="Between the request to end and the kill.")
+    ] = None
     env: Annotated[
         list[EnvVar] | None,
         Field(
             max_length=128,
             description="Environment of the main container: the engine's, or the worker's in Shared mode.",
+            json_schema_extra=keyed_by("name"),
         ),
     ] = None
     resources: Annotated[
         ResourceRequirements | None,
         Field(description="Resources of the main container; replaces, name by name, what the engine would get."),
     ] = None
-    volumes: Annotated[list[Volume] | None, Field(max_length=32)] = None
-    volume_mounts: Annotated[list[VolumeMount] | None, Field(max_length=32, description="In the main container.")] = (
-        None
-    )
+    volumes: Annotated[
+        list[Volume] | None,
+        Field(max_length=32, description="Added to the pods.", json_schema_extra=keyed_by("name")),
+    ] = None
+    volume_mounts: Annotated[
+        list[VolumeMount] | None,
+        Field(max_length=32, description="In the main container.", json_schema_extra=keyed_by("mountPath")),
+    ] = None
