@@ -13,7 +13,7 @@ from splai.api.inference_job import TERMINAL_PHASES, InferenceJob
 from splai.api.ledger import Final, Progress
 from splai.api.model_backend import ModelBackend
 from splai.core.observed import JOB_UID_LABEL, ObservedJob, ObservedPod
-from splai.core.plan import Refusal
+from splai.core.plan import TEMPLATE_TIMEOUT, Refusal
 from splai.core.settings import OperatorSettings
 
 WORKER_CONTAINER = "worker"
@@ -77,6 +77,17 @@ def needs_progress(job: InferenceJob, child_jobs: Sequence[ObservedJob], pods: I
     if job.status.spec_hash is None:
         return bool(child_jobs)
     return job.status.start_time is not None or _started(child_jobs, pods)
+
+
+def is_planned(snapshot: JobSnapshot) -> bool:
+    """The store holds the work order; a status that was lost on the way does not change that."""
+    found = isinstance(snapshot.progress, Progress) and snapshot.progress.planned
+    return found or snapshot.job.status.spec_hash is not None
+
+
+def template_timeout(snapshot: JobSnapshot) -> str | None:
+    """What to say when an attempt at this very decision had to be stopped: the template is not to be run again."""
+    return next((refusal.message for refusal in snapshot.refusals if refusal.reason == TEMPLATE_TIMEOUT), None)
 
 
 def own_pods(job: InferenceJob, pods: Iterable[ObservedPod]) -> tuple[ObservedPod, ...]:

@@ -1,0 +1,60 @@
+"""Events tell transitions, and nothing else: they come from comparing two statuses, so none is told twice."""
+
+from collections.abc import Iterator
+
+from splai.api.inference_job import InferenceJobStatus
+from splai.core.conditions import find_condition
+from splai.core.inferencejob.verdicts import CHANGE_HAS_NO_EFFECT
+from splai.core.plan import Event
+
+MESSAGE_LIMIT = 1024
+_TOLD_PHASES = frozenset({"Canceling", "Canceled", "Completed", "Failed"})
+_TROUBLES = frozenset(
+    {"BackendNotFound", "BackendUnreachable", "ConfigMapNotFound"}
+    | {"ImagePullFailed", "CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+    | {"OOMKilled", "CrashLoopBackOff", "Unschedulable", "PodsNotCreated", "FinishFailed"}
+    | {"QuotaExceeded", "Forbidden", "NameConflict", "Invalid", "ArtifactStoreUnavailable"}
+)
+
+
+def transitions(before: InferenceJobStatus, after: InferenceJobStatus) -> tuple[Event, ...]:
+    """What happened between the two."""
+    return tuple(
+        Event(event.type, event.reason, event.message[:MESSAGE_LIMIT])
+        for event in (
+            *_planned(before, after),
+            *_workers(before, after),
+            *_conditions(before, after),
+            *_phase(before, after),
+        )
+    )
+
+
+def _planned(before: InferenceJobStatus, after: InferenceJobStatus) -> Iterator[Event]:
+    validated = find_condition(after.conditions, "Validated")
+    if validated is None:
+        return
+    if before.spec_hash is None and after.spec_hash is not None:
+        yield Event("Normal", "Validated", f"{validated.message}; ModelBackend {after.backend} will answer")
+    earlier = find_condition(before.conditions, "Validated")
+    if CHANGE_HAS_NO_EFFECT in validated.message and not (earlier and CHANGE_HAS_NO_EFFECT in earlier.message):
+        yield Event("Warning", "ChangeIgnored", validated.message)
+
+
+def _workers(before: InferenceJobStatus, after: InferenceJobStatus) -> Iterator[Event]:
+    if after.workers.job_name and after.workers.job_name != before.workers.job_name:
+        yield Event("Normal", "WorkersCreated", f"Job {after.workers.job_name} runs the workers")
+    if (more := after.workers.failures - before.workers.failures) > 0:
+        yield Event("Warning", "WorkerFailed", f"{more} more worker pods failed, {after.workers.failures} so far")
+
+
+def _conditions(before: InferenceJobStatus, after: InferenceJobStatus) -> Iterator[Event]:
+    for name in ("Validated", "BackendReady", "WorkersReady"):
+        earlier, now = find_condition(before.conditions, name), find_condition(after.conditions, name)
+        if now and now.reason in _TROUBLES and (earlier is None or earlier.reason != now.reason):
+            yield Event("Warning", now.reason, now.message)
+
+
+def _phase(before: InferenceJobStatus, after: InferenceJobStatus) -> Iterator[Event]:
+    if after.phase is not None and after.phase != before.phase and after.phase in _TOLD_PHASES:
+        yield Event("Warning" if after.phase == "Failed" else "Normal", after.phase, after.message)

@@ -1,0 +1,172 @@
+"""The status of an InferenceJob: counts of durable lines, so they never fall, and never more than its share of etcd."""
+
+from datetime import datetime
+
+from splai.api.base import format_time
+from splai.api.inference_job import (
+    TERMINAL_PHASES,
+    ArtifactLocation,
+    InferenceJob,
+    InferenceJobStatus,
+    JobPhase,
+    OutputLocation,
+    RequestCounts,
+    Usage,
+    WorkersStatus,
+)
+from splai.core.conditions import Verdict, merge_conditions
+from splai.core.inferencejob.children import number_of
+from splai.core.inferencejob.facts import Facts
+from splai.core.inferencejob.tasks import URI_LIMIT, task_statuses
+from splai.core.inferencejob.work_order import spec_hash
+from splai.core.inferencejob.workers_ready import requests_in_flight
+from splai.core.settings import OperatorSettings
+
+BYTE_BUDGET = 256 * 1024
+
+
+def make_status(
+    job: InferenceJob,
+    facts: Facts,
+    phase: JobPhase,
+    verdicts: list[Verdict],
+    *,
+    settings: OperatorSettings,
+    now: datetime,
+) -> InferenceJobStatus:
+    """The whole status, within the byte budget."""
+    before = job.status
+    generation = job.metadata.get("generation", 0)
+    over = phase in TERMINAL_PHASES
+    counts = _counts(before.request_counts, facts, over=over)
+    address = f"{settings.public_url}/v1/artifacts/{job.metadata['namespace']}/{job.metadata['uid']}"
+    tasks = task_statuses(before, facts, phase, prefix=f"{address}/tasks/")
+    moment = format_time(now)
+    conditions = merge_conditions(before.conditions, verdicts, generation=generation, now=now)
+    return fit_budget(
+        InferenceJobStatus(
+            observed_generation=generation,
+            conditions=conditions,
+            phase=phase,
+            message=conditions[0].message,
+            backend=_backend(before, facts),
+            spec_hash=_spec_hash(job, facts),
+            total=counts.total,
+            succeeded=counts.completed,
+            failed=counts.failed,
+            progress_percent=_percent(counts),
+            request_counts=counts,
+            usage=_usage(before.usage, facts),
+            tasks=tasks,
+            workers=_workers(before.workers, facts, over=over),
+            output=_output(facts, address, tasks=len(tasks)) or before.output,
+            errors=_errors(facts, address) or before.errors,
+            start_time=before.start_time or (moment if facts.started or facts.final else None),
+            completion_time=before.completion_time or (moment if over else None),
+        )
+    )
+
+
+def keep_terminal(job: InferenceJob) -> InferenceJobStatus:
+    """A job that is over changes in nothing but in what it has seen of its spec."""
+    generation = job.metadata.get("generation", 0)
+    if job.status.observed_generation == generation:
+        return job.status
+    conditions = [it.model_copy(update={"observed_generation": generation}) for it in job.status.conditions]
+    return job.status.model_copy(update={"observed_generation": generation, "conditions": conditions})
+
+
+def fit_budget(status: InferenceJobStatus, budget: int = BYTE_BUDGET) -> InferenceJobStatus:
+    """Drop what is dearest to keep and cheapest to miss: workers' names, then messages, then completed tasks."""
+    for shorten in (_without_workers, _without_messages, _without_completed):
+        if _size(status) <= budget:
+            break
+        status = shorten(status)
+    return status
+
+
+def _size(status: InferenceJobStatus) -> int:
+    return len(status.model_dump_json(by_alias=True, exclude_none=True).encode())
+
+
+def _without_workers(status: InferenceJobStatus) -> InferenceJobStatus:
+    return status.model_copy(update={"tasks": [task.model_copy(update={"worker": None}) for task in status.tasks]})
+
+
+def _without_messages(status: InferenceJobStatus) -> InferenceJobStatus:
+    return status.model_copy(update={"tasks": [task.model_copy(update={"message": None}) for task in status.tasks]})
+
+
+def _without_completed(status: InferenceJobStatus) -> InferenceJobStatus:
+    return status.model_copy(update={"tasks": [task for task in status.tasks if task.phase != "Completed"]})
+
+
+def _spec_hash(job: InferenceJob, facts: Facts) -> str | None:
+    """Set once, with the work order; the order's own wins when the status was lost on the way."""
+    if job.status.spec_hash is not None or not facts.planned:
+        return job.status.spec_hash
+    return (facts.progress.spec_hash if facts.progress else None) or spec_hash(job.spec)
+
+
+def _backend(before: InferenceJobStatus, facts: Facts) -> str | None:
+    if before.spec_hash is not None and before.backend:
+        return before.backend
+    backend = facts.backend.backend
+    return backend.metadata["name"] if backend else before.backend
+
+
+def _counts(before: RequestCounts, facts: Facts, *, over: bool) -> RequestCounts:
+    """Of durable lines; what is in flight is apart, and the only number that may fall."""
+    seen = facts.final.counts if facts.final else facts.progress.counts if facts.progress else RequestCounts()
+    return RequestCounts(
+        total=max(before.total, facts.total, seen.total),
+        completed=max(before.completed, seen.completed),
+        failed=max(before.failed, seen.failed),
+        retried=max(before.retried, seen.retried),
+        in_flight=0 if over else requests_in_flight(facts),
+    )
+
+
+def _percent(counts: RequestCounts) -> int:
+    return min(100, 100 * (counts.completed + counts.failed) // counts.total) if counts.total else 0
+
+
+def _usage(before: Usage, facts: Facts) -> Usage:
+    seen = facts.final.usage if facts.final else facts.progress.usage if facts.progress else Usage()
+    return Usage(
+        prompt_tokens=max(before.prompt_tokens, seen.prompt_tokens),
+        completion_tokens=max(before.completion_tokens, seen.completion_tokens),
+        total_tokens=max(before.total_tokens, seen.total_tokens),
+    )
+
+
+def _workers(before: WorkersStatus, facts: Facts, *, over: bool) -> WorkersStatus:
+    """The Job's name is that of a child that was seen: that it is missing later means that it was deleted."""
+    child = facts.children.latest
+    return WorkersStatus(
+        job_name=child.name if child else before.job_name,
+        active=child.active if child and not over else 0,
+        ready=child.ready if child and not over else 0,
+        replaced_jobs=max(before.replaced_jobs, number_of(child) if child else 0),
+        failures=facts.failures,
+    )
+
+
+def _output(facts: Facts, address: str, *, tasks: int) -> OutputLocation | None:
+    if facts.final is None:
+        return None
+    return OutputLocation(
+        uri=f"{address}/output.jsonl",
+        bytes=facts.final.output.bytes,
+        sha256=facts.final.output.sha256,
+        task_uri_prefix=f"{address}/tasks/" if tasks > URI_LIMIT else None,
+    )
+
+
+def _errors(facts: Facts, address: str) -> ArtifactLocation | None:
+    """Only where some record has one: a file that is always there would say nothing."""
+    if facts.final is None or not facts.final.errors.lines:
+        return None
+    return ArtifactLocation(
+        uri=f"{address}/errors.jsonl", bytes=facts.final.errors.bytes, sha256=facts.final.errors.sha256
+    )
