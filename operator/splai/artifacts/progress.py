@@ -10,6 +10,7 @@ Once ``final`` exists its counts are the answer, because they are those of the o
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from splai.api.inference_job import RequestCounts, Usage
 from splai.api.ledger import Final, HeldTask, Progress, TaskCounts, TaskProgress, WorkerReport, split_into_tasks
@@ -53,7 +54,7 @@ def summarize(ledger: Ledger) -> Progress:
         return Progress(planned=False)
     held = largest_counts(ledger.reports, ledger.largest)
     holders = {(task.task, task.epoch): report.worker for report, task in _held(ledger.reports)}
-    tasks = [_task(ledger, task.id, held, holders) for task in split_into_tasks(ledger.plan.records)]
+    tasks = [_task(ledger, task, held, holders) for task in _task_ids(ledger.plan.records)]
     alive = [report for report in ledger.reports if report.worker in ledger.alive and report.state == "running"]
     return Progress(
         planned=True,
@@ -81,6 +82,11 @@ def unnamed_claims(ledger: Ledger) -> list[tuple[str, int]]:
     """The claims of open tasks whose worker no report names: only they need to be read."""
     named = {(held.task, held.epoch) for _, held in _held(ledger.reports)}
     return [claim for claim in ledger.epochs.items() if claim[0] not in ledger.commits and claim not in named]
+
+
+@lru_cache(maxsize=64)
+def _task_ids(records: int) -> tuple[str, ...]:
+    return tuple(task.id for task in split_into_tasks(records))
 
 
 def _task(

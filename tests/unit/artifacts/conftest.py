@@ -33,11 +33,13 @@ EC_KEY = ec.generate_private_key(ec.SECP256R1())
 
 
 def rsa_jwk(key: rsa.RSAPrivateKey, kid: str) -> dict[str, Any]:
-    return json.loads(RSAAlgorithm.to_jwk(key.public_key())) | {"kid": kid, "alg": "RS256", "use": "sig"}
+    public: dict[str, Any] = json.loads(RSAAlgorithm.to_jwk(key.public_key()))
+    return public | {"kid": kid, "alg": "RS256", "use": "sig"}
 
 
 def ec_jwk(key: ec.EllipticCurvePrivateKey, kid: str) -> dict[str, Any]:
-    return json.loads(ECAlgorithm.to_jwk(key.public_key())) | {"kid": kid, "alg": "ES256", "use": "sig"}
+    public: dict[str, Any] = json.loads(ECAlgorithm.to_jwk(key.public_key()))
+    return public | {"kid": kid, "alg": "ES256", "use": "sig"}
 
 
 def claims(
@@ -130,13 +132,15 @@ class Server:
 @asynccontextmanager
 async def running_server(cluster: Cluster, directory: Path, root: Path) -> AsyncIterator[Server]:
     store = LocalStore(root, mkdir=True)
-    server = Server(url="", root=root, metrics=Metrics(lambda: server.space), token_file=directory / "artifacts-token")
+    running: Server
+    metrics = Metrics(lambda: running.space)
+    running = Server(url="", root=root, metrics=metrics, token_file=directory / "artifacts-token")
     keys = ClusterKeys(cluster.source(directory).fetch, server_folder(store))
     authenticator = Authenticator(keys, trusted=frozenset({OPERATOR}), readers=frozenset({GATEWAY}))
-    app = build_app(store, keys, authenticator, server.metrics, lambda: server.space)
+    app = build_app(store, keys, authenticator, metrics, lambda: running.space)
     async with listening(app, 0, "127.0.0.1") as port:
-        server.url = f"http://127.0.0.1:{port}"
-        yield server
+        running.url = f"http://127.0.0.1:{port}"
+        yield running
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -43,10 +44,9 @@ class Script:
         return answer
 
     def folder(
-        self, token_file: Path, *, deadline: float = 5, clock: Callable[[], float] | None = None
+        self, token_file: Path, *, deadline: float = 5, clock: Callable[[], float] = time.monotonic
     ) -> HTTPJobFolder:
-        options = {"clock": clock} if clock else {}
-        client = ArtifactClient("http://artifacts", token_file, transport=httpx.MockTransport(self), **options)
+        client = ArtifactClient("http://artifacts", token_file, transport=httpx.MockTransport(self), clock=clock)
         return client.job("team-a", "uid-1", deadline=deadline)
 
 
