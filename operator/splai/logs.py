@@ -19,3 +19,4 @@ def configure_logging(component: str, *, level: str = "INFO") -> None:
         )
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells every request with its path at INFO
