@@ -1,0 +1,140 @@
+"""A streamed answer as the caller sees it: the asked model, no empty choices, and an end that tells the truth."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from splai.gateway.answer_stream import AnswerStream
+from splai.gateway.request import parse_request
+
+
+def request(**fields: Any) -> bytes:
+    return json.dumps({"model": "asked", "stream": True, **fields}).encode()
+
+
+def event(model: str = "asked", **fields: Any) -> bytes:
+    return b"data: " + json.dumps({"id": "c-1", "model": model, **fields}).encode() + b"\n\n"
+
+
+def text(content: str, model: str = "asked") -> bytes:
+    return event(model, choices=[{"index": 0, "delta": {"content": content}, "finish_reason": None}])
+
+
+def finish(index: int = 0) -> bytes:
+    return event(choices=[{"index": index, "delta": {}, "finish_reason": "stop"}])
+
+
+USAGE = event(choices=[], usage={"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5})
+DONE = b"data: [DONE]\n\n"
+
+
+def relayed(*reads: bytes, failure: str | None = None, **fields: Any) -> bytes:
+    stream = AnswerStream(parse_request(request(**fields)))
+    passed = b"".join(stream.feed(data) for data in reads)
+    return passed + stream.end(failure)
+
+
+def is_error_then_done(tail: bytes) -> bool:
+    *_, error, done, _ = tail.split(b"\n\n")
+    return done + b"\n\n" == DONE and json.loads(error.removeprefix(b"data: "))["error"]["code"] == "stream_interrupted"
+
+
+def test_a_whole_stream_passes_byte_by_byte() -> None:
+    stream = text("Hel") + text("lo") + finish() + DONE
+
+    assert relayed(stream) == stream
+
+
+@given(cuts=st.lists(st.integers(0, 400)), line_end=st.sampled_from([b"\n", b"\r\n"]))
+def test_neither_reads_nor_line_ends_show(cuts: list[int], line_end: bytes) -> None:
+    stream = text("Hel") + text("lo \\r\\n") + finish() + DONE
+    sent = stream.replace(b"\n", line_end)
+    cuts = sorted(cut for cut in cuts if cut < len(sent))
+
+    reads = [sent[start:end] for start, end in zip([0, *cuts], [*cuts, len(sent)], strict=True)]
+
+    assert relayed(*reads) == stream
+
+
+def test_the_model_of_every_event_is_the_asked_one() -> None:
+    assert relayed(text("a", "/models/x.gguf") + text("b", "x") + finish() + DONE) == (
+        text("a") + text("b") + finish() + DONE
+    )
+
+
+def test_text_that_speaks_of_models_and_ends_stays_as_it_is() -> None:
+    trap = text('{"model":"x","choices":[],"finish_reason":"stop","error":{}}', "other")
+
+    passed = relayed(trap)
+
+    assert passed.startswith(text('{"model":"x","choices":[],"finish_reason":"stop","error":{}}'))
+    assert is_error_then_done(passed)
+
+
+def test_an_event_without_choices_is_for_those_who_asked_for_usage() -> None:
+    stream = text("a") + finish() + USAGE + DONE
+
+    assert relayed(stream, stream_options={"include_usage": True}) == stream
+    assert relayed(stream) == text("a") + finish() + DONE
+
+
+def test_an_event_with_neither_choices_nor_usage_is_for_nobody() -> None:
+    empty = event(choices=[], prompt_filter_results=[])
+
+    assert relayed(empty + text("a") + finish() + DONE, stream_options={"include_usage": True}) == (
+        text("a") + finish() + DONE
+    )
+
+
+def test_an_answer_that_finished_gets_the_done_that_its_engine_forgot() -> None:
+    assert relayed(text("a") + finish()) == text("a") + finish() + DONE
+
+
+def test_a_reset_after_the_finish_does_not_spoil_the_answer() -> None:
+    assert relayed(text("a") + finish(), failure="reset") == text("a") + finish() + DONE
+
+
+@pytest.mark.parametrize("failure", [None, "The engine closed the connection"])
+def test_an_answer_that_was_cut_ends_with_an_error(failure: str | None) -> None:
+    passed = relayed(text("a"), failure=failure)
+
+    assert passed.startswith(text("a"))
+    assert is_error_then_done(passed)
+    assert b'"stop"' not in passed
+
+
+def test_half_an_event_is_not_passed_on() -> None:
+    passed = relayed(text("a") + text("lost")[:-20])
+
+    assert b"lost" not in passed
+    assert is_error_then_done(passed)
+
+
+def test_all_choices_must_be_finished() -> None:
+    assert is_error_then_done(relayed(text("a") + finish(0), n=2))
+    assert relayed(text("a") + finish(0) + finish(1), n=2) == text("a") + finish(0) + finish(1) + DONE
+
+
+def test_an_engine_that_reports_an_error_is_believed_and_not_repeated() -> None:
+    error = event(error={"message": "out of memory", "code": 500})
+
+    assert relayed(text("a") + error) == text("a") + error + DONE
+
+
+def test_nothing_follows_done() -> None:
+    assert relayed(text("a") + DONE + text("b"), text("c")) == text("a") + DONE
+
+
+def test_a_last_event_without_its_empty_line_counts_if_it_is_whole() -> None:
+    assert relayed(text("a") + finish() + b"data: [DONE]") == text("a") + finish() + DONE
+    assert relayed(text("a") + finish()[:-1]) == text("a") + finish() + DONE
+
+
+def test_an_engine_that_says_nothing_has_cut_the_answer() -> None:
+    stream = AnswerStream(parse_request(request()))
+
+    assert is_error_then_done(b"\n\n" + stream.end())
+    assert stream.was_cut
