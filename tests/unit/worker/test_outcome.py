@@ -1,0 +1,88 @@
+"""What each reaction of an engine means for the record."""
+
+import json
+from typing import Any
+
+import pytest
+
+from splai.api.inference_job import RequestType, Usage
+from splai.worker.outcome import Answer, Away, Failure, NoAnswer, Rejection, Success, Unreachable, judge, read_usage
+
+USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+CHAT = {"choices": [{"message": {"role": "assistant", "content": None}}], "usage": USAGE}
+COMPLETION = {"choices": [{"text": ""}], "usage": USAGE}
+EMBEDDING = {"data": [{"embedding": [0.5]}], "usage": USAGE}
+
+
+def reply(body: Any, status: int = 200, **fields: Any) -> Answer:
+    return Answer(status, body if isinstance(body, bytes) else json.dumps(body).encode(), **fields)
+
+
+@pytest.mark.parametrize(
+    ("request_type", "body"), [("chat", CHAT), ("completion", COMPLETION), ("embedding", EMBEDDING)]
+)
+def test_an_answer_of_the_expected_shape_is_a_success(request_type: RequestType, body: dict[str, Any]) -> None:
+    verdict = judge(reply(body), request_type)
+    assert isinstance(verdict, Success)
+    assert verdict.usage == Usage(prompt_tokens=3, completion_tokens=4, total_tokens=7)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html></html>",
+        b'{"choices": [{"message": ',
+        b"\xff\xfe{}",
+        b'{"choices":[{"message":{"content":NaN}}]}',
+        b"[" * 100_000,
+        [],
+        {},
+        {"choices": []},
+        {"choices": [{}]},
+        {"choices": [{"message": "text"}]},
+        {"error": {"message": "no"}},
+        COMPLETION,
+        EMBEDDING,
+    ],
+)
+def test_a_200_that_is_no_chat_answer_is_a_failed_attempt(body: Any) -> None:
+    verdict = judge(reply(body), "chat")
+    assert isinstance(verdict, Failure)
+    assert not verdict.in_doubt
+    assert isinstance(verdict.reaction, NoAnswer)
+    assert verdict.reaction.code == "invalid_response"
+
+
+@pytest.mark.parametrize("status", [408, 500, 501, 520])
+def test_errors_about_the_record_cost_an_attempt(status: int) -> None:
+    assert judge(reply(b"oops", status), "chat") == Failure(reply(b"oops", status))
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 404, 409, 413, 422])
+def test_refusals_are_final(status: int) -> None:
+    assert judge(reply(b"no", status), "chat") == Rejection(reply(b"no", status))
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_gateways_errors_are_the_backends_state(status: int) -> None:
+    assert judge(reply(b"secret", status), "chat") == Away(f"HTTP {status}")
+
+
+def test_too_many_requests_is_the_backends_state_and_says_when() -> None:
+    verdict = judge(reply(b"", 429, retry_after=7.0), "chat")
+    assert verdict == Away("HTTP 429", retry_after=7.0, throttled=True)
+
+
+def test_connections_that_fail_are_the_backends_state() -> None:
+    assert judge(Unreachable("connection refused"), "chat") == Away("connection refused")
+
+
+def test_no_whole_answer_is_in_doubt() -> None:
+    reaction = NoAnswer("request_timeout", "No answer within 600 seconds.")
+    assert judge(reaction, "chat") == Failure(reaction, in_doubt=True)
+
+
+@pytest.mark.parametrize("reported", [None, [], "many", {"total_tokens": "7"}, {"total_tokens": -7}, {"total_tokens": True}])
+def test_usage_that_is_not_numbers_counts_nothing(reported: Any) -> None:
+    assert read_usage({"usage": reported}) == Usage()

@@ -1,0 +1,29 @@
+"""The bytes of a part."""
+
+import json
+
+import pytest
+
+from splai.api.ledger import PartLine
+from splai.worker.part_lines import PartInvalid, RecordLine, decode, encode
+
+RECORDS = [
+    RecordLine(0, "output", 1, b'{"id":"a","response":{"body":{"x":"\xc3\xa9 \xe2\x80\xa8"}}}'),
+    RecordLine(17, "error", 3, b'{"id":"b"}'),
+]
+
+
+def test_lines_are_read_back_as_they_were_written() -> None:
+    assert list(decode(b"".join(encode(record) for record in RECORDS))) == RECORDS
+
+
+def test_a_line_is_the_part_line_of_the_contract() -> None:
+    line = PartLine.model_validate_json(encode(RECORDS[1]))
+    assert (line.position, line.kind, line.attempts, line.line) == (17, "error", 3, {"id": "b"})
+    assert set(PartLine.model_fields) == set(json.loads(encode(RECORDS[1])))
+
+
+@pytest.mark.parametrize("broken", [b'{"position":1}', encode(RECORDS[0])[:-9], b"", b'{"position":-1,"kind":"output"'])
+def test_anything_else_is_refused_with_its_line_number(broken: bytes) -> None:
+    with pytest.raises(PartInvalid, match="line 2"):
+        list(decode(encode(RECORDS[0]) + broken + b"\n"))
