@@ -17,13 +17,13 @@ _TROUBLES = frozenset(
 )
 
 
-def transitions(before: InferenceJobStatus, after: InferenceJobStatus) -> tuple[Event, ...]:
-    """What happened between the two."""
+def transitions(before: InferenceJobStatus, after: InferenceJobStatus, *, last_words: str = "") -> tuple[Event, ...]:
+    """What happened between the two; ``last_words`` are those of the worker pod that failed last."""
     return tuple(
         Event(event.type, event.reason, event.message[:MESSAGE_LIMIT])
         for event in (
             *_planned(before, after),
-            *_workers(before, after),
+            *_workers(before, after, last_words),
             *_conditions(before, after),
             *_phase(before, after),
         )
@@ -41,11 +41,12 @@ def _planned(before: InferenceJobStatus, after: InferenceJobStatus) -> Iterator[
         yield Event("Warning", "ChangeIgnored", validated.message)
 
 
-def _workers(before: InferenceJobStatus, after: InferenceJobStatus) -> Iterator[Event]:
+def _workers(before: InferenceJobStatus, after: InferenceJobStatus, last_words: str) -> Iterator[Event]:
     if after.workers.job_name and after.workers.job_name != before.workers.job_name:
         yield Event("Normal", "WorkersCreated", f"Job {after.workers.job_name} runs the workers")
-    if (more := after.workers.failures - before.workers.failures) > 0:
-        yield Event("Warning", "WorkerFailed", f"{more} more worker pods failed, {after.workers.failures} so far")
+    if after.workers.failures > before.workers.failures:
+        detail = f"; the last: {last_words}" if last_words else ""
+        yield Event("Warning", "WorkerFailed", f"worker pods that failed so far: {after.workers.failures}{detail}")
 
 
 def _conditions(before: InferenceJobStatus, after: InferenceJobStatus) -> Iterator[Event]:

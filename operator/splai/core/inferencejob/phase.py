@@ -58,7 +58,7 @@ def is_closed_after_failure(facts: Facts) -> bool:
 
 
 def is_canceled_before_it_was_planned(facts: Facts) -> bool:
-    return facts.canceled and not facts.planned and not facts.children.workers
+    return facts.canceled and not facts.planned
 
 
 def is_canceled(facts: Facts) -> bool:

@@ -6,7 +6,7 @@ from datetime import datetime
 from splai.api.inference_job import InferenceJobStatus
 from splai.core.inferencejob.cause import explain
 from splai.core.inferencejob.events import transitions
-from splai.core.inferencejob.facts import gather
+from splai.core.inferencejob.facts import gather, last_words
 from splai.core.inferencejob.phase import decide_phase
 from splai.core.inferencejob.snapshot import JobSnapshot
 from splai.core.inferencejob.status import keep_terminal, make_status
@@ -32,7 +32,7 @@ def plan(snapshot: JobSnapshot, now: datetime) -> Plan[InferenceJobStatus]:
     return Plan(
         status=status,
         actions=actions,
-        events=transitions(job.status, status),
+        events=transitions(job.status, status, last_words=last_words(facts.pods)),
         requeue_after=None if status.completion_time else steps.look_again,
     )
 

@@ -80,9 +80,9 @@ def needs_progress(job: InferenceJob, child_jobs: Sequence[ObservedJob], pods: I
 
 
 def is_planned(snapshot: JobSnapshot) -> bool:
-    """The store holds the work order; a status that was lost on the way does not change that."""
+    """The store holds the work order: the status says so, or was lost and the ledger or a child proves it."""
     found = isinstance(snapshot.progress, Progress) and snapshot.progress.planned
-    return found or snapshot.job.status.spec_hash is not None
+    return found or bool(snapshot.child_jobs) or snapshot.job.status.spec_hash is not None
 
 
 def template_timeout(snapshot: JobSnapshot) -> str | None:

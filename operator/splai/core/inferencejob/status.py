@@ -105,7 +105,9 @@ def _spec_hash(job: InferenceJob, facts: Facts) -> str | None:
     """Set once, with the work order; the order's own wins when the status was lost on the way."""
     if job.status.spec_hash is not None or not facts.planned:
         return job.status.spec_hash
-    return (facts.progress.spec_hash if facts.progress else None) or spec_hash(job.spec)
+    if facts.progress:
+        return facts.progress.spec_hash
+    return spec_hash(job.spec) if facts.records is not None else None
 
 
 def _backend(before: InferenceJobStatus, facts: Facts) -> str | None:

@@ -65,10 +65,11 @@ def _validated(job: InferenceJob, facts: Facts) -> Verdict:
     if facts.missing_input:
         return Verdict("Validated", "False", "ConfigMapNotFound", facts.missing_input.message)
     unchanged = job.metadata.get("generation", 0) == job.status.observed_generation
-    if (unchanged or not facts.planned) and facts.records is None and _has(job, "Validated"):
-        return _kept(job, "Validated")
-    if facts.records is None and not facts.planned:
-        return Verdict("Validated", "Unknown", "NotValidated", "the job was canceled before its input was read")
+    settled = unchanged and job.status.spec_hash is not None
+    if facts.records is None and (settled or not facts.total):
+        if _has(job, "Validated"):
+            return _kept(job, "Validated")
+        return Verdict("Validated", "Unknown", "NotValidated", "the input was not read")
     tasks = count_tasks(facts.total)
     drifted = job.status.spec_hash is not None and job.status.spec_hash != spec_hash(job.spec)
     message = f"{_count(facts.total, 'record')} in {_count(tasks, 'task')}"

@@ -79,7 +79,6 @@ def build_worker_job(
 def build_finish_job(job: InferenceJob, settings: OperatorSettings, *, code: str, message: str) -> Object:
     """The Job that writes the output when no worker will; ``code`` and ``message`` go to records without an answer."""
     pod = _pod(job, settings, "finish", FINISH, command="finish")
-    pod["spec"]["restartPolicy"] = "Never"
     pod["spec"]["containers"][0]["env"] += [
         {"name": "SPLAI_CLOSING_CODE", "value": code},
         {"name": "SPLAI_CLOSING_MESSAGE", "value": message},
