@@ -58,12 +58,13 @@ class Buildah:
         ignore = recipe.dockerfile.with_name(f"{recipe.dockerfile.name}.dockerignore")
         with pip_settings.secrets() as secrets:
             self._buildah(
-                *("bud", "--quiet", "--layers", "--isolation=chroot", *base_arguments),
+                *("bud", "--layers", "--isolation=chroot", *base_arguments),
                 *(f"--secret=id={name},src={file}" for name, file in secrets.items()),
                 *([f"--ignorefile={ignore}"] if ignore.exists() else []),
                 *("--tag", recipe.tag, "--file", recipe.dockerfile, recipe.context),
             )
-        self._buildah("push", "--quiet", recipe.tag, f"oci-archive:{archive}:{recipe.tag}")
+        # Not compressed: the archive goes no further than this machine.
+        self._buildah("push", "--quiet", "--disable-compression", recipe.tag, f"oci-archive:{archive}:{recipe.tag}")
 
     def _base_argument(self) -> str:
         name = f"localhost/splai-base:{self.base}"

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from local_cluster import build, command, paths
@@ -54,6 +56,14 @@ class Recipe:
             digest.update(str(file.relative_to(self.context)).encode() + b"\0")
             digest.update(file.read_bytes() + b"\0")
         return digest.hexdigest()[:16]
+
+    def copy(self, directory: Path) -> Recipe:
+        """The same recipe on a copy of its sources."""
+        for file in self._files():
+            target = directory / file.relative_to(self.context)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, target)
+        return replace(self, context=directory)
 
     def _files(self) -> Iterator[Path]:
         for source in self.sources:
@@ -122,21 +132,27 @@ def pause(builder: Builder) -> Image:
 
 
 def _cached(recipe: Recipe, builder: Builder) -> Image:
-    key = recipe.key(builder.base)
-    archive = paths.cache() / "images" / f"{recipe.name}-{key}.tar"
-    result = Image(recipe.tag, key, archive)
-    if archive.exists():
-        return result
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    with build.lock(archive.with_suffix(".lock"), f"the image {recipe.name}"):
+    # What is built is a copy: somebody who edits meanwhile changes neither the image nor what its key says.
+    with TemporaryDirectory(prefix=f"{recipe.name}-context-") as directory:
+        copied = recipe.copy(Path(directory))
+        key = copied.key(builder.base)
+        archive = paths.cache() / "images" / f"{recipe.name}-{key}.tar"
         if not archive.exists():
-            unfinished = archive.with_suffix(".unfinished")
-            unfinished.unlink(missing_ok=True)
-            with step(f"building the image {recipe.name}", "something it is made of has changed"):
-                builder.build(recipe, unfinished)
-            unfinished.rename(archive)
-    _remove_old(recipe.name, archive)
-    return result
+            archive.parent.mkdir(parents=True, exist_ok=True)
+            with build.lock(archive.with_suffix(".lock"), f"the image {recipe.name}"):
+                _build(copied, builder, archive)
+            _remove_old(recipe.name, archive)
+    return Image(recipe.tag, key, archive)
+
+
+def _build(recipe: Recipe, builder: Builder, archive: Path) -> None:
+    if archive.exists():  # another process has built it while this one waited
+        return
+    unfinished = archive.with_suffix(".unfinished")
+    unfinished.unlink(missing_ok=True)
+    with step(f"building the image {recipe.name}", "something it is made of has changed"):
+        builder.build(recipe, unfinished)
+    unfinished.rename(archive)
 
 
 def _remove_old(name: str, newest: Path) -> None:

@@ -31,6 +31,9 @@ def collect(environment: Mapping[str, str], files: list[Path]) -> tuple[dict[str
     for variable, value in environment.items():
         if variable.startswith("PIP_") and variable != "PIP_CONFIG_FILE" and value:
             settings[variable.removeprefix("PIP_").lower().replace("_", "-")] = value
+    links = [link for link in settings.pop("find-links", "").split() if "://" in link]  # a folder is not in the build
+    if links:
+        settings["find-links"] = " ".join(links)
     certificates = settings.get("cert") or environment.get("SSL_CERT_FILE")
     kept = {name: value for name, value in settings.items() if name not in _LEFT_OUT}
     path = Path(certificates) if certificates else None
