@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from splai.core.modelbackend.deployment import content_hash
+from splai.core.modelbackend.deployment import build_deployment, content_hash
 from splai.core.modelbackend.plan import plan
 from splai.core.modelbackend.snapshot import BackendSnapshot
 from splai.core.plan import Apply
@@ -78,9 +78,15 @@ def test_children_of_an_earlier_backend_of_that_name_are_not_taken_for_its_own()
     assert kinds == ["Deployment", "Service"]
 
 
-def test_children_that_are_being_deleted_are_waited_for() -> None:
-    backend = make_backend()
-    assert applied_kinds(deployment=make_deployment(backend, deletion=NOW), service=make_service(backend)) == []
+@pytest.mark.parametrize("change", [{"replicas": 2}, {"model": {"id": "other"}}])
+def test_children_that_are_being_deleted_are_waited_for(change: dict[str, Any]) -> None:
+    before = make_backend()
+    kinds = applied_kinds(
+        backend=make_backend(**change),
+        deployment=make_deployment(before, deletion=NOW),
+        service=make_service(before, deletion=NOW),
+    )
+    assert kinds == []
 
 
 def test_a_backend_that_is_being_deleted_is_left_alone() -> None:
@@ -154,6 +160,24 @@ def test_pods_get_no_token_and_no_variables_named_after_services() -> None:
     spec = pod_template()["spec"]
     assert spec["automountServiceAccountToken"] is False
     assert spec["enableServiceLinks"] is False
+
+
+def test_the_installations_pull_policy_is_kept() -> None:
+    settings = replace(SETTINGS, image_pull_policy="Never")
+    deployment = build_deployment(make_backend(), settings)
+    assert deployment["spec"]["template"]["spec"]["containers"][0]["imagePullPolicy"] == "Never"
+
+
+def test_a_leaving_pod_serves_on_until_nobody_is_sent_to_it() -> None:
+    spec = pod_template()["spec"]
+    wait = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert 0 < wait < spec["terminationGracePeriodSeconds"]
+
+
+def test_a_rollout_is_not_given_up_while_a_model_may_still_load() -> None:
+    deployment = applied(make_backend())["spec"]
+    probe = deployment["template"]["spec"]["containers"][0]["startupProbe"]
+    assert deployment["progressDeadlineSeconds"] > probe["periodSeconds"] * probe["failureThreshold"]
 
 
 def test_the_template_lies_over_the_engine() -> None:

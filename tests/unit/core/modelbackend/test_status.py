@@ -149,6 +149,19 @@ def test_what_the_deployment_controller_has_not_seen_is_not_settled(change: dict
     assert said(status, "Reconciling") == ("True", "Applying")
 
 
+def test_a_change_that_is_about_to_be_applied_is_not_settled() -> None:
+    before = make_backend()
+    changed = make_backend(rollout={"maxSurge": 2})
+    status = decide(ready_pod(), backend=changed, deployment=make_deployment(before)).status
+    assert said(status, "Ready") == ("True", "Ready")
+    assert said(status, "Reconciling") == ("True", "Applying")
+
+
+def test_the_model_is_loaded_once_the_startup_probe_has_passed() -> None:
+    assert said(decide(make_pod(started=False)).status, "ModelLoaded") == ("False", "Loading")
+    assert said(decide(make_pod(started=True)).status, "ModelLoaded") == ("True", "Loaded")
+
+
 def test_scaled_to_zero_is_ready_without_a_model() -> None:
     backend = make_backend(replicas=0)
     status = decide(backend=backend).status
