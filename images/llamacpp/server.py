@@ -118,7 +118,7 @@ def main() -> None:
 
 def serve(options: argparse.Namespace) -> NoReturn:
     """Load the model and answer until this process is killed."""
-    import xllamacpp
+    import xllamacpp  # type: ignore[import-not-found]  # only the image has it
 
     server = xllamacpp.Server(parameters(options))  # noqa: F841  (it serves as long as it exists)
     while True:

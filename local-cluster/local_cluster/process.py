@@ -101,7 +101,10 @@ class Process:
         self._reap()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._state.parent.mkdir(parents=True, exist_ok=True)
-        self._child = _forker.submit(self._fork, environment or {}).result()
+        try:
+            self._child = _forker.submit(self._fork, environment or {}).result()
+        except OSError as error:
+            raise ClusterError(f"{self.name} cannot be started: {error}") from None
         identity = Identity.of(self._child.pid)
         if identity is None:
             raise ClusterError(f"{self.name} ended at once: {self.last_words()}")

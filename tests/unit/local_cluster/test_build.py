@@ -1,0 +1,71 @@
+"""The cache key of built programs: everything that changes them changes it, nothing else does."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from local_cluster import build, paths
+from local_cluster.errors import ClusterError
+
+GO = "go version go1.26.0 linux/amd64"
+GO_MOD = "module example\n\ngo 1.26.0\n\nrequire example.org/server v1.2.3\n"
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> build.Module:
+    folder = tmp_path / "server"
+    folder.mkdir()
+    (folder / "go.mod").write_text(GO_MOD)
+    (folder / "go.sum").write_text("example.org/server v1.2.3 h1:abc=\n")
+    monkeypatch.setattr(paths, "SOURCES", tmp_path)
+    return build.Module(name="server", package="example.org/server", cpu_minutes=1)
+
+
+def raise_version(module: build.Module) -> build.Module:
+    (module.folder / "go.mod").write_text(GO_MOD.replace("v1.2.3", "v1.2.4"))
+    return module
+
+
+def change_content(module: build.Module) -> build.Module:
+    (module.folder / "go.sum").write_text("example.org/server v1.2.3 h1:def=\n")
+    return module
+
+
+def add_linker_symbol(module: build.Module) -> build.Module:
+    return replace(module, version_symbols=("main.version={version}",))
+
+
+def test_the_key_stays_the_same_while_nothing_changes(module: build.Module) -> None:
+    assert module.key(GO) == module.key(GO)
+
+
+@pytest.mark.parametrize("change", [raise_version, change_content, add_linker_symbol])
+def test_the_key_changes_with_what_the_programs_are_made_of(
+    module: build.Module, change: Callable[[build.Module], build.Module]
+) -> None:
+    before = module.key(GO)
+
+    assert change(module).key(GO) != before
+
+
+def test_the_key_changes_with_the_compiler(module: build.Module) -> None:
+    assert module.key(GO) != module.key(GO.replace("1.26.0", "1.26.1"))
+
+
+def test_the_linker_writes_the_version_of_go_mod_into_the_programs(module: build.Module) -> None:
+    flags = replace(module, version_symbols=("main.version={version}", "main.minor={minor}")).flags()
+
+    assert flags == ["-trimpath", "-ldflags", "-s -w -X main.version=v1.2.3 -X main.minor=2"]
+
+
+def test_an_unknown_module_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ClusterError, match="unknown module docker; there are: kubernetes, etcd"):
+        build.programs("docker")
+
+
+@pytest.mark.parametrize("module", build.MODULES.values(), ids=lambda module: module.name)
+def test_each_module_pins_an_exact_version(module: build.Module) -> None:
+    assert module.version.startswith("v")
+    assert (module.folder / "go.sum").is_file()
