@@ -22,8 +22,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from kubernetes.aio.client import Configuration
-from kubernetes.aio.config import ConfigException
 from prometheus_client import start_http_server
 
 from splai.artifacts.client import ArtifactClient
@@ -42,7 +40,7 @@ from splai.controller.settings import Settings, SettingsInvalid
 from splai.controller.status_writer import StatusWriter
 from splai.kube.access import AccessDenied, require_access
 from splai.kube.client import Client
-from splai.kube.connection import default_namespace, load_configuration
+from splai.kube.connection import ConfigException, Configuration, default_namespace, load_configuration
 from splai.kube.errors import ApiError, NotFound
 from splai.kube.events import EventRecorder
 from splai.kube.executor import Executor

@@ -9,6 +9,9 @@ from typing import Any
 
 from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
+from kubernetes.aio.config import ConfigException
+
+__all__ = ["ConfigException", "Configuration", "default_namespace", "load_configuration"]
 
 MAX_CONNECTIONS = 20  # a burst of reconciles must not become a burst of TLS handshakes and 429s
 

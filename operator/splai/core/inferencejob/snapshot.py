@@ -7,8 +7,6 @@ has a question that says whether this decision needs it.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
 from splai.api.inference_job import TERMINAL_PHASES, InferenceJob
 from splai.api.ledger import Final, Progress
 from splai.api.model_backend import ModelBackend
@@ -104,7 +102,7 @@ def reported_final(pods: Iterable[ObservedPod]) -> Final | None:
             continue
         try:
             return Final.model_validate_json(worker.exit_message)
-        except ValidationError:
+        except ValueError:  # the last words of something else than a worker
             continue
     return None
 
