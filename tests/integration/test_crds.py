@@ -300,16 +300,38 @@ def test_a_backend_can_be_scaled(cluster: Cluster) -> None:
     assert replicas == "3"
 
 
-def test_lists_read_well(cluster: Cluster, running_job: dict[str, Any]) -> None:
-    """By short name and by category, with what one wants to know of a job at first sight."""
-    name = running_job["metadata"]["name"]
-    status = {"phase": "Running", "backend": "smol", "succeeded": 3, "failed": 1, "total": 8, "progressPercent": 50}
+def set_status(cluster: Cluster, resource: str, name: str, **status: Any) -> None:
     patch = json.dumps({"status": status})
-    cluster.kubectl("patch", "-n", cluster.namespace, "ij", name, "--subresource=status", "--type=merge", "-p", patch)
+    where = ("-n", cluster.namespace, resource, name)
+    cluster.kubectl("patch", *where, "--subresource=status", "--type=merge", "-p", patch)
+
+
+def test_jobs_are_listed_with_what_one_wants_to_know_at_first_sight(
+    cluster: Cluster, running_job: dict[str, Any]
+) -> None:
+    name = running_job["metadata"]["name"]
+    counts = {"succeeded": 3, "failed": 1, "total": 8, "progressPercent": 50}
+    set_status(cluster, "ij", name, phase="Running", backend="smol", **counts)
     header, row = cluster.kubectl("get", "-n", cluster.namespace, "ij", name).splitlines()
     assert header.split() == ["NAME", "PHASE", "MODEL", "BACKEND", "DONE", "FAILED", "TOTAL", "PERCENT", "AGE"]
     assert row.split()[:-1] == [name, "Running", "m", "smol", "3", "1", "8", "50"]
-    assert f"inferencejob.splai.dev/{name}" in cluster.kubectl("get", "splai", "-n", cluster.namespace, "-o", "name")
+
+
+def test_backends_are_listed_with_why_they_are_not_ready(cluster: Cluster) -> None:
+    cluster.send("create", backend(name="listed", replicas=2))
+    times = {"lastTransitionTime": "2026-05-01T12:00:00Z"}
+    condition = {"type": "Ready", "status": "False", "reason": "Unschedulable", "message": "no GPU", **times}
+    set_status(cluster, "mb", "listed", conditions=[condition], readyReplicas=0)
+    header, row = cluster.kubectl("get", "-n", cluster.namespace, "mb", "listed").splitlines()
+    assert header.split() == ["NAME", "MODEL", "ENGINE", "READY", "REASON", "REPLICAS", "ANSWERING", "AGE"]
+    assert row.split()[:-1] == ["listed", "m", "LlamaCpp", "False", "Unschedulable", "2", "0"]
+
+
+def test_the_category_lists_both_kinds(cluster: Cluster, running_job: dict[str, Any]) -> None:
+    cluster.send("create", backend(name="of-the-category"))
+    listed = cluster.kubectl("get", "splai", "-n", cluster.namespace, "-o", "name").split()
+    assert f"inferencejob.splai.dev/{running_job['metadata']['name']}" in listed
+    assert "modelbackend.splai.dev/of-the-category" in listed
 
 
 def test_explain_explains(cluster: Cluster) -> None:
