@@ -217,3 +217,8 @@ def make_running_job(*, records: int = 3, **spec: Any) -> InferenceJob:
     job = make_planned_job(records=records, **spec)
     seen = make_snapshot(job, child_jobs=(make_child(),), pods=(make_pod(),), progress=make_progress(records))
     return with_status(job, plan(seen, NOW).status)
+
+
+def canceled(job: InferenceJob) -> InferenceJob:
+    """The job after its user set ``spec.cancel``."""
+    return job.model_copy(update={"spec": job.spec.model_copy(update={"cancel": True})})

@@ -1,0 +1,108 @@
+from typing import Any
+
+from splai.api.inference_job import InferenceJob
+from splai.core.inferencejob.plan import plan
+from splai.core.inferencejob.snapshot import ConfigMapMissing
+from tests.unit.core.builders import (
+    NO_GPU,
+    NOW,
+    canceled,
+    make_backend,
+    make_child,
+    make_final,
+    make_job,
+    make_planned_job,
+    make_pod,
+    make_progress,
+    make_running_job,
+    make_snapshot,
+    with_status,
+)
+
+CHILD = {"child_jobs": (make_child(),)}
+
+
+def events(job: InferenceJob, **observed: Any) -> list[tuple[str, str, str]]:
+    return [(event.type, event.reason, event.message) for event in plan(make_snapshot(job, **observed), NOW).events]
+
+
+def test_a_plan_is_told() -> None:
+    assert events(make_job()) == [("Normal", "Validated", "3 records in 3 tasks; ModelBackend smol will answer")]
+
+
+def test_children_are_told_when_they_are_seen() -> None:
+    assert events(make_planned_job(), **CHILD) == [("Normal", "WorkersCreated", "Job triage-0 runs the workers")]
+
+
+def test_trouble_is_told_once() -> None:
+    job = make_planned_job()
+    stuck = {**CHILD, "pods": (make_pod(unschedulable=True),)}
+    assert ("Warning", "Unschedulable", NO_GPU) in events(job, **stuck)
+    assert events(with_status(job, plan(make_snapshot(job, **stuck), NOW).status), **stuck) == []
+
+
+def test_a_missing_backend_is_told() -> None:
+    assert [event[1] for event in events(make_job(), backends=())] == ["BackendNotFound"]
+
+
+def test_a_missing_config_map_is_told() -> None:
+    job = make_job(input={"configMap": {"name": "tickets", "key": "lines"}})
+    missing = ConfigMapMissing("ConfigMap tickets does not exist")
+    assert events(job, config_map=missing) == [("Warning", "ConfigMapNotFound", "ConfigMap tickets does not exist")]
+
+
+def test_a_failed_pod_is_told_with_its_last_words() -> None:
+    report = '{"reason": "StoreFull", "message": "no space left"}'
+    pod = make_pod(phase="Failed", worker={"terminated": True, "exit_code": 1, "exit_message": report})
+    seen = {"child_jobs": (make_child(failed=1),), "pods": (pod,), "progress": make_progress()}
+    assert events(make_running_job(), **seen) == [
+        (
+            "Warning",
+            "WorkerFailed",
+            "worker pods that failed so far: 1; the last: pod triage-0-0: exit code 1, StoreFull: no space left",
+        )
+    ]
+
+
+def test_a_bad_input_is_told_as_a_failure() -> None:
+    assert events(make_job(records=0)) == [("Warning", "Failed", "spec.input: holds no record")]
+
+
+def test_the_end_is_told() -> None:
+    done = {**CHILD, "pods": (make_pod(),), "progress": make_progress(committed=3, final=make_final())}
+    assert events(make_running_job(), **done) == [("Normal", "Completed", "3 of 3 records were answered")]
+
+
+def test_cancel_is_told_at_its_begin_and_at_its_end() -> None:
+    job = canceled(make_running_job())
+    seen = {**CHILD, "pods": (make_pod(),), "progress": make_progress()}
+    assert [event[1] for event in events(job, **seen)] == ["Canceling"]
+    canceling = with_status(job, plan(make_snapshot(job, **seen), NOW).status)
+    closed = make_progress(final=make_final(failed=3, complete=False))
+    assert events(canceling, progress=closed) == [
+        ("Normal", "Canceled", "canceled: 0 of 3 records were answered, 3 failed")
+    ]
+
+
+def test_a_change_that_comes_too_late_is_told_once_and_stays_in_the_condition() -> None:
+    planned = make_planned_job()
+    job = make_job(status=planned.status, generation=2, parameters={"max_tokens": 9})
+    decision = plan(make_snapshot(job), NOW)
+    assert [(event.type, event.reason) for event in decision.events] == [("Warning", "ChangeIgnored")]
+    validated = next(it for it in decision.status.conditions if it.type == "Validated")
+    assert (validated.status, validated.message) == (
+        "True",
+        "3 records in 3 tasks; spec.input or spec.parameters changed after the work was planned: "
+        "the change has no effect",
+    )
+    assert plan(make_snapshot(with_status(job, decision.status)), NOW).events == ()
+    back = make_job(status=decision.status, generation=3)
+    assert "no effect" not in str(plan(make_snapshot(back), NOW).status.conditions)
+
+
+def test_what_is_long_is_shortened() -> None:
+    name = "x" * 253
+    job = make_job(backendRef={"name": name})
+    many = tuple(make_backend("y" * 200 + str(number)) for number in range(20))
+    ((_, _, message),) = events(job, backends=many)
+    assert len(message) == 1024

@@ -1,0 +1,173 @@
+"""The conditions WorkersReady and BackendReady say the truth in the words of whoever knows it."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from splai.api.inference_job import InferenceJob
+from splai.core.conditions import find_condition
+from splai.core.inferencejob.plan import plan
+from splai.core.inferencejob.snapshot import Unavailable
+from splai.core.plan import ObjectReference, Refusal
+from tests.unit.core.builders import (
+    NO_GPU,
+    NOW,
+    canceled,
+    make_backend,
+    make_child,
+    make_final,
+    make_job,
+    make_planned_job,
+    make_pod,
+    make_progress,
+    make_report,
+    make_running_job,
+    make_snapshot,
+)
+
+CHILD = {"child_jobs": (make_child(),)}
+
+
+def condition(name: str, job: InferenceJob, *, at: datetime = NOW, **observed: Any) -> tuple[str, str, str]:
+    found = find_condition(plan(make_snapshot(job, **observed), at).status.conditions, name)
+    assert found is not None
+    return found.status, found.reason, found.message
+
+
+def workers(job: InferenceJob, **observed: Any) -> tuple[str, str, str]:
+    return condition("WorkersReady", job, **observed)
+
+
+def backend(job: InferenceJob, **observed: Any) -> tuple[str, str, str]:
+    return condition("BackendReady", job, **observed)
+
+
+def waiting(reason: str, message: str) -> dict[str, Any]:
+    return {"phase": "Pending", "worker": {"waiting_reason": reason, "waiting_message": message}}
+
+
+@pytest.mark.parametrize(
+    ("job", "observed", "want"),
+    [
+        (
+            make_job(),
+            {"backends": ()},
+            ("False", "NotCreated", "workers are created when the input is valid and the backend can be used"),
+        ),
+        (make_job(), {}, ("False", "Creating", "the workers' Job is being created")),
+        (make_planned_job(), CHILD, ("False", "Creating", "0 of 1 workers are ready")),
+        (make_planned_job(), {**CHILD, "pods": (make_pod(unschedulable=True),)}, ("False", "Unschedulable", NO_GPU)),
+        (
+            make_planned_job(workers={"parallelism": 2}),
+            {
+                "child_jobs": (make_child(parallelism=2),),
+                "pods": (make_pod(0), make_pod(1, unschedulable=True)),
+                "progress": make_progress(),
+            },
+            ("False", "Unschedulable", f"1 of 2 workers: {NO_GPU}"),
+        ),
+        (
+            make_planned_job(),
+            {**CHILD, "pods": (make_pod(**waiting("ImagePullBackOff", "no such image")),)},
+            ("False", "ImagePullFailed", "ImagePullBackOff: no such image"),
+        ),
+        (
+            make_planned_job(),
+            {**CHILD, "pods": (make_pod(), make_pod(0, child=7, unschedulable=True)), "progress": make_progress()},
+            ("True", "WorkersReady", "1 of 1 workers are ready"),
+        ),
+        (
+            make_running_job(),
+            {**CHILD, "pods": (make_pod(phase="Succeeded"),), "progress": make_progress(committed=1)},
+            ("True", "WorkersReady", "1 of 1 workers are ready"),
+        ),
+        (
+            make_running_job(),
+            {**CHILD, "pods": (make_pod(),), "progress": Unavailable("connection refused")},
+            ("False", "ArtifactStoreUnavailable", "the artifact server does not answer: connection refused"),
+        ),
+        (
+            make_planned_job(),
+            {"child_jobs": (make_child(suspended=True),)},
+            ("False", "Queued", "Job triage-0 is suspended by a queue"),
+        ),
+        (
+            make_running_job(),
+            {**CHILD, "pods": (make_pod(),), "progress": make_progress(committed=3)},
+            ("True", "WorkersReady", "a worker writes the output"),
+        ),
+        (
+            make_running_job(),
+            {
+                "child_jobs": (make_child(complete=True), make_child("finish")),
+                "pods": (make_pod(child="finish", **waiting("ErrImagePull", "no such image")),),
+                "progress": make_progress(committed=3),
+            },
+            ("False", "ImagePullFailed", "Job triage-finish, which writes the output: ErrImagePull: no such image"),
+        ),
+        (
+            make_running_job(),
+            {
+                "child_jobs": (make_child(complete=True), make_child("finish", failure="BackoffLimitExceeded")),
+                "progress": make_progress(committed=3),
+            },
+            ("False", "FinishFailed", "Job triage-finish, which writes the output, failed: it failed"),
+        ),
+        (
+            canceled(make_running_job()),
+            {**CHILD, "pods": (make_pod(),), "progress": make_progress()},
+            ("False", "Stopping", "the workers are being stopped"),
+        ),
+        (
+            make_running_job(),
+            {**CHILD, "progress": make_progress(committed=3, final=make_final())},
+            ("False", "Finished", "the work is over"),
+        ),
+    ],
+)
+def test_the_workers_condition(job: InferenceJob, observed: dict[str, Any], want: tuple[str, str, str]) -> None:
+    assert workers(job, **observed) == want
+
+
+def test_pods_that_never_come_are_told_after_a_while() -> None:
+    late = NOW + timedelta(seconds=30)
+    assert workers(make_planned_job(), at=late, **CHILD)[1:] == (
+        "PodsNotCreated",
+        "Job triage-0 has no pods; its events say what refuses them",
+    )
+
+
+@pytest.mark.parametrize(
+    "reason", ["QuotaExceeded", "Forbidden", "NameConflict", "Invalid", "ArtifactStoreUnavailable"]
+)
+def test_a_refusal_is_told_in_the_words_of_who_refused(reason: str) -> None:
+    target = ObjectReference(api_version="batch/v1", kind="Job", namespace="team", name="triage-0")
+    refused = (Refusal(target, reason, "exceeded quota: pods"),)
+    assert workers(make_job(), refusals=refused) == ("False", reason, "Job team/triage-0: exceeded quota: pods")
+
+
+def test_workers_that_cannot_reach_the_backend_know_better_than_it() -> None:
+    progress = make_progress(workers=[make_report(0, unreachable="connection refused")])
+    observed = {**CHILD, "pods": (make_pod(),), "progress": progress}
+    assert backend(make_running_job(), **observed) == (
+        "False",
+        "BackendUnreachable",
+        "1 of 1 workers cannot reach it: connection refused",
+    )
+
+
+def test_the_report_of_a_worker_that_is_gone_counts_no_more() -> None:
+    progress = make_progress(workers=[make_report(0, unreachable="connection refused"), make_report(1)])
+    job = make_running_job(workers={"parallelism": 2})
+    observed = {**CHILD, "pods": (make_pod(1),), "progress": progress}
+    assert backend(job, **observed)[1] == "BackendReady"
+
+
+def test_a_job_that_is_over_keeps_what_it_last_knew_of_its_backend() -> None:
+    done = {**CHILD, "progress": make_progress(committed=3, final=make_final()), "backends": ()}
+    assert backend(make_running_job(), **done)[1] == "BackendReady"
+
+
+def test_an_unready_backend_says_so_before_anything_else() -> None:
+    assert backend(make_job(), backends=(make_backend(ready=False),))[1] == "BackendNotReady"
