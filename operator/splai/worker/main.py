@@ -50,7 +50,7 @@ DRAINED: Constant = 143
 PLAN_SECONDS: Constant = 60.0
 PLAN_INTERVAL: Constant = 2.0
 STORE_DEADLINE: Constant = 20.0  # of one call; the patient folder repeats it
-MESSAGE_BYTES: Constant = 2048
+LONGEST_REASON: Constant = 1500  # bytes, of the 2 KiB that a termination message may have
 _log = logging.getLogger(__name__)
 
 
@@ -63,7 +63,7 @@ class Ended:
 
     @classmethod
     def failed(cls, code: int, reason: str, message: str) -> "Ended":
-        return cls(code, {"reason": reason, "message": message[: MESSAGE_BYTES // 4]})
+        return cls(code, {"reason": reason, "message": message.encode()[:LONGEST_REASON].decode(errors="ignore")})
 
 
 class PlanMissing(Exception):  # noqa: N818 - a state of the store, not of this program
@@ -102,7 +102,7 @@ async def _guarded(command: Callable[[WorkerSettings], Coroutine[Any, Any, Ended
         # Where, and not with which words: they may hold contents of a record.
         frames = "".join(traceback.format_tb(cause.__traceback__))
         _log.error("the worker failed", extra={"error": type(cause).__name__, "traceback": frames})
-        return _explain(cause)
+        return explain(error)
 
 
 def _cause(error: BaseException) -> BaseException:
@@ -112,20 +112,21 @@ def _cause(error: BaseException) -> BaseException:
     return error
 
 
-def _explain(error: BaseException) -> Ended:
-    match error:
+def explain(error: BaseException) -> Ended:
+    """The exit code and the reason of a failure."""
+    match cause := _cause(error):
         case PlanInvalid() | TemplateError():
-            return Ended.failed(BAD_INPUT, "PlanInvalid", str(error))
+            return Ended.failed(BAD_INPUT, "PlanInvalid", str(cause))
         case PlanMissing():
-            return Ended.failed(RETRY, "PlanMissing", str(error))
+            return Ended.failed(RETRY, "PlanMissing", str(cause))
         case StoreRefused():
-            return Ended.failed(RETRY, "ArtifactStoreRefused", f"{error.status} {error.code}: {error}")
+            return Ended.failed(RETRY, "ArtifactStoreRefused", f"{cause.status} {cause.code}: {cause}")
         case LedgerBroken() | PartInvalid():
-            return Ended.failed(RETRY, "LedgerBroken", str(error))
+            return Ended.failed(RETRY, "LedgerBroken", str(cause))
         case NotCommitted():
-            return Ended.failed(RETRY, "NotCommitted", str(error))
+            return Ended.failed(RETRY, "NotCommitted", str(cause))
         case _:
-            return Ended.failed(RETRY, "InternalError", type(error).__name__)
+            return Ended.failed(RETRY, "InternalError", type(cause).__name__)
 
 
 async def _run(settings: WorkerSettings) -> Ended:
@@ -159,13 +160,14 @@ async def finish_job(ledger: Ledger, store: PatientFolder, order: WorkOrder, set
     return final
 
 
-async def read_plan(ledger: Ledger, *, patience: float = PLAN_SECONDS) -> WorkOrder:
+async def read_plan(ledger: Ledger) -> WorkOrder:
     """plan.json; it is written before the first pod is created, so it is missing only for a moment or for ever."""
-    deadline = time.monotonic() + patience
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + PLAN_SECONDS
     while (order := await ledger.plan()) is None:
-        if time.monotonic() >= deadline:
+        if clock() >= deadline:
             raise PlanMissing("the job's folder has no plan.json")
-        await asyncio.sleep(min(PLAN_INTERVAL, patience))
+        await asyncio.sleep(PLAN_INTERVAL)
     return order
 
 
@@ -223,6 +225,6 @@ def write_termination_message(settings: WorkerSettings, ended: Ended) -> None:
         return
     message = {key: value for key, value in ended.message.items() if key != "closedTasks"}
     try:
-        settings.termination_log.write_text(json.dumps(message, separators=(",", ":")))
+        settings.termination_log.write_text(json.dumps(message, separators=(",", ":"), ensure_ascii=False))
     except OSError as error:
         _log.warning("the termination message was not written", extra={"cause": error.strerror})

@@ -23,7 +23,7 @@ from splai.worker.settings import Identity
 from tests.unit.worker.simulated_store import SimulatedFolder, Store, Weather
 
 
-def make_order(records: int = 6, **changes: Any) -> WorkOrder:
+def make_order(count: int = 6, **changes: Any) -> WorkOrder:
     fields: dict[str, Any] = {
         "namespace": "team",
         "job": "job",
@@ -33,7 +33,7 @@ def make_order(records: int = 6, **changes: Any) -> WorkOrder:
         "endpoint": "http://engine",
         "prompt": Prompt(template="{{ text }}"),
         "format": "jsonl",
-        "records": [{"text": f"question {number}"} for number in range(records)],
+        "records": [{"text": f"question {number}"} for number in range(count)],
         "concurrency": 3,
         "retry": Retry(max_attempts=20, initial_backoff="100ms", max_backoff="2s"),
         "request_timeout_seconds": 10,
@@ -70,11 +70,12 @@ class SimulatedEngine:
             self.down_until = loop.time() + self.chance.uniform(1, 90)
         await asyncio.sleep(self.chance.uniform(0, self.latency))
         if loop.time() < self.down_until:
-            return self.chance.choice([Unreachable("connection refused"), Answer(503, b"")])
+            return Unreachable("connection refused") if self.chance.random() < 0.5 else Answer(503, b"")
         if prompt in self.rejected:
             return Answer(400, b'{"error":{"message":"no"}}')
         if self.chance.random() < self.failures:
-            return self.chance.choice([Answer(500, b"oops"), NoAnswer("request_timeout", "late"), Answer(200, b"{")])
+            failures = (Answer(500, b"oops"), NoAnswer("request_timeout", "late"), Answer(200, b"{"))
+            return failures[self.chance.randrange(len(failures))]
         self.executions[prompt] += 1
         return answer(f"{prompt} / {self.executions[prompt]}", tokens=self.executions[prompt])
 

@@ -47,7 +47,9 @@ def test_a_record_without_response_has_an_error() -> None:
         "response": None,
         "error": {"code": "request_timeout", "message": "No answer within 5 seconds."},
     }
-    assert json.loads(error_line("i", "c", code="batch_cancelled", message="m" * 9999))["error"]["message"] == "m" * 1000
+    assert (
+        json.loads(error_line("i", "c", code="batch_cancelled", message="m" * 9999))["error"]["message"] == "m" * 1000
+    )
 
 
 def test_a_lines_id_depends_on_job_and_position_alone() -> None:

@@ -159,7 +159,7 @@ def test_an_object_that_is_something_else_breaks_the_ledger() -> None:
     async def scenario() -> None:
         store = Store({"tasks/0000/commit": b'{"worker": 1}', "workers/a": encode(make_order(1))})
         ledger = make_ledger(store, "a")
-        with pytest.raises(LedgerBroken, match="tasks/0000/commit is not a Commit: .*nonce"):
+        with pytest.raises(LedgerBroken, match=r"tasks/0000/commit is not a Commit: .*nonce"):
             await ledger.read_commit("0000")
         with pytest.raises(LedgerBroken, match="WorkerReport"):
             await ledger.report("a")

@@ -83,6 +83,8 @@ def test_no_whole_answer_is_in_doubt() -> None:
     assert judge(reaction, "chat") == Failure(reaction, in_doubt=True)
 
 
-@pytest.mark.parametrize("reported", [None, [], "many", {"total_tokens": "7"}, {"total_tokens": -7}, {"total_tokens": True}])
+@pytest.mark.parametrize(
+    "reported", [None, [], "many", {"total_tokens": "7"}, {"total_tokens": -7}, {"total_tokens": True}]
+)
 def test_usage_that_is_not_numbers_counts_nothing(reported: Any) -> None:
     assert read_usage({"usage": reported}) == Usage()

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-
 from splai.api.inference_job import Usage
 from splai.api.ledger import Commit, TaskCounts, TaskRange
 from splai.worker.ledger import Ledger

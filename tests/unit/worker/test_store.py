@@ -1,6 +1,7 @@
 """The patient folder waits for the store, and says that it lives."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 
 from splai.worker.store import PatientFolder
@@ -18,7 +19,7 @@ def test_calls_are_repeated_for_as_long_as_the_store_is_away() -> None:
         await asyncio.sleep(3600)
         assert not created.done()
         assert len(pulses) < 500, "an hour of waiting is not an hour of asking"
-        assert max(later - earlier for earlier, later in zip(pulses, pulses[1:], strict=False)) < 30
+        assert max(later - earlier for earlier, later in itertools.pairwise(pulses)) < 30
         folder.weather = Weather()
         assert await created
         assert store.objects == {"x": b"1"}

@@ -1,0 +1,241 @@
+"""Which task comes next, and when a worker goes home."""
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from splai.api.ledger import FINAL, Claim, WorkerReport
+from splai.worker.ledger import encode
+from tests.unit.worker.simulation import Cluster, SimulatedEngine, check_outputs, make_order
+from tests.unit.worker.virtual_time import run
+
+
+def in_a_cluster(
+    scenario: Callable[[Cluster], Coroutine[Any, Any, None]], *, records: int = 3, latency: float = 1.0, **order: Any
+) -> None:
+    async def main() -> None:
+        chance = random.Random(5)
+        cluster = Cluster(make_order(records, **order), SimulatedEngine(chance, latency=latency), chance)
+        await scenario(cluster)
+        for pod in cluster.pods:
+            pod.kill()
+
+    run(main())
+
+
+def claimed_by(cluster: Cluster, worker: str, *tasks: str, epoch: int = 1) -> None:
+    for task in tasks:
+        cluster.store.put(f"tasks/{task}/claim-{epoch}", encode(Claim(worker=worker, nonce=f"{worker}{task}")))
+
+
+async def report(cluster: Cluster, worker: str, *, released: bool = False) -> None:
+    """A worker that lives: its report changes every five seconds."""
+    sequence = 0
+    while True:
+        sequence += 1
+        state: Any = "released" if released else "running"
+        written = WorkerReport(worker=worker, child_job="job-9", index=0, pod_uid="x", sequence=sequence, state=state)
+        cluster.store.put(f"workers/{worker}", encode(written))
+        await asyncio.sleep(5)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def test_a_lone_worker_does_everything_and_finalizes() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        result = await cluster.start_pod().ended()
+        assert result is not None
+        assert result.final == cluster.final
+        assert now() < 6
+
+    in_a_cluster(scenario, records=9)
+
+
+def test_a_claim_of_a_silent_worker_is_taken_over_after_a_minute() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        claimed_by(cluster, "job-9-0-x", "0001")
+        await cluster.start_pod().ended()
+        assert "tasks/0001/claim-2" in cluster.store.objects
+        assert 60 <= now() < 75
+        check_outputs(cluster)
+
+    in_a_cluster(scenario)
+
+
+def test_a_released_claim_is_taken_over_at_once() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        claimed_by(cluster, "job-9-0-x", "0001")
+        releasing = asyncio.create_task(report(cluster, "job-9-0-x", released=True))
+        await cluster.start_pod().ended()
+        releasing.cancel()
+        assert now() < 10
+        check_outputs(cluster)
+
+    in_a_cluster(scenario)
+
+
+def test_claims_of_ones_own_predecessor_are_taken_over_at_once() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        claimed_by(cluster, "job-1-0-earlier", "0000", "0001")
+        await cluster.start_pod(child=1, index=0).ended()
+        assert now() < 10
+        check_outputs(cluster)
+
+    in_a_cluster(scenario)
+
+
+def test_a_worker_stays_until_it_has_seen_the_holder_of_the_rest_alive() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        claimed_by(cluster, "job-9-0-x", "0001")
+        living = asyncio.create_task(report(cluster, "job-9-0-x"))
+        result = await cluster.start_pod().ended()
+        living.cancel()
+        assert result is not None
+        assert result.final is None
+        assert 5 <= now() < 20
+        assert "tasks/0001/claim-2" not in cluster.store.objects
+        assert FINAL not in cluster.store.objects
+
+    in_a_cluster(scenario)
+
+
+def test_finalizing_is_left_to_a_living_worker_that_claimed_it() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        claimed_by(cluster, "job-9-0-x", "final")
+        living = asyncio.create_task(report(cluster, "job-9-0-x"))
+        result = await cluster.start_pod().ended()
+        living.cancel()
+        assert result is not None
+        assert FINAL not in cluster.store.objects
+
+    in_a_cluster(scenario)
+
+
+def test_finalizing_is_taken_over_from_a_dead_worker() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        claimed_by(cluster, "job-9-0-x", "final")
+        await cluster.start_pod().ended()
+        assert "tasks/final/claim-2" in cluster.store.objects
+        check_outputs(cluster)
+
+    in_a_cluster(scenario)
+
+
+def test_two_workers_share_the_tasks_and_one_finalizes() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        results = await asyncio.gather(*(cluster.start_pod(index=index).ended() for index in range(2)))
+        assert sum(result is not None and result.final is not None for result in results) == 1
+        assert set(cluster.engine.executions.values()) == {1}
+        check_outputs(cluster)
+
+    in_a_cluster(scenario, records=60)
+
+
+def test_a_worker_whose_engine_is_not_there_claims_nothing() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        cluster.engine.down_until = 500.0
+        cluster.start_pod()
+        await asyncio.sleep(490)
+        assert not [path for path in cluster.store.objects if "claim" in path]
+        await asyncio.sleep(60)
+        check_outputs(cluster)
+
+    in_a_cluster(scenario)
+
+
+def test_a_worker_claims_no_more_than_it_can_send_soon() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        cluster.start_pod()
+        await asyncio.sleep(5)
+        assert len([path for path in cluster.store.objects if "claim" in path]) <= 4
+
+    in_a_cluster(scenario, records=40, latency=10_000.0)
+
+
+def test_a_worker_leaves_a_job_that_others_finish() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        pod = cluster.start_pod()
+        await asyncio.sleep(1)
+        cluster.store.put("closing", b"{}")
+        assert await pod.ended() is not None
+        assert now() < 60
+        assert FINAL not in cluster.store.objects
+
+    in_a_cluster(scenario, records=200, latency=10.0)
+
+
+def test_a_late_worker_on_a_finished_job_goes_home() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        await cluster.start_pod().ended()
+        before = dict(cluster.store.objects)
+        late = cluster.start_pod(child=2)
+        assert await late.ended() is not None
+        changed = {path for path, data in cluster.store.objects.items() if before.get(path) != data}
+        assert changed == {f"workers/{late.identity.worker}"}
+
+    in_a_cluster(scenario)
+
+
+def test_a_drained_worker_keeps_its_answers_and_releases_its_claims() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        pod = cluster.start_pod()
+        await asyncio.sleep(5)
+        pod.stop.set()
+        result = await pod.ended()
+        assert result is not None
+        assert result.drained
+        assert 5 < now() < 15, "requests in flight may finish"
+        left = WorkerReport.model_validate_json(cluster.store.objects[f"workers/{pod.identity.worker}"])
+        assert left.state == "released"
+        answered = sum(cluster.engine.executions.values())
+        await cluster.start_pod(child=2).ended()
+        check_outputs(cluster)
+        assert sum(cluster.engine.executions.values()) == 30, "none of the answers before was lost"
+        assert answered > 0
+
+    in_a_cluster(scenario, records=30, latency=10.0)
+
+
+def test_draining_ends_although_the_engine_does_not_answer() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        pod = cluster.start_pod()
+        await asyncio.sleep(5)
+        pod.stop.set()
+        result = await pod.ended()
+        assert result is not None
+        assert result.drained
+        assert now() < 5 + 29, "Kubernetes grants 30 seconds"
+
+    in_a_cluster(scenario, latency=100_000.0)
+
+
+def test_draining_ends_although_the_store_does_not_answer() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        pod = cluster.start_pod()
+        await asyncio.sleep(0.5)
+        pod.folder.frozen_until = 10_000.0
+        await asyncio.sleep(5)
+        pod.stop.set()
+        assert await pod.ended() is not None
+        assert now() < 5.5 + 29
+
+    in_a_cluster(scenario)
+
+
+def test_a_backend_that_is_away_for_five_minutes_fails_no_record() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        pod = cluster.start_pod()
+        await asyncio.sleep(5)
+        cluster.engine.down_until = now() + 300
+        await asyncio.sleep(100)
+        seen = WorkerReport.model_validate_json(cluster.store.objects[f"workers/{pod.identity.worker}"])
+        assert not seen.engine.reachable
+        assert seen.engine.message
+        await pod.ended()
+        assert (cluster.final.counts.failed, cluster.final.counts.retried) == (0, 0)
+        check_outputs(cluster)
+
+    in_a_cluster(scenario, records=40, latency=2.0)
