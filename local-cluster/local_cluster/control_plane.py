@@ -268,6 +268,8 @@ class ControlPlane:
             f"--service-account-signing-key-file={token_key}",
             "--authorization-mode=Node,RBAC",
             "--enable-admission-plugins=NodeRestriction",
+            # Watches of the components would hold up the end of the apiserver for a minute.
+            "--shutdown-watch-termination-grace-period=1s",
             *self._apiserver_arguments,
         ]
 

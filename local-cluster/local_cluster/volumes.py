@@ -44,6 +44,7 @@ def give_back_released(api: Api) -> NoReturn:
             volumes = _list(api)
             for volume in volumes["items"]:
                 _give_back(api, volume)
+            api.close()  # it would idle longer than the server keeps it
             version = volumes["metadata"]["resourceVersion"]
             for event in api.watch(_COLLECTION, version, seconds=_WATCH_SECONDS):
                 if event["type"] == "ERROR":
@@ -59,22 +60,27 @@ def _list(api: Api) -> Json:
 
 
 def _give_back(api: Api, volume: Json) -> None:
-    metadata = volume["metadata"]
-    if _LABEL not in metadata.get("labels", {}) or volume["status"].get("phase") != "Released":
+    """Empty one volume and offer it again, if it is released."""
+    if not _released(volume):
         return
-    print(f"giving back {metadata['name']}", flush=True)
+    # What was seen may be old, and a volume that is in use again must keep its files: look once more. While it is
+    # released nobody can claim it, so nothing can happen between this look and the patch.
+    volume = api.get(f"{_COLLECTION}/{volume['metadata']['name']}")
+    if not _released(volume):
+        return
+    print(f"giving back {volume['metadata']['name']}", flush=True)
     for entry in Path(volume["spec"]["hostPath"]["path"]).iterdir():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
         else:
             entry.unlink()
-    # The version makes it fail when somebody has claimed the volume meanwhile.
-    patch = {"metadata": {"resourceVersion": metadata["resourceVersion"]}, "spec": {"claimRef": None}}
-    try:
-        api.merge(f"{_COLLECTION}/{metadata['name']}", patch)
-    except ApiError as error:
-        if error.status != http.HTTPStatus.CONFLICT:
-            raise
+    version = volume["metadata"]["resourceVersion"]
+    patch = {"metadata": {"resourceVersion": version}, "spec": {"claimRef": None}}
+    api.merge(f"{_COLLECTION}/{volume['metadata']['name']}", patch)
+
+
+def _released(volume: Json) -> bool:
+    return _LABEL in volume["metadata"].get("labels", {}) and volume["status"].get("phase") == "Released"
 
 
 def _volume(name: str, folder: Path, node: str) -> Json:
