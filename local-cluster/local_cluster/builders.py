@@ -58,7 +58,7 @@ class Buildah:
         ignore = recipe.dockerfile.with_name(f"{recipe.dockerfile.name}.dockerignore")
         with pip_settings.secrets() as secrets:
             self._buildah(
-                *("bud", "--layers", "--isolation=chroot", *base_arguments),
+                *("bud", "--layers", "--force-rm", "--isolation=chroot", *base_arguments),
                 *(f"--secret=id={name},src={file}" for name, file in secrets.items()),
                 *([f"--ignorefile={ignore}"] if ignore.exists() else []),
                 *("--tag", recipe.tag, "--file", recipe.dockerfile, recipe.context),

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from local_cluster import cgroups, host, network, paths, waiting
-from local_cluster.command import run
+from local_cluster.command import run, succeeds
 from local_cluster.process import Process
 
 # The kubelet first, or it would start again what is ended next.
@@ -34,6 +34,7 @@ def remove_everything(directory: Path) -> None:
         process.stop()
     for root in (directory, paths.RUNTIME):
         unmount_below(root)
+    _unmount_idle(paths.cache() / "buildah")
     network.down()
     waiting.until("the removal of the cgroups", _cgroups_left, seconds=30)
     shutil.rmtree(paths.RUNTIME, ignore_errors=True)
@@ -43,11 +44,21 @@ def remove_everything(directory: Path) -> None:
 
 
 def unmount_below(root: Path) -> None:
-    """Unmount everything below a folder, the newest mounts first."""
+    """Unmount everything below a folder, whether it is in use or not."""
+    for mount in _mounts_below(root):
+        run("umount", "--lazy", mount)
+
+
+def _unmount_idle(root: Path) -> None:
+    """Unmount what a builder left mounted; what another build is using is busy, and stays."""
+    for mount in _mounts_below(root):
+        succeeds("umount", mount)
+
+
+def _mounts_below(root: Path) -> list[Path]:
+    """The newest mounts first."""
     mounts = [_unescaped(line.split()[4]) for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    for mount in reversed(mounts):
-        if mount.is_relative_to(root):
-            run("umount", "--lazy", mount)
+    return [mount for mount in reversed(mounts) if mount.is_relative_to(root)]
 
 
 def _pods_left() -> str | None:

@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -92,7 +92,7 @@ class Process:
         """Whether the program runs."""
         return self.identity is not None
 
-    def start(self, *, environment: Mapping[str, str] | None = None) -> None:
+    def start(self) -> None:
         """Start the program unless it runs; when it runs with other arguments, it is started anew."""
         if self.running:
             if self._read()["command"] == self.command:
@@ -102,13 +102,11 @@ class Process:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._state.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._child = _forker.submit(self._fork, environment or {}).result()
+            self._child = _forker.submit(self._fork).result()
         except OSError as error:
             raise ClusterError(f"{self.name} cannot be started: {error}") from None
-        identity = Identity.of(self._child.pid)
-        if identity is None:
+        if not self.running:
             raise ClusterError(f"{self.name} ended at once: {self.last_words()}")
-        self._state.write_text(json.dumps({"identity": asdict(identity), "command": self.command}))
 
     def stop(self, sign: signal.Signals = signal.SIGTERM) -> None:
         """End the program and wait until it is gone; harder after a while."""
@@ -140,19 +138,22 @@ class Process:
             return {}
         return recorded
 
-    def _fork(self, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    def _fork(self) -> subprocess.Popen[bytes]:
         command = self.command
         if not self._outlive and shutil.which("setpriv"):
             command = ["setpriv", "--pdeathsig", "KILL", *command]
         with self.log.open("ab") as log:
-            return subprocess.Popen(
+            child = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=os.environ | environment,
                 start_new_session=True,
             )
+        # Here, because a Ctrl-C interrupts the main thread only: no program is started and then not written down.
+        if identity := Identity.of(child.pid):
+            self._state.write_text(json.dumps({"identity": asdict(identity), "command": self.command}))
+        return child
 
     def _gone(self, identity: Identity, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
