@@ -43,7 +43,7 @@ class AnswerStream:
 
     def feed(self, data: bytes) -> bytes:
         """Whole events for the caller, or nothing yet; raises EventTooLarge."""
-        return self._relay(self._splitter.feed(data))
+        return b"" if self.done else self._relay(self._splitter.feed(data))
 
     def end(self, failure: str | None = None) -> bytes:
         """The last bytes for the caller; ``failure`` says what broke the engine's stream, None that it ended itself."""

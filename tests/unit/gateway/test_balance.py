@@ -10,14 +10,14 @@ ONE, TWO, THREE = (Target(f"10.0.0.{number}:8000", "m") for number in (1, 2, 3))
 
 
 def test_of_two_targets_the_less_busy_one_is_picked() -> None:
-    balancer = Balancer(random.Random(1))  # noqa: S311
+    balancer = Balancer(random.Random(1))
     balancer.enter(ONE)
 
     assert {balancer.pick((ONE, TWO)) for _ in range(50)} == {TWO}
 
 
 def test_a_finished_request_counts_no_more() -> None:
-    balancer = Balancer(random.Random(1))  # noqa: S311
+    balancer = Balancer(random.Random(1))
     balancer.enter(ONE)
     balancer.enter(ONE)
     balancer.enter(TWO)
@@ -29,7 +29,7 @@ def test_a_finished_request_counts_no_more() -> None:
 
 
 def test_idle_targets_share_the_requests() -> None:
-    balancer = Balancer(random.Random(1))  # noqa: S311
+    balancer = Balancer(random.Random(1))
 
     picks = Counter(balancer.pick((ONE, TWO, THREE)) for _ in range(3000))
 
@@ -37,7 +37,7 @@ def test_idle_targets_share_the_requests() -> None:
 
 
 def test_the_busiest_of_three_is_never_picked() -> None:
-    balancer = Balancer(random.Random(1))  # noqa: S311
+    balancer = Balancer(random.Random(1))
     for _ in range(5):
         balancer.enter(TWO)
 
