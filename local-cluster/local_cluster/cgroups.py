@@ -27,6 +27,7 @@ def kill() -> bool:
         for tasks in [*group.rglob("cgroup.procs")]
         for pid in _lines(tasks)
     }
+    processes.discard(0)  # a process of another pid namespace: none of ours, and to kill(2) it is this very group
     for pid in processes:
         try:
             os.kill(pid, signal.SIGKILL)

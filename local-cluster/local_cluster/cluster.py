@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from local_cluster import build, builders, cleanup, host, images, kind, kubeconfig, paths
 from local_cluster.command import run
 from local_cluster.errors import ClusterError
+from local_cluster.images import Image
 from local_cluster.kubectl import Kubectl
 from local_cluster.node import Node, refuse_second_cluster
 from local_cluster.process import Process
@@ -48,12 +50,10 @@ def load_images(names: Sequence[str]) -> None:
     builder = builders.available()
     for name in names or list(images.RECIPES):
         image = images.image(name, builder)
-        if way is Way.KIND:
-            kind.load(image)
-            say(f"{image.name} is in the cluster")
-        else:
-            news = "is now" if _node().load(image) else "was already"
-            say(f"{image.name} {news} in the cluster ({image.key})")
+        changed = kind.load(image) if way is Way.KIND else _node().load(image)
+        say(f"{image.name} {'is now' if changed else 'was already'} in the cluster ({image.key})")
+        if changed:
+            _restart_users(Kubectl(paths.PROGRAMS / "kubectl", paths.KUBECONFIG), image)
 
 
 def load_archive(archive: Path) -> None:
@@ -64,7 +64,7 @@ def load_archive(archive: Path) -> None:
     if way is Way.CURRENT:
         raise ClusterError("SPLAI cannot load images into a cluster that it did not start")
     if way is Way.KIND:
-        run("kind", "load", "image-archive", archive, f"--name={kind.NAME}")
+        kind.load_archive(archive)
     else:
         _node().load_archive(archive)
 
@@ -114,6 +114,17 @@ def _up_current(kubectl: Kubectl) -> None:
 
 def _node() -> Node:
     return Node(images.pause(builders.Buildah()))
+
+
+def _restart_users(kubectl: Kubectl, image: Image) -> None:
+    """The name of the image is the same as before, so its Deployments do not notice that there is a new one."""
+    names = {image.name, image.name.removeprefix("docker.io/")}
+    for deployment in json.loads(kubectl("get", "deployments", "--all-namespaces", "-o", "json"))["items"]:
+        pod = deployment["spec"]["template"]["spec"]
+        if names & {container["image"] for container in [*pod["containers"], *pod.get("initContainers", [])]}:
+            namespace, name = deployment["metadata"]["namespace"], deployment["metadata"]["name"]
+            say(f"restarting {namespace}/{name}, which uses it")
+            kubectl("rollout", "restart", f"--namespace={namespace}", f"deployment/{name}")
 
 
 def _provide_programs(way: Way) -> Kubectl:
