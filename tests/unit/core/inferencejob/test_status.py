@@ -160,6 +160,17 @@ def test_a_status_that_was_lost_is_found_in_the_ledger() -> None:
     assert (found.spec_hash, found.total, found.succeeded) == ("of-the-plan", 3, 1)
 
 
+def test_a_child_proves_that_the_work_was_planned_whatever_the_input_says_now() -> None:
+    seen = status(make_job(records=0), child_jobs=(make_child(),), progress=Unavailable("refused"))
+    assert (seen.phase, seen.spec_hash) == ("Pending", None)
+
+
+def test_the_finish_job_is_no_start_of_the_work() -> None:
+    job = canceled(make_planned_job())
+    seen = status(job, child_jobs=(make_child("finish"),), pods=(make_pod(child="finish"),))
+    assert (seen.phase, seen.start_time) == ("Canceling", None)
+
+
 def test_a_job_that_is_over_only_follows_its_generation() -> None:
     over = running(committed=3, final=make_final())
     later = status(make_job(status=over, generation=2, cancel=True))

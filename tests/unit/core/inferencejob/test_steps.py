@@ -22,6 +22,7 @@ from tests.unit.core.builders import (
     make_progress,
     make_running_job,
     make_snapshot,
+    with_status,
 )
 
 Observed = dict[str, Any]
@@ -121,10 +122,15 @@ class TestWorking:
     def test_a_child_that_was_deleted_is_healed_with_the_next_number(self) -> None:
         assert steps(make_running_job(), progress=make_progress(committed=1)) == ["create triage-1"]
 
+    def test_a_number_is_not_used_again_when_its_child_was_deleted_a_while_ago(self) -> None:
+        job = make_running_job()
+        waiting = decide(job, pods=(make_pod(**GONE),), progress=make_progress()).status
+        assert steps(with_status(job, waiting), progress=make_progress()) == ["create triage-1"]
+
     def test_numbers_are_used_once_also_when_older_children_remain(self) -> None:
         job = make_running_job()
         seen = decide(job, child_jobs=(make_child(0, complete=True), make_child(1)), progress=make_progress()).status
-        job = job.model_copy(update={"status": seen})
+        job = with_status(job, seen)
         after: Observed = {"child_jobs": (make_child(0, complete=True),), "progress": make_progress()}
         assert steps(job, **after) == ["create triage-2"]
 
@@ -169,7 +175,7 @@ class TestWorking:
     def test_the_next_child_has_the_failures_that_are_left(self) -> None:
         job = make_running_job(backoffLimit=6)
         failed = decide(job, child_jobs=(make_child(failed=4),), progress=make_progress()).status
-        job = job.model_copy(update={"status": failed})
+        job = with_status(job, failed)
         assert created(job, progress=make_progress())["spec"]["backoffLimit"] == 2
 
 
@@ -236,7 +242,7 @@ class TestFinalizing:
         }
         decision = decide(job, **done)
         assert [tell(action) for action in decision.actions] == ["delete triage-0"]
-        over = job.model_copy(update={"status": decision.status})
+        over = with_status(job, decision.status)
         assert steps(over, **done) == ["delete triage-0"]
 
 
