@@ -81,7 +81,7 @@ class Claims:
         self._claiming: set[str] = set()
         self._claiming_records = 0
         self._holders: dict[tuple[str, int], str] = {}
-        self._free = list(self._tasks)
+        self._free = [(task, 1) for task in self._tasks]  # and the epoch to claim
         if identity.index > 0:
             self._jump()
 
@@ -99,7 +99,7 @@ class Claims:
     def claim_free(self) -> None:
         """Claim as many free tasks as the lanes want; to be called whenever a record is done."""
         while self._free and self._has_demand():
-            self._start(self._free.pop(0))
+            self._start(*self._free.pop(0))
 
     async def run(self) -> Ending:
         """Claim until there is nothing more to claim."""
@@ -123,10 +123,9 @@ class Claims:
         if self._free or not surveyed:
             return None
         leases = await self._judge_others()
-        for task, lease in leases.items():
-            if lease is Lease.DEAD and self._has_demand():
-                self._start(task)
-        if self._recorder.open_tasks or self._claiming:
+        self._free = [(task, self._epochs[task] + 1) for task, lease in leases.items() if lease is Lease.DEAD]
+        self.claim_free()
+        if self._free or self._recorder.open_tasks or self._claiming:
             return None
         return await self._end(leases)
 
@@ -152,20 +151,24 @@ class Claims:
         self._committed |= self._survey.committed & self._tasks.keys()
         for task, epoch in self._survey.epochs.items():
             self._epochs[task] = max(epoch, self._epochs.get(task, 0))
-        self._free = [task for task in self._free if task not in self._committed and not self._epochs.get(task)]
+        self._free = [
+            (task, epoch)
+            for task, epoch in self._free
+            if task not in self._committed and epoch > self._epochs.get(task, 0)
+        ]
         self._survey_at = now + (SURVEY_SECONDS if self._free else SEARCH_SECONDS)
         return True
 
     def _has_demand(self) -> bool:
         return self._dispatcher.wanted > self._claiming_records and self._backend.is_ready
 
-    def _start(self, task: str) -> None:
+    def _start(self, task: str, epoch: int) -> None:
+        self._epochs[task] = max(epoch, self._epochs.get(task, 0))
         self._claiming.add(task)
         self._claiming_records += self._tasks[task].count
-        self._spawn(self._claim(self._tasks[task], self._epochs.get(task, 0) + 1))
+        self._spawn(self._claim(self._tasks[task], epoch))
 
     async def _claim(self, task: TaskRange, epoch: int) -> None:
-        self._epochs[task.id] = max(epoch, self._epochs.get(task.id, 0))
         if await self._ledger.claim(task.id, epoch):
             adopted = await adopt(self._ledger, task) if epoch > 1 else None
             opened = self._recorder.open(task, epoch, adopted)
