@@ -40,7 +40,7 @@ def test_a_template_field_that_no_record_has_fails_the_job_with_the_fields_there
 def test_an_empty_input_fails_the_job(namespace: Namespace) -> None:
     namespace.apply(backend(replicas=0), config_map("empty", []), job("empty", input=from_config_map("empty")))
 
-    assert "no records" in failed_message(namespace, "empty")
+    assert "holds no record" in failed_message(namespace, "empty")
 
 
 def test_a_wrong_field_in_the_manifest_is_refused_by_name(namespace: Namespace) -> None:

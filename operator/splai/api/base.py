@@ -19,6 +19,10 @@ class APIModel(BaseModel):
         """The JSON form: camelCase keys, fields that are None left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
+    def as_received(self) -> dict[str, Any]:
+        """The JSON form of the fields that were given, without the defaults that filled the gaps."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
+
 
 def rules(*validations: tuple[str, str]) -> dict[str, Any]:
     """CEL rules as ``json_schema_extra``: pairs of (rule, message shown when it is false)."""

@@ -72,7 +72,8 @@ class StatusWriter:
         if after == before:
             return None
         wanted = after.to_wire()
-        changes = merge_patch(before.to_wire(), wanted)
+        # Against what the apiserver holds: a zero that was never written is read back as zero, and users look for it.
+        changes = merge_patch(before.as_received(), wanted)
         if not changes:
             return None
         if not is_urgent(before, after):
