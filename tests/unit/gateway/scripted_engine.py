@@ -78,9 +78,9 @@ async def _read_request(reader: asyncio.StreamReader) -> Received:
 
 
 @asynccontextmanager
-async def running_engine(script: Script) -> AsyncIterator[ScriptedEngine]:
+async def running_engine(script: Script, *, host: str = "127.0.0.1") -> AsyncIterator[ScriptedEngine]:
     engine = ScriptedEngine(script)
-    server = await asyncio.start_server(engine.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(engine.serve, host, 0)
     host, port = server.sockets[0].getsockname()
     engine.address = f"{host}:{port}"
     try:

@@ -1,14 +1,14 @@
 """What a reflector does when the apiserver says other things than usual; the usual ones are tested on a real one."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from splai.gateway.reflector import Reflector
 from splai.kube.client import Page, WatchEvent
-from splai.kube.errors import ApiError, Forbidden, Gone, Unavailable
+from splai.kube.errors import Forbidden, Gone, Unavailable
 from splai.kube.resource import MODEL_BACKENDS, Resource
 
 
@@ -19,12 +19,12 @@ def thing(name: str, value: object = 1) -> dict[str, Any]:
 class ScriptedApiserver:
     """Answers LISTs and WATCHes in turn; when there is no more, it keeps silent."""
 
-    def __init__(self, *turns: list[Any] | ApiError | Exception) -> None:
+    def __init__(self, *turns: Sequence[Any] | Exception) -> None:
         self.turns = list(turns)
         self.exhausted = asyncio.Event()
 
     async def list(self, resource: Resource, namespace: str | None = None, *, selector: str = "") -> Page:
-        return Page(await self._next(), "1")
+        return Page([*await self._next()], "1")
 
     async def watch(
         self, resource: Resource, namespace: str | None = None, *, resource_version: str, selector: str = ""
@@ -32,7 +32,7 @@ class ScriptedApiserver:
         for event in await self._next():
             yield event
 
-    async def _next(self) -> list[Any]:
+    async def _next(self) -> Sequence[Any]:
         if not self.turns:
             self.exhausted.set()
             await asyncio.Event().wait()
@@ -80,7 +80,7 @@ async def tasks() -> AsyncIterator[set[asyncio.Task[None]]]:
         task.cancel()
 
 
-async def after(tasks: set[asyncio.Task[None]], *turns: list[Any] | Exception) -> Watching:
+async def after(tasks: set[asyncio.Task[None]], *turns: Sequence[Any] | Exception) -> Watching:
     """A reflector that has gone through these turns."""
     watching = Watching(ScriptedApiserver(*turns))
     tasks.add(asyncio.create_task(watching.reflector.run()))
