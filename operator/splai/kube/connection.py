@@ -24,7 +24,11 @@ async def load_configuration() -> Configuration:
     if "KUBECONFIG" not in os.environ and "KUBERNETES_SERVICE_HOST" in os.environ:
         _loaders.load_incluster_config(client_configuration=configuration)
     else:
-        await _loaders.load_kube_config(client_configuration=configuration, persist_config=False)
+        await _loaders.load_kube_config(
+            config_file=os.environ.get("KUBECONFIG"),  # which the library itself reads only when it is imported
+            client_configuration=configuration,
+            persist_config=False,
+        )
     configuration.connection_pool_maxsize = MAX_CONNECTIONS
     return configuration
 
