@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from splai.api.inference_job import TERMINAL_PHASES, InferenceJob, JobPhase
+from splai.api.inference_job import TERMINAL_PHASES, InferenceJob, InferenceJobStatus, JobPhase
 from splai.api.ledger import Final, Progress
 from splai.core.inferencejob.backend import BackendChoice, choose_backend
 from splai.core.inferencejob.children import FINISH, Children, running, sort_children
@@ -102,7 +102,7 @@ def gather(snapshot: JobSnapshot, now: datetime) -> Facts:
         failure=_failure(job, children, pods, failures, progress),
         progress=progress,
         store_trouble=snapshot.progress.message if isinstance(snapshot.progress, Unavailable) else None,
-        all_committed=progress is not None and _all_committed(progress),
+        all_committed=_all_committed(progress) if progress else _was_committed(status),
         final=(progress.final if progress else None) or reported_final(everyone),
     )
 
@@ -130,6 +130,12 @@ def _total(job: InferenceJob, records: Records | None, progress: Progress | None
 
 def _all_committed(progress: Progress) -> bool:
     return bool(progress.tasks) and all(task.state == "committed" for task in progress.tasks)
+
+
+def _was_committed(status: InferenceJobStatus) -> bool:
+    """A commit is for ever: while the store is away, what the status says of it still holds."""
+    done = sum(task.records for task in status.tasks if task.phase == "Completed")
+    return 0 < status.total == done
 
 
 def _has_run(children: Children, pods: tuple[ObservedPod, ...]) -> bool:

@@ -6,9 +6,9 @@ Here only listed syntax, filters and methods exist, a render takes at most ``MAX
 on the way grows beyond ``MAX_OUTPUT``. A template may print, test, loop and filter; it defines and calls nothing.
 """
 
-import functools
 import json
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache, wraps
 from typing import Any
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError, nodes
@@ -88,7 +88,7 @@ def _names(fields: Iterable[Any]) -> str:
 
 
 def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(function)  # with Jinja2's marker of what the filter wants as its first argument
+    @wraps(function)  # with Jinja2's marker of what the filter wants as its first argument
     def checked(*args: Any, **kwargs: Any) -> Any:
         result = function(*args, **kwargs)
         if isinstance(result, str | list) and len(result) > MAX_OUTPUT:
@@ -146,6 +146,7 @@ def _count_steps(tree: nodes.Template) -> None:
         loop.body.insert(0, nodes.ExprStmt(step).set_lineno(loop.lineno))
 
 
+@lru_cache(maxsize=64)
 def _compile(source: str) -> tuple[Any, bool]:
     """The compiled template, and whether it loops."""
     try:

@@ -85,6 +85,11 @@ def test_an_artifact_server_that_is_away_takes_nothing_back() -> None:
     assert (away.succeeded, away.tasks) == (2, before.tasks)
 
 
+def test_a_job_that_was_finalizing_still_is_while_the_store_is_away() -> None:
+    job = with_status(make_running_job(), running(committed=3))
+    assert status(job, child_jobs=(make_child(),), pods=(make_pod(),), progress=Unavailable("no")).phase == "Finalizing"
+
+
 def test_a_task_tells_what_became_of_it() -> None:
     assert running(committed=1, claimed=1, failed=1).tasks[:2] == [
         TaskStatus(
