@@ -20,7 +20,7 @@ STARTED = web.RequestKey("started", float)
 MODEL = web.RequestKey("model", str)
 """Set once the asked model is known to exist, so that metrics have no other label values."""
 
-CLIENT_LEFT = "499"
+CLIENT_LEFT = 499
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 logger = logging.getLogger(__name__)
@@ -39,12 +39,12 @@ def request_observer(metrics: Metrics) -> Middleware:
         metrics.in_flight.inc()
         try:
             response = await _respond(request, handler)
-            code = str(response.status)
+            code = response.status
             return response
         finally:
             metrics.in_flight.dec()
             route, model = route_name(request), request[MODEL]
-            metrics.requests.labels(route, model, code).inc()
+            metrics.requests.labels(route, model, str(code)).inc()
             metrics.duration.labels(route, model).observe(time.perf_counter() - started)
 
     return observe
@@ -68,7 +68,9 @@ async def _respond(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except ConnectionError:
-        raise  # the caller has gone, in mid-answer
+        if request.transport is not None and not request.transport.is_closing():
+            raise
+        return web.Response(status=CLIENT_LEFT)  # nobody reads it: the caller has gone in mid-answer
     except web.HTTPMethodNotAllowed as error:
         if request.method == "OPTIONS":
             return _preflight(request, error.allowed_methods)

@@ -1,17 +1,16 @@
 """The top-level ``model`` of a JSON object, found and replaced on its bytes.
 
 Requests and replies pass through unparsed wherever possible: parsing and dumping a reply costs more than all the rest
-of the relay, and changes bytes that nobody asked us to change. Strings are skipped as a whole, so a ``model`` that
-stands in somebody's text is never taken for the key; nested objects are told apart by their depth.
+of the relay, and changes bytes that nobody asked us to change.
+
+A member is found by a pattern. It cannot match inside a string, where a quote is escaped, so a ``model`` that stands
+in somebody's text is never taken for the key. Nested members are told apart by the brackets before them.
 """
 
 import re
 
-_STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
-_TOKEN = re.compile(_STRING + rb"|[{}\[\]]", re.DOTALL)
-_VALUE = re.compile(rb"\s*:\s*(" + _STRING + rb")", re.DOTALL)
-_KEY = b'"model"'
-_OPENING = (b"{", b"[")
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_MEMBER = re.compile(rb'"model"(?<!\\"model")\s*:\s*(' + _STRING.pattern + rb")", re.DOTALL)
 
 
 def has_model(document: bytes, model: bytes) -> bool:
@@ -24,26 +23,18 @@ def with_model(document: bytes, model: bytes) -> bytes:
 
     ``model`` needs no JSON escapes: ids are checked against a pattern before they become routes.
     """
-    if _KEY not in document:
-        return document
     pieces: list[bytes] = []
-    copied = 0
-    for start, end in _spans(document):
-        pieces += (document[copied:start], b'"', model, b'"')
-        copied = end
+    copied = counted = depth = 0
+    for member in _MEMBER.finditer(document):
+        depth += _deeper(document[counted : member.start()])
+        counted = member.end()
+        if depth == 1:
+            pieces += (document[copied : member.start(1)], b'"', model, b'"')
+            copied = member.end(1)
     return b"".join((*pieces, document[copied:])) if pieces else document
 
 
-def _spans(document: bytes) -> list[tuple[int, int]]:
-    """Where the values of top-level ``model`` keys stand, quotes included."""
-    found = []
-    depth = 0
-    for token in _TOKEN.finditer(document):
-        text = token.group()
-        if text in _OPENING:
-            depth += 1
-        elif text[0] != 0x22:
-            depth -= 1
-        elif depth == 1 and text == _KEY and (value := _VALUE.match(document, token.end())):
-            found.append(value.span(1))
-    return found
+def _deeper(part: bytes) -> int:
+    """How many objects and arrays a part opens beyond those that it closes."""
+    marks = _STRING.sub(b"", part)
+    return marks.count(b"{") + marks.count(b"[") - marks.count(b"}") - marks.count(b"]")

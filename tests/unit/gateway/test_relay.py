@@ -483,6 +483,26 @@ async def test_a_caller_that_leaves_stops_the_engine(gateway: Gateway, engines: 
     assert gateway.balancer.in_flight(Target(engine.address, "llama")) == 0
 
 
+async def test_a_caller_that_leaves_in_mid_stream_is_no_error_in_the_log(
+    gateway: Gateway, engines: EngineRoom, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def talk_on(_: Received, connection: Connection) -> None:
+        await connection.send(STREAM_HEAD)
+        while not connection.writer.transport.is_closing():
+            await connection.chunk(event("word"))
+
+    engine = await engines.start(talk_on)
+    gateway.serve("llama", engine.address)
+
+    for _ in range(5):
+        async with gateway.http() as http, http.stream("POST", CHAT, json=body(stream=True)) as reply:
+            await anext(reply.aiter_raw())
+    labels = {"route": CHAT, "model": "llama", "code": "499"}
+    await until(lambda: gateway.value("splai_gateway_requests_total", **labels) == 5)
+
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 async def test_a_slow_reader_slows_the_engine_and_loses_nothing(gateway: Gateway, engines: EngineRoom) -> None:
     sent = 0
     piece = event("x" * 64_000)
