@@ -7,6 +7,7 @@ grows with the square of the objects, and a failed status patch that is never tr
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -80,6 +81,22 @@ def registry(caches: Caches, probes: dict[str, Callable[[], Any]]) -> kopf.Opera
     return handlers
 
 
+class _PlainRecords(logging.Filter):
+    """Without the objects that kopf attaches for its own formatters: they do not become JSON."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        for name in ("settings", "k8s_ref", "k8s_skip"):
+            record.__dict__.pop(name, None)
+        return True
+
+
+def quieten_logs() -> None:
+    """Per-object records only when something is wrong: their ordinary ones come with every event."""
+    objects = logging.getLogger("kopf.objects")
+    objects.setLevel(logging.WARNING)
+    objects.addFilter(_PlainRecords())
+
+
 async def serve(
     handlers: kopf.OperatorRegistry,
     *,
@@ -89,6 +106,7 @@ async def serve(
     stop: asyncio.Event,
 ) -> None:
     """Watch until ``stop`` is set, a signal comes or a watch fails for good; ``ready`` tells that kopf has started."""
+    quieten_logs()
     await kopf.operator(
         registry=handlers,
         standalone=True,

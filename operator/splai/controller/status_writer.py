@@ -38,7 +38,7 @@ class _Bucket:
     def wait(self, now: float) -> float:
         self.level = min(self.rate, self.level + (now - self.at) * self.rate)
         self.at = now
-        return max(0.0, -self.level / self.rate) if self.level <= 0 else 0.0
+        return max(0.0, (1 - self.level) / self.rate)
 
     def spend(self, amount: float) -> None:
         self.level = max(-self.rate, self.level - amount)

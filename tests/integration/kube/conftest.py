@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.integration.running_control_plane import RunningControlPlane
 
 from splai.kube.client import Client
 from splai.kube.connection import load_configuration
+from tests.integration.running_control_plane import RunningControlPlane
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from splai.kube.client import Client
-from splai.kube.errors import AlreadyExists, Conflict, Gone, Invalid, NotFound
+from splai.kube.errors import AlreadyExists, Conflict, Invalid, NotFound
 from splai.kube.resource import CONFIG_MAPS, SERVICES
 
 
@@ -128,8 +128,3 @@ async def test_a_watch_ends_when_its_time_is_over(client: Client, namespace: str
 
     assert all(event.type == "BOOKMARK" for event in events)
 
-
-async def test_a_watch_from_a_forgotten_version_is_gone(client: Client, namespace: str) -> None:
-    with pytest.raises(Gone):
-        async for _ in client.watch(CONFIG_MAPS, namespace, resource_version="1"):
-            pass

@@ -1,0 +1,165 @@
+"""The operator against a real apiserver: what it makes, heals, leaves alone, and when it ends."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.controller.conftest import OperatorProcess, StartOperator, eventually
+from tests.integration.running_control_plane import KubectlError, RunningControlPlane
+
+
+class Namespace:
+    """kubectl in the test's namespace."""
+
+    def __init__(self, control_plane: RunningControlPlane, name: str) -> None:
+        self._control_plane = control_plane
+        self.name = name
+
+    def run(self, *arguments: str) -> str:
+        return self._control_plane.kubectl("-n", self.name, *arguments)
+
+    def apply(self, body: dict[str, Any]) -> None:
+        self._control_plane.kubectl("-n", self.name, "apply", "-f", "-", input=json.dumps(body))
+
+    def get(self, kind: str, name: str) -> dict[str, Any]:
+        """The object, or an empty one."""
+        try:
+            body: dict[str, Any] = json.loads(self.run("get", kind, name, "-o", "json"))
+        except KubectlError:
+            return {}
+        return body
+
+    def uid(self, kind: str, name: str) -> str | None:
+        uid: str | None = self.get(kind, name).get("metadata", {}).get("uid")
+        return uid
+
+    def condition(self, kind: str, name: str, condition_type: str) -> dict[str, Any]:
+        conditions = self.get(kind, name).get("status", {}).get("conditions", [])
+        return next((c for c in conditions if c["type"] == condition_type), {})
+
+
+@pytest.fixture
+def here(control_plane: RunningControlPlane, namespace: str) -> Namespace:
+    return Namespace(control_plane, namespace)
+
+
+def backend(name: str = "tiny") -> dict[str, Any]:
+    spec = {"model": {"id": "tiny-model"}}
+    return {"apiVersion": "splai.dev/v1alpha1", "kind": "ModelBackend", "metadata": {"name": name}, "spec": spec}
+
+
+def job(name: str = "job") -> dict[str, Any]:
+    spec = {"model": "no-such-model", "input": {"text": "hello"}, "prompt": {"template": "Say {{ text }}"}}
+    return {"apiVersion": "splai.dev/v1alpha1", "kind": "InferenceJob", "metadata": {"name": name}, "spec": spec}
+
+
+def test_a_backend_gets_a_deployment_and_a_service_for_few_writes(operator: OperatorProcess, here: Namespace) -> None:
+    here.apply(backend())
+
+    eventually(lambda: here.condition("mb", "tiny", "Scheduled").get("reason") == "Unschedulable", "it is judged")
+
+    owner = here.get("deployment", "tiny")["metadata"]["ownerReferences"][0]
+    assert (owner["kind"], owner["name"], owner["controller"]) == ("ModelBackend", "tiny", True)
+    assert here.uid("service", "tiny")
+    writes = operator.writes()
+    assert sum(writes.values()) <= 8, writes
+
+
+@pytest.mark.parametrize("kind", ["deployment", "service"])
+def test_a_deleted_child_is_healed(operator: OperatorProcess, here: Namespace, kind: str) -> None:
+    here.apply(backend())
+    eventually(lambda: here.uid(kind, "tiny") is not None, "the child is made")
+    first = here.uid(kind, "tiny")
+
+    here.run("delete", kind, "tiny", "--wait=false")
+
+    eventually(lambda: here.uid(kind, "tiny") not in (None, first), "another one is made")
+    assert operator.process.poll() is None
+
+
+@pytest.mark.usefixtures("operator")
+def test_a_job_waits_for_its_backend_and_says_so(here: Namespace) -> None:
+    here.apply(backend())
+    here.apply(job())
+
+    eventually(
+        lambda: here.condition("ij", "job", "BackendReady").get("reason") == "BackendNotFound", "the job says why"
+    )
+
+    assert "tiny-model" in here.condition("ij", "job", "BackendReady")["message"]
+    assert here.get("ij", "job")["status"]["phase"] == "Pending"
+
+
+@pytest.mark.usefixtures("operator")
+def test_a_foreign_service_of_the_same_name_is_not_taken_over(here: Namespace) -> None:
+    here.run("create", "service", "clusterip", "tiny", "--tcp=5678:8080")
+    before = here.get("service", "tiny")
+
+    here.apply(backend())
+
+    eventually(lambda: here.condition("mb", "tiny", "Stalled").get("reason") == "NameConflict", "the conflict is told")
+    assert "Service" in here.condition("mb", "tiny", "Stalled")["message"]
+    assert here.get("service", "tiny") == before
+
+    here.run("delete", "service", "tiny")
+    eventually(lambda: here.condition("mb", "tiny", "Stalled").get("status") == "False", "it goes on by itself")
+
+
+def test_sigterm_ends_it_in_order_and_frees_the_lease(operator: OperatorProcess, here: Namespace) -> None:
+    assert operator.stop(signal.SIGTERM) == 0
+
+    assert here.get("lease", "splai-operator")["spec"]["holderIdentity"] == ""
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_only_one_operator_acts_and_the_other_takes_over(
+    start_operator: StartOperator, here: Namespace, end: signal.Signals
+) -> None:
+    first = start_operator()
+    eventually(lambda: first.leading, "the first leads")
+    second = start_operator()
+    eventually(lambda: bool(second.metric("splai_operator_leader")), "the second runs")
+    here.apply(backend("one"))
+    eventually(lambda: here.uid("deployment", "one") is not None, "the first acts")
+    assert not second.leading
+    assert second.writes() == {}
+
+    first.stop(end)
+
+    eventually(lambda: second.leading, "the second takes over")
+    here.apply(backend("two"))
+    eventually(lambda: here.uid("deployment", "two") is not None, "the second acts")
+
+
+def test_a_missing_permission_ends_it_with_the_rules_name(
+    control_plane: RunningControlPlane, start_operator: StartOperator, here: Namespace, tmp_path: Path
+) -> None:
+    """A ServiceAccount with every rule but one."""
+    here.run("create", "serviceaccount", "limited")
+    granted = {
+        "children": "deployments.apps,jobs.batch,services,pods,configmaps",
+        "own": "inferencejobs.splai.dev,modelbackends.splai.dev,leases.coordination.k8s.io,events.events.k8s.io",
+        "backends": "modelbackends.splai.dev/status,modelbackends.splai.dev/finalizers",
+        "jobs": "inferencejobs.splai.dev/finalizers",
+    }
+    for role, resources in granted.items():
+        here.run("create", "role", role, "--verb=*", f"--resource={resources}")
+        here.run("create", "rolebinding", role, f"--role={role}", f"--serviceaccount={here.name}:limited")
+    token = here.run("create", "token", "limited").strip()
+    kubeconfig = tmp_path / "limited"
+    kubeconfig.write_text(control_plane.kubeconfig.read_text())
+    flags = f"--kubeconfig={kubeconfig}"
+    cluster = control_plane.kubectl("config", "view", "-o", "jsonpath={.contexts[0].context.cluster}")
+    control_plane.kubectl("config", flags, "set-credentials", "limited", f"--token={token}")
+    control_plane.kubectl("config", flags, "set-context", "limited", f"--cluster={cluster}", "--user=limited")
+    control_plane.kubectl("config", flags, "use-context", "limited")
+
+    operator = start_operator(kubeconfig=kubeconfig)
+
+    assert operator.process.wait(timeout=60) == 2
+    log = operator.log.read_text()
+    assert f'patch inferencejobs/status (apiGroup \\"splai.dev\\") in namespace {here.name}' in log
+    assert "modelbackends/status" not in log

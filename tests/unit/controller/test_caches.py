@@ -1,0 +1,124 @@
+"""A change is the work of those whose decision looks at it, and of nobody else."""
+
+import pytest
+
+from splai.controller.caches import SETTLE_SECONDS, Caches
+from splai.controller.queue import Key
+from splai.kube.resource import INFERENCE_JOBS, JOBS, MODEL_BACKENDS, PODS
+from tests.unit.controller.objects import child_job, inference_job, model_backend, pod
+
+JOB, BACKEND = Key("InferenceJob", "n", "j"), Key("ModelBackend", "n", "b")
+
+
+class Recorded:
+    """Caches, and what they enqueued since it was last asked."""
+
+    def __init__(self) -> None:
+        self._keys: list[tuple[Key, float]] = []
+        self.caches = Caches(lambda key, delay: self._keys.append((key, delay)))
+
+    def enqueued(self) -> list[tuple[Key, float]]:
+        keys, self._keys[:] = list(self._keys), []
+        return keys
+
+
+@pytest.fixture
+def recorded() -> Recorded:
+    recorded = Recorded()
+    recorded.caches.changed(INFERENCE_JOBS, inference_job())
+    recorded.enqueued()
+    return recorded
+
+
+def test_a_new_resource_is_its_own_work_at_once(recorded: Recorded) -> None:
+    recorded.caches.changed(INFERENCE_JOBS, inference_job("other"))
+
+    assert recorded.enqueued() == [(Key("InferenceJob", "n", "other"), 0.0)]
+
+
+def test_a_changed_spec_is_work_a_changed_status_is_our_own_doing(recorded: Recorded) -> None:
+    recorded.caches.changed(INFERENCE_JOBS, inference_job(version=2, status={"phase": "Running"}))
+    assert recorded.enqueued() == []
+
+    recorded.caches.changed(INFERENCE_JOBS, inference_job(version=3, generation=2))
+    assert recorded.enqueued() == [(JOB, 0.0)]
+
+
+def test_what_is_known_already_is_no_news(recorded: Recorded) -> None:
+    recorded.caches.changed(INFERENCE_JOBS, inference_job())
+
+    assert recorded.enqueued() == []
+
+
+def test_a_deleted_resource_is_work_so_that_it_is_forgotten(recorded: Recorded) -> None:
+    recorded.caches.deleted(INFERENCE_JOBS, inference_job(version=2))
+
+    assert recorded.enqueued() == [(JOB, 0.0)]
+    assert recorded.caches.jobs.get("n", "j") is None
+
+
+def test_a_child_is_its_owners_work_after_the_burst_has_settled(recorded: Recorded) -> None:
+    recorded.caches.changed(JOBS, child_job())
+    recorded.caches.changed(JOBS, child_job(version=2, active=1))
+    recorded.caches.deleted(JOBS, child_job(version=3))
+
+    assert recorded.enqueued() == [(JOB, SETTLE_SECONDS)] * 3
+
+
+def test_a_child_of_somebody_unknown_is_nobodys_work(recorded: Recorded) -> None:
+    recorded.caches.changed(JOBS, child_job(owner="uid-of-nobody"))
+
+    assert recorded.enqueued() == []
+
+
+def test_the_reply_to_our_own_write_is_known_and_no_work(recorded: Recorded) -> None:
+    recorded.caches.absorb(JOBS, child_job(version=5))
+    recorded.caches.changed(JOBS, child_job(version=5))
+
+    assert recorded.enqueued() == []
+    assert [entry.name for entry in recorded.caches.child_jobs.indexed("uid-j")] == ["j-0"]
+
+
+def test_a_pod_is_found_by_its_label(recorded: Recorded) -> None:
+    recorded.caches.changed(PODS, pod("worker", inferencejob="j"))
+    recorded.caches.changed(PODS, pod("engine", modelbackend="b"))
+    recorded.caches.changed(PODS, pod("stray"))
+
+    assert recorded.enqueued() == [(JOB, SETTLE_SECONDS), (BACKEND, SETTLE_SECONDS)]
+
+
+def test_a_change_of_a_pod_that_no_decision_looks_at_is_no_work(recorded: Recorded) -> None:
+    recorded.caches.changed(PODS, pod(inferencejob="j"))
+    recorded.enqueued()
+
+    recorded.caches.changed(PODS, pod(version=2, inferencejob="j", address="10.0.0.1"))
+    assert recorded.enqueued() == []
+
+    recorded.caches.changed(PODS, pod(version=3, inferencejob="j", phase="Running"))
+    assert recorded.enqueued() == [(JOB, SETTLE_SECONDS)]
+
+
+def test_a_backend_that_becomes_ready_wakes_the_jobs_that_wait_for_one(recorded: Recorded) -> None:
+    recorded.caches.changed(MODEL_BACKENDS, model_backend())
+    recorded.enqueued()
+
+    recorded.caches.absorb(MODEL_BACKENDS, model_backend(version=2, ready="True"))
+
+    assert recorded.enqueued() == [(JOB, SETTLE_SECONDS)]
+
+
+def test_a_backend_wakes_neither_jobs_of_another_nor_those_that_ended(recorded: Recorded) -> None:
+    recorded.caches.changed(INFERENCE_JOBS, inference_job("other", status={"backend": "elsewhere"}))
+    recorded.caches.changed(INFERENCE_JOBS, inference_job("over", status={"phase": "Completed", "backend": "b"}))
+    recorded.caches.changed(INFERENCE_JOBS, inference_job("user", status={"phase": "Running", "backend": "b"}))
+    recorded.enqueued()
+
+    recorded.caches.changed(MODEL_BACKENDS, model_backend())
+
+    assert {key for key, _ in recorded.enqueued()} == {BACKEND, JOB, Key("InferenceJob", "n", "user")}
+
+
+def test_jobs_are_counted_by_phase(recorded: Recorded) -> None:
+    recorded.caches.changed(INFERENCE_JOBS, inference_job("other", status={"phase": "Running"}))
+
+    assert recorded.caches.phases() == {"Pending": 1, "Running": 1}

@@ -1,0 +1,156 @@
+"""The newest word about an object wins, from wherever it comes, and a list finds what was missed."""
+
+from typing import Any
+
+import pytest
+
+from splai.kube.cache import Collection, controller_uid
+from splai.kube.resource import JOBS
+
+
+def job(name: str, version: int, *, uid: str = "", owner: str | None = None, note: str = "") -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "namespace": "a",
+        "name": name,
+        "uid": uid or f"uid-{name}",
+        "resourceVersion": str(version),
+        "annotations": {"note": note},
+        "managedFields": [{"manager": "somebody"}],
+    }
+    if owner:
+        metadata["ownerReferences"] = [{"uid": "other", "controller": False}, {"uid": owner, "controller": True}]
+    return {"metadata": metadata}
+
+
+@pytest.fixture
+def jobs() -> Collection[dict[str, Any]]:
+    return Collection(JOBS, lambda body: body["metadata"], index=controller_uid)
+
+
+def names(collection: Collection[dict[str, Any]]) -> list[str]:
+    return sorted(entry.name for entry in collection)
+
+
+def test_an_object_is_found_by_name_by_uid_and_by_its_controller(jobs: Collection[dict[str, Any]]) -> None:
+    jobs.put(job("b", 2, owner="o"))
+    jobs.put(job("a", 1, owner="o"))
+    jobs.put(job("c", 3, owner="p"))
+
+    by_name, by_uid = jobs.get("a", "a"), jobs.by_uid("uid-b")
+
+    assert by_name is not None
+    assert by_name.uid == "uid-a"
+    assert by_uid is not None
+    assert by_uid.name == "b"
+    assert [entry.name for entry in jobs.indexed("o")] == ["a", "b"]
+    assert jobs.indexed("nobody") == ()
+
+
+def test_managed_fields_are_not_kept_and_the_original_is_left_as_it_was(jobs: Collection[dict[str, Any]]) -> None:
+    body = job("a", 1)
+
+    entry = jobs.put(body)
+
+    assert entry is not None
+    assert "managedFields" not in entry.value
+    assert "managedFields" in body["metadata"]
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_an_older_or_equal_version_changes_nothing(jobs: Collection[dict[str, Any]], version: int) -> None:
+    jobs.put(job("a", 5, note="new"))
+
+    assert jobs.put(job("a", version, note="late")) is None
+
+    entry = jobs.get("a", "a")
+    assert entry is not None
+    assert entry.value["annotations"]["note"] == "new"
+
+
+def test_versions_are_compared_as_numbers(jobs: Collection[dict[str, Any]]) -> None:
+    jobs.put(job("a", 9))
+
+    assert jobs.put(job("a", 10)) is not None
+
+
+def test_a_change_of_the_controller_moves_the_object_in_the_index(jobs: Collection[dict[str, Any]]) -> None:
+    jobs.put(job("a", 1, owner="o"))
+
+    jobs.put(job("a", 2, owner="p"))
+
+    assert jobs.indexed("o") == ()
+    assert [entry.name for entry in jobs.indexed("p")] == ["a"]
+
+
+def test_a_successor_of_the_same_name_replaces_and_a_late_word_about_the_first_is_ignored(
+    jobs: Collection[dict[str, Any]],
+) -> None:
+    jobs.put(job("a", 1, uid="first"))
+    jobs.put(job("a", 5, uid="second"))
+
+    assert jobs.put(job("a", 3, uid="first")) is None
+
+    entry = jobs.get("a", "a")
+    assert entry is not None
+    assert entry.uid == "second"
+    assert jobs.by_uid("first") is None
+
+
+def test_a_late_deletion_of_the_first_leaves_its_successor(jobs: Collection[dict[str, Any]]) -> None:
+    jobs.put(job("a", 5, uid="second"))
+
+    assert jobs.remove(job("a", 4, uid="first")) is None
+
+    assert names(jobs) == ["a"]
+
+
+def test_a_list_removes_what_it_does_not_have(jobs: Collection[dict[str, Any]]) -> None:
+    jobs.put(job("gone", 1))
+    jobs.put(job("kept", 2))
+
+    with jobs.replacement(None) as replacement:
+        replacement.add(job("kept", 2))
+        missing = replacement.finish(10)
+
+    assert [entry.name for entry in missing] == ["gone"]
+    assert names(jobs) == ["kept"]
+
+
+def test_a_list_does_not_remove_what_was_made_after_it(jobs: Collection[dict[str, Any]]) -> None:
+    with jobs.replacement(None) as replacement:
+        jobs.put(job("newer", 11))
+        missing = replacement.finish(10)
+
+    assert missing == ()
+    assert names(jobs) == ["newer"]
+
+
+def test_a_list_does_not_bring_back_what_was_deleted_while_it_was_read(jobs: Collection[dict[str, Any]]) -> None:
+    jobs.put(job("a", 1))
+    with jobs.replacement(None) as replacement:
+        jobs.remove(job("a", 12))
+        assert replacement.add(job("a", 1)) is None
+        replacement.finish(10)
+
+    assert names(jobs) == []
+
+
+def test_a_list_of_one_namespace_leaves_the_others(jobs: Collection[dict[str, Any]]) -> None:
+    jobs.put(job("a", 1))
+
+    with jobs.replacement("b") as replacement:
+        assert replacement.finish(10) == ()
+
+    assert names(jobs) == ["a"]
+
+
+def test_the_highest_version_is_of_objects_deletions_and_lists(jobs: Collection[dict[str, Any]]) -> None:
+    jobs.put(job("a", 7))
+    assert jobs.highest_version == 7
+
+    jobs.remove(job("a", 8))
+    assert jobs.highest_version == 8
+
+    with jobs.replacement(None) as replacement:
+        replacement.finish(20)
+    assert jobs.highest_version == 20
