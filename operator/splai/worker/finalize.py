@@ -43,22 +43,18 @@ class Contents:
 
 async def settle(ledger: Ledger, order: WorkOrder, *, closing_code: str = "", closing_message: str = "") -> Contents:
     """Decide what the outputs are made of, or adopt what was decided; raises NotCommitted without a code."""
-    closing = await ledger.decided()
-    if closing is None:
-        survey = await ledger.survey()
-        open_tasks = [task.id for task in order.tasks if task.id not in survey.committed]
-        if open_tasks and not closing_code:
-            raise NotCommitted(
-                f"{len(open_tasks)} of {len(order.tasks)} tasks are not committed, {open_tasks[0]} first"
-            )
-        if open_tasks:
-            committed = await _commit_parts(ledger, order, survey.committed)
-            tasks = [
-                ClosingTask(task=task.id, parts=committed.get(task.id, survey.parts.get(task.id, [])))
-                for task in order.tasks
-            ]
-            await ledger.close(closing_code, closing_message, tasks)
-        closing = await ledger.decide(closing=bool(open_tasks))
+    survey = await ledger.survey()
+    open_tasks = [task.id for task in order.tasks if task.id not in survey.committed]
+    if open_tasks and not closing_code:
+        raise NotCommitted(f"{len(open_tasks)} of {len(order.tasks)} tasks are not committed, {open_tasks[0]} first")
+    if open_tasks:
+        committed = await _commit_parts(ledger, order, survey.committed)
+        tasks = [
+            ClosingTask(task=task.id, parts=committed.get(task.id, survey.parts.get(task.id, [])))
+            for task in order.tasks
+        ]
+        await ledger.close(closing_code, closing_message, tasks)
+    closing = await ledger.decide(closing=bool(open_tasks))
     if closing:
         closed = await ledger.read_closing()
         return Contents({task.task: task.parts for task in closed.tasks}, closing=closed)

@@ -16,7 +16,6 @@ and one decision: ``tasks/final/commit`` fixes, before any output is written, wh
 tasks' commits or of ``closing``. Both can come into being at the same moment; the outputs cannot be both.
 """
 
-import asyncio
 import json
 import re
 import secrets
@@ -51,7 +50,6 @@ from splai.api.ledger import (
 from splai.artifacts.folder import StoredObject
 from splai.worker.store import PatientFolder
 
-READS_AT_ONCE = 16
 _CLAIM = re.compile(r"tasks/([^/]+)/claim-(\d+)")
 _COMMIT = re.compile(r"tasks/([^/]+)/commit")
 _PART = re.compile(r"tasks/([^/]+)/((\d+)-(\d+))")
@@ -88,7 +86,6 @@ class Ledger:
         self._folder = folder
         self._worker = worker
         self._new_nonce = new_nonce
-        self._reads = asyncio.Semaphore(READS_AT_ONCE)
 
     async def plan(self) -> WorkOrder | None:
         """The work order, or None while it is not there; raises PlanInvalid."""
@@ -124,8 +121,7 @@ class Ledger:
     async def read_part(self, task: str, name: str) -> bytes:
         """A part's lines."""
         path = f"{TASKS_PREFIX}{task}/{name}"
-        async with self._reads:
-            data = await self._folder.get(path)
+        data = await self._folder.get(path)
         if data is None:
             raise LedgerBroken(f"{path} is named but does not exist")
         return data
@@ -156,16 +152,11 @@ class Ledger:
         return await self._require(CLOSING, Closing)
 
     async def decide(self, *, closing: bool) -> bool:
-        """Fix what the outputs are made of; whether it is ``closing``, which an earlier decision may say otherwise."""
+        """Fix what the outputs are made of, unless somebody did: whether it is ``closing``, after all."""
         mine = Commit(
             worker=self._worker, nonce=self._new_nonce(), parts=[CLOSING] if closing else [], counts=TaskCounts()
         )
         return (await self._create(commit_path(FINAL_TASK), mine)).parts == [CLOSING]
-
-    async def decided(self) -> bool | None:
-        """Whether the outputs are made of ``closing``; None while that is open."""
-        decision = await self._read(commit_path(FINAL_TASK), Commit)
-        return None if decision is None else decision.parts == [CLOSING]
 
     async def finish(self, final: Final) -> Final:
         """Declare the job's work over; the final that won, which says the same."""
@@ -191,8 +182,7 @@ class Ledger:
         return found
 
     async def _read(self, path: str, model: type[_Model]) -> _Model | None:
-        async with self._reads:
-            data = await self._folder.get(path)
+        data = await self._folder.get(path)
         try:
             return None if data is None else model.model_validate_json(data)
         except ValidationError as error:

@@ -9,11 +9,13 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
+from typing import Final as Constant
 from typing import TypeVar
 
 from splai.artifacts.folder import JobFolder, StoredObject, StoreUnavailable
 from splai.resilience.retry import Backoff
 
+CALLS_AT_ONCE: Constant = 4
 _BACKOFF = Backoff(initial=0.5, maximum=15.0)
 _Result = TypeVar("_Result")
 _log = logging.getLogger(__name__)
@@ -22,7 +24,9 @@ _log = logging.getLogger(__name__)
 class PatientFolder:
     """The calls of ``JobFolder`` that the ledger needs, each repeated until the store answers.
 
-    ``pulse`` is called for every reaction of the store but lists: a worker that only looks around makes no progress.
+    A few calls run at once and the others wait for their turn: with one-record tasks a hundred could be under way, and
+    what one costs the HTTP client grows with their number. ``pulse`` is called for every reaction of the store but
+    lists: a worker that only looks around makes no progress.
     """
 
     def __init__(
@@ -31,6 +35,7 @@ class PatientFolder:
         self._folder = folder
         self._pulse = pulse
         self._jitter = jitter
+        self._turns = asyncio.Semaphore(CALLS_AT_ONCE)
 
     async def create(self, path: str, data: bytes) -> bool:
         return await self._until_answered(lambda: self._folder.create(path, data))
@@ -52,7 +57,8 @@ class PatientFolder:
         failures = 0
         while True:
             try:
-                result = await call()
+                async with self._turns:
+                    result = await call()
             except StoreUnavailable as error:
                 failures += 1
                 if failures == 1:

@@ -5,9 +5,14 @@ import random
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import pytest
+
 from splai.api.ledger import FINAL, Claim, WorkerReport
+from splai.worker.batch_lines import answer_line, line_id
 from splai.worker.ledger import encode
-from tests.unit.worker.simulation import Cluster, SimulatedEngine, check_outputs, make_order
+from splai.worker.part_lines import RecordLine
+from splai.worker.part_lines import encode as encode_line
+from tests.unit.worker.simulation import Cluster, SimulatedEngine, answer, check_outputs, make_order
 from tests.unit.worker.virtual_time import run
 
 
@@ -100,6 +105,22 @@ def test_a_worker_stays_until_it_has_seen_the_holder_of_the_rest_alive() -> None
         assert FINAL not in cluster.store.objects
 
     in_a_cluster(scenario)
+
+
+def test_of_a_task_taken_over_only_what_is_missing_runs_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(cluster: Cluster) -> None:
+        claimed_by(cluster, "job-1-0-earlier", "0000")
+        for number, position in enumerate((1, 3)):
+            line = answer_line(
+                line_id("0000-1111", position), f"record-{position + 1}", answer(f"question {position} / 0")
+            )
+            cluster.store.put(f"tasks/0000/1-{number}", encode_line(RecordLine(position, "output", 1, line)))
+        await cluster.start_pod(child=1, index=0).ended()
+        assert cluster.engine.executions == {"question 0": 1, "question 2": 1}
+        check_outputs(cluster)
+
+    monkeypatch.setattr("splai.api.ledger.MAX_TASKS", 1)
+    in_a_cluster(scenario, records=4)
 
 
 def test_finalizing_is_left_to_a_living_worker_that_claimed_it() -> None:

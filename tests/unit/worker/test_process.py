@@ -95,7 +95,7 @@ class Site:
 
 
 @pytest.fixture
-async def site(server: Server, cluster: Cluster, tmp_path: Path) -> AsyncIterator[Site]:  # noqa: F811 - the fixtures
+async def site(server: Server, cluster: Cluster, tmp_path: Path) -> AsyncIterator[Site]:
     engine = FakeEngine()
     server.token_file.write_text(job_token(UID, NAMESPACE))
     async with running(engine) as url, ArtifactClient(server.url, server.token_file) as client:
@@ -109,7 +109,7 @@ async def site(server: Server, cluster: Cluster, tmp_path: Path) -> AsyncIterato
 
 async def until(condition: Any) -> None:
     async with asyncio.timeout(30):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - another process makes it true
             await asyncio.sleep(0.01)
 
 
