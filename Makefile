@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCAL_CLUSTER := PYTHONPATH=local-cluster $(PYTHON) -m local_cluster
+LOCK = $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade
 KUBECONFIG_FILE := $(CURDIR)/.local/kubeconfig
 
 .PHONY: help demo cluster cluster-down cluster-status install images test test-unit test-integration test-e2e lint format generate lock benchmark clean
@@ -35,7 +36,7 @@ install: images ## Install SPLAI from charts/splai into the cluster of .local/ku
 test: $(VENV)/installed ## Everything that CI runs: lint, unit, integration, end to end
 	@mkdir -p .local
 	@echo "building the cluster's binaries in the background: .local/build.log"
-	@$(LOCAL_CLUSTER) build > .local/build.log 2>&1 &
+	@$(LOCAL_CLUSTER) build kubernetes etcd kwok helm coredns > .local/build.log 2>&1 &
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test-unit
 	@$(MAKE) --no-print-directory test-integration
@@ -68,10 +69,10 @@ generate: $(VENV)/installed ## Write crds/, the chart's copies and manifests/ins
 
 lock: $(VENV)/installed ## Resolve the dependencies anew into requirements*.lock
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \
-	  --extra all pyproject.toml --output-file requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \
-	  --extra all --group dev pyproject.toml --output-file requirements-dev.lock
+	$(LOCK) --universal --extra all pyproject.toml --output-file requirements.lock
+	$(LOCK) --universal --extra all --group dev pyproject.toml --output-file requirements-dev.lock
+	$(LOCK) --universal operator/build-requirements.in --output-file operator/build-requirements.lock
+	$(LOCK) --no-deps images/llamacpp/requirements.in --output-file images/llamacpp/requirements.lock
 
 benchmark: $(VENV)/installed ## Run benchmarks/NAME.py with ARGS; its last line is RESULT {json}
 	@PATH="$(CURDIR)/.local/bin:$$PATH" $(BIN)/python -m benchmarks.$(subst -,_,$(NAME)) $(ARGS)

@@ -52,7 +52,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def parameters(options: argparse.Namespace) -> Any:
     """The options as llama.cpp's own structure."""
-    import xllamacpp  # not at the top: the command line can be tested without the engine
+    import xllamacpp  # type: ignore[import-not-found]  # not at the top: the command line can be tested without the engine
 
     common = xllamacpp.CommonParams()
     common.model.path = str(options.model)
@@ -77,9 +77,6 @@ def parameters(options: argparse.Namespace) -> Any:
     common.embedding = options.embedding
     if options.pooling is not None:
         common.pooling_type = getattr(xllamacpp.llama_pooling_type, f"LLAMA_POOLING_TYPE_{options.pooling.upper()}")
-    elif options.embedding:
-        # Models that say nothing about pooling are taken as token by token, which the OpenAI API cannot express.
-        common.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     common.use_jinja = options.jinja
     if options.chat_template_file is not None:
         common.chat_template = options.chat_template_file.read_text()
@@ -118,7 +115,7 @@ def main() -> None:
 
 def serve(options: argparse.Namespace) -> NoReturn:
     """Load the model and answer until this process is killed."""
-    import xllamacpp  # type: ignore[import-not-found]  # only the image has it
+    import xllamacpp
 
     server = xllamacpp.Server(parameters(options))  # noqa: F841  (it serves as long as it exists)
     while True:

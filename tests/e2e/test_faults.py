@@ -60,9 +60,7 @@ def test_a_killed_operator_repeats_nothing(half_done_job: Namespace, gateway: st
     status = half_done_job.wait_for_phase("numbers", "Completed")
     assert custom_ids(read_lines(gateway, status["output"]["uri"])) == default_ids(RECORDS)
     assert taken_again(status) == 0
-    assert [job["metadata"]["uid"] for job in half_done_job.select("jobs")] == [
-        job["metadata"]["uid"] for job in before
-    ]
+    assert job_uids(half_done_job) == before
 
 
 def test_a_killed_artifact_server_pauses_the_job_and_loses_nothing(half_done_job: Namespace, gateway: str) -> None:
