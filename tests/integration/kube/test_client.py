@@ -88,7 +88,7 @@ async def test_replace_is_a_compare_and_swap(client: Client, namespace: str) -> 
 async def test_delete_spares_another_object_of_the_same_name(client: Client, namespace: str) -> None:
     created = await client.create(CONFIG_MAPS, namespace, config_map("a"))
 
-    with pytest.raises(Conflict, match="UID in precondition"):
+    with pytest.raises(Conflict, match="does not match the UID"):
         await client.delete(CONFIG_MAPS, namespace, "a", uid="00000000-0000-0000-0000-000000000000")
     await client.delete(CONFIG_MAPS, namespace, "a", uid=created["metadata"]["uid"])
 

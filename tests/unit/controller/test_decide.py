@@ -1,0 +1,72 @@
+"""Unproven input is decided on in a process of its own, and a decision that takes too long is killed."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+
+from splai.api.inference_job import InferenceJob
+from splai.controller.decide import Decider
+from splai.controller.planning_process import PlanningProcess, PlanningTimeout
+from splai.controller.reconcile import DecisionRefused
+from splai.core.inferencejob.plan import plan
+from splai.core.inferencejob.snapshot import JobSnapshot
+from splai.core.plan import TEMPLATE_TIMEOUT, ObjectReference, Refusal
+from splai.core.settings import OperatorSettings
+from splai.engines.images import EngineImages
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SETTINGS = OperatorSettings(image="splai", engine_images=EngineImages(llamacpp="llamacpp", vllm="vllm"))
+
+
+def snapshot(template: str = "Say {{ text }}") -> JobSnapshot:
+    job = InferenceJob.model_validate(
+        {
+            "metadata": {"namespace": "n", "name": "j", "uid": "u", "generation": 1},
+            "spec": {"model": "m", "input": {"text": "hello"}, "prompt": {"template": template}},
+        }
+    )
+    return JobSnapshot(job=job, settings=SETTINGS)
+
+
+@pytest.fixture
+async def process() -> AsyncIterator[PlanningProcess]:
+    process = PlanningProcess(time_limit=30)
+    yield process
+    await process.close()
+
+
+async def test_the_process_decides_the_same(process: PlanningProcess) -> None:
+    assert await process.plan(snapshot(), NOW) == plan(snapshot(), NOW)
+    assert await process.plan(snapshot("{{ nothing }}"), NOW) == plan(snapshot("{{ nothing }}"), NOW)
+
+
+async def test_a_decision_that_takes_too_long_is_killed_and_the_next_one_is_made(process: PlanningProcess) -> None:
+    await process.plan(snapshot(), NOW)
+    process._time_limit = 0.0
+    with pytest.raises(PlanningTimeout, match="the template did not finish in 0 s"):
+        await process.plan(snapshot(), NOW)
+
+    process._time_limit = 30
+    assert (await process.plan(snapshot(), NOW)).status.phase == "Pending"
+
+
+async def test_what_the_decision_raises_is_raised_here(process: PlanningProcess) -> None:
+    with pytest.raises(AttributeError):
+        await process.plan(None, NOW)  # type: ignore[arg-type]
+
+
+async def test_a_template_that_does_not_finish_fails_the_job_without_being_rendered_again() -> None:
+    process = PlanningProcess(time_limit=0.0)
+    decider = Decider(process)
+    with pytest.raises(DecisionRefused) as caught:
+        await decider.job(snapshot(), NOW)
+    refused = ObjectReference(api_version="v", kind="InferenceJob", namespace="n", name="j")
+    refusal = Refusal(refused, caught.value.reason, str(caught.value))
+
+    decided = await decider.job(JobSnapshot(job=snapshot().job, settings=SETTINGS, refusals=(refusal,)), NOW)
+    await process.close()
+
+    assert refusal.reason == TEMPLATE_TIMEOUT
+    assert decided.status.phase == "Failed"
+    assert "spec.prompt: the template did not finish" in decided.status.message
