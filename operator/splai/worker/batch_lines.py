@@ -10,6 +10,7 @@ import json
 
 from splai.worker.outcome import Answer, NoAnswer
 
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 _LINE_BREAKS = bytes.maketrans(b"\r\n", b"  ")
 _LONGEST_ERROR = 4096
 _LONGEST_MESSAGE = 1000
@@ -69,4 +70,4 @@ def _on_one_line(body: bytes) -> bytes:
 
 
 def _json(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+    return _to_json(value).encode()

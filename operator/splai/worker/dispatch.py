@@ -14,16 +14,16 @@ from typing import Final as Constant
 from typing import Protocol
 
 from splai.api.base import parse_duration
-from splai.api.inference_job import Usage
 from splai.api.ledger import WorkOrder
 from splai.core.inferencejob.prompt import RecordError, RequestBuilder
 from splai.resilience.retry import Backoff, RetryPolicy
 from splai.worker.backend import Backend
 from splai.worker.batch_lines import answer_line, failure_line, line_id
-from splai.worker.outcome import Answer, Away, Failure, NoAnswer, Reaction, Rejection, Success, judge
+from splai.worker.outcome import Answer, Away, Failure, NoAnswer, Reaction, Rejection, Success, Tokens, judge
 from splai.worker.part_lines import RecordLine
 from splai.worker.recorder import OpenTask, Recorder
 
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 WAITING_FOR_EACH_LANE: Constant = 4  # records in backoff, at which no more are claimed
 
 
@@ -118,7 +118,7 @@ class Dispatcher:
         except RecordError as error:
             self._record_error(work, NoAnswer("invalid_record", str(error)))
             return
-        body = json.dumps(request, separators=(",", ":")).encode()
+        body = _to_json(request).encode()
         settled = False
         while not settled:
             await self._backend.ready()
@@ -138,9 +138,9 @@ class Dispatcher:
             self._landed.set()
         self._pulse()
         match judge(reaction, self._order.type):
-            case Success(answer, usage):
+            case Success(answer, tokens):
                 self._backend.answered()
-                self._record_answer(work, answer, usage)
+                self._record_answer(work, answer, tokens)
             case Rejection(answer):
                 self._backend.answered()
                 self._record_error(work, answer)
@@ -169,15 +169,15 @@ class Dispatcher:
         self._waiting -= 1
         self._queue.put_nowait(work)
 
-    def _record_answer(self, work: _Work, answer: Answer, usage: Usage) -> None:
+    def _record_answer(self, work: _Work, answer: Answer, tokens: Tokens) -> None:
         identifier, custom_id = self._names(work.position)
         line = answer_line(identifier, custom_id, answer)
-        self._recorder.add(work.task, RecordLine(work.position, "output", work.attempts + 1, line), usage)
+        self._recorder.add(work.task, RecordLine(work.position, "output", work.attempts + 1, line), tokens)
 
     def _record_error(self, work: _Work, reaction: Answer | NoAnswer) -> None:
         identifier, custom_id = self._names(work.position)
         line = failure_line(identifier, custom_id, reaction)
-        self._recorder.add(work.task, RecordLine(work.position, "error", work.attempts + 1, line), Usage())
+        self._recorder.add(work.task, RecordLine(work.position, "error", work.attempts + 1, line), Tokens())
 
     def _names(self, position: int) -> tuple[str, str]:
         record = self._order.records[position]

@@ -19,9 +19,10 @@ from splai.api.ledger import ERRORS, OUTPUT, Closing, ClosingTask, FileSummary, 
 from splai.core.inferencejob.prompt import RequestBuilder
 from splai.worker.batch_lines import error_line, line_id
 from splai.worker.ledger import Ledger, LedgerBroken
+from splai.worker.outcome import Tokens
 from splai.worker.part_lines import Kind, RecordLine, decode
 from splai.worker.store import PatientFolder
-from splai.worker.tally import Tally, usage_of
+from splai.worker.tally import Tally, tokens_of
 
 CHUNK_BYTES: Constant = 1024 * 1024
 MEMORY_BYTES: Constant = 16 * 1024 * 1024
@@ -202,7 +203,7 @@ class _File:
                 self.others.add(task.id)
                 continue
             self._lines += 1
-            self.tally.add(record, usage_of(record) if self._reader.counts_tokens else Usage())
+            self.tally.add(record, tokens_of(record) if self._reader.counts_tokens else Tokens())
             pending += (record.line, b"\n")
             size += len(record.line) + 1
             if size >= CHUNK_BYTES:

@@ -19,9 +19,9 @@ refused, reset, not resolved          Away: no attempt, wait for the backend
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
-from splai.api.inference_job import RequestType, Usage
+from splai.api.inference_job import RequestType
 
 _AWAY = frozenset({429, 502, 503, 504})
 _TOO_MANY_REQUESTS = 429
@@ -55,12 +55,20 @@ class Unreachable:
 Reaction = Answer | NoAnswer | Unreachable
 
 
+class Tokens(NamedTuple):
+    """What an answer says it took; a plain tuple, because there is one for every record."""
+
+    prompt: int = 0
+    completion: int = 0
+    total: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Success:
     """The record is answered."""
 
     answer: Answer
-    usage: Usage
+    tokens: Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +122,7 @@ def _read(answer: Answer, request_type: RequestType) -> Success | Failure:
         return Failure(NoAnswer("invalid_response", "The answer is not JSON."))
     if not isinstance(body, dict) or not _SHAPES[request_type](body):
         return Failure(NoAnswer("invalid_response", f"The answer is not that of a {request_type} request."))
-    return Success(answer, read_usage(body))
+    return Success(answer, read_tokens(body))
 
 
 def _is_chat(body: Mapping[str, Any]) -> bool:
@@ -141,15 +149,15 @@ def _first(items: object) -> Mapping[str, Any]:
     return items[0] if isinstance(items, list) and items and isinstance(items[0], dict) else {}
 
 
-def read_usage(body: Mapping[str, Any]) -> Usage:
+def read_tokens(body: Mapping[str, Any]) -> Tokens:
     """The tokens that an answer says it took; what is not a number counts nothing."""
     reported = body.get("usage")
     if not isinstance(reported, dict):
-        return Usage()
-    return Usage.model_construct(
-        prompt_tokens=_count(reported.get("prompt_tokens")),
-        completion_tokens=_count(reported.get("completion_tokens")),
-        total_tokens=_count(reported.get("total_tokens")),
+        return Tokens()
+    return Tokens(
+        _count(reported.get("prompt_tokens")),
+        _count(reported.get("completion_tokens")),
+        _count(reported.get("total_tokens")),
     )
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from typing import Final as Constant
 
-from splai.api.inference_job import Usage
 from splai.api.ledger import HeldTask, TaskRange
 from splai.worker.ledger import Ledger
+from splai.worker.outcome import Tokens
 from splai.worker.part_lines import RecordLine, decode, encode
-from splai.worker.tally import Tally, usage_of
+from splai.worker.tally import Tally, tokens_of
 
 PART_BYTES: Constant = 8 * 1024 * 1024
 PART_SECONDS: Constant = 5.0
@@ -64,7 +64,7 @@ async def adopt(ledger: Ledger, task: TaskRange) -> Adopted:
         for record in decode(await ledger.read_part(task.id, part)):
             if record.position in missing:
                 missing.remove(record.position)
-                durable.add(record, usage_of(record))
+                durable.add(record, tokens_of(record))
     return Adopted(parts, sorted(missing), durable)
 
 
@@ -112,7 +112,7 @@ class Recorder:
             self._complete(opened)
         return opened
 
-    def add(self, task: OpenTask, record: RecordLine, usage: Usage) -> None:
+    def add(self, task: OpenTask, record: RecordLine, tokens: Tokens) -> None:
         """Take a record's outcome; each position of a task exactly once."""
         line = encode(record)
         buffer = task.buffer
@@ -123,7 +123,7 @@ class Recorder:
             buffer = task.buffer = _Buffer(since=self._clock())
         buffer.lines.append(line)
         buffer.size += len(line)
-        buffer.tally.add(record, usage)
+        buffer.tally.add(record, tokens)
         self._pending_bytes += len(line)
         if self._pending_bytes > self._memory_bytes:
             self._has_room.clear()

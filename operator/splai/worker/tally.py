@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from splai.api.inference_job import Usage
 from splai.api.ledger import TaskCounts
-from splai.worker.outcome import read_usage
+from splai.worker.outcome import Tokens, read_tokens
 from splai.worker.part_lines import RecordLine
 
 
@@ -20,13 +20,15 @@ class Tally:
     completion_tokens: int = 0
     total_tokens: int = 0
 
-    def add(self, record: RecordLine, usage: Usage) -> None:
+    def add(self, record: RecordLine, tokens: Tokens) -> None:
         if record.kind == "output":
             self.completed += 1
         else:
             self.failed += 1
         self.retried += record.attempts > 1
-        self.add_usage(usage)
+        self.prompt_tokens += tokens.prompt
+        self.completion_tokens += tokens.completion
+        self.total_tokens += tokens.total
 
     def add_usage(self, usage: Usage) -> None:
         self.prompt_tokens += usage.prompt_tokens
@@ -50,8 +52,8 @@ class Tally:
         )
 
 
-def usage_of(record: RecordLine) -> Usage:
+def tokens_of(record: RecordLine) -> Tokens:
     """The tokens of a line that was read back."""
     if record.kind == "error":
-        return Usage()
-    return read_usage(json.loads(record.line)["response"]["body"])
+        return Tokens()
+    return read_tokens(json.loads(record.line)["response"]["body"])

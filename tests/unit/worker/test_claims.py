@@ -59,6 +59,16 @@ def test_a_lone_worker_does_everything_and_finalizes() -> None:
     in_a_cluster(scenario, records=9)
 
 
+def test_a_worker_reports_before_it_claims() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        pod = cluster.start_pod()
+        await pod.ended()
+        written = [path for _, path in cluster.store.log]
+        assert written[:2] == ["plan.json", f"workers/{pod.identity.worker}"]
+
+    in_a_cluster(scenario)
+
+
 def test_a_claim_of_a_silent_worker_is_taken_over_after_a_minute() -> None:
     async def scenario(cluster: Cluster) -> None:
         claimed_by(cluster, "job-9-0-x", "0001")

@@ -5,8 +5,19 @@ from typing import Any
 
 import pytest
 
-from splai.api.inference_job import RequestType, Usage
-from splai.worker.outcome import Answer, Away, Failure, NoAnswer, Rejection, Success, Unreachable, judge, read_usage
+from splai.api.inference_job import RequestType
+from splai.worker.outcome import (
+    Answer,
+    Away,
+    Failure,
+    NoAnswer,
+    Rejection,
+    Success,
+    Tokens,
+    Unreachable,
+    judge,
+    read_tokens,
+)
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 CHAT = {"choices": [{"message": {"role": "assistant", "content": None}}], "usage": USAGE}
@@ -24,7 +35,7 @@ def reply(body: Any, status: int = 200, **fields: Any) -> Answer:
 def test_an_answer_of_the_expected_shape_is_a_success(request_type: RequestType, body: dict[str, Any]) -> None:
     verdict = judge(reply(body), request_type)
     assert isinstance(verdict, Success)
-    assert verdict.usage == Usage(prompt_tokens=3, completion_tokens=4, total_tokens=7)
+    assert verdict.tokens == Tokens(prompt=3, completion=4, total=7)
 
 
 @pytest.mark.parametrize(
@@ -87,4 +98,4 @@ def test_no_whole_answer_is_in_doubt() -> None:
     "reported", [None, [], "many", {"total_tokens": "7"}, {"total_tokens": -7}, {"total_tokens": True}]
 )
 def test_usage_that_is_not_numbers_counts_nothing(reported: Any) -> None:
-    assert read_usage({"usage": reported}) == Usage()
+    assert read_tokens({"usage": reported}) == Tokens()

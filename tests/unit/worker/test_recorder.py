@@ -7,6 +7,7 @@ from typing import Any
 from splai.api.inference_job import Usage
 from splai.api.ledger import Commit, TaskCounts, TaskRange
 from splai.worker.ledger import Ledger
+from splai.worker.outcome import Tokens
 from splai.worker.part_lines import RecordLine, decode
 from splai.worker.recorder import OpenTask, Recorder, adopt
 from splai.worker.store import PatientFolder
@@ -14,7 +15,7 @@ from tests.unit.worker.simulated_store import SimulatedFolder, Store, Weather
 from tests.unit.worker.virtual_time import run
 
 TASK = TaskRange(id="0007", first=70, count=4)
-TOKENS = Usage(prompt_tokens=1, completion_tokens=2, total_tokens=3)
+TOKENS = Tokens(prompt=1, completion=2, total=3)
 
 
 class Desk:
@@ -37,7 +38,7 @@ class Desk:
         usage = b'"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}'
         line = b'{"id":"%d","response":{"body":{%s}},"pad":"%s"}' % (position, usage, b"x" * size)
         if kind == "error":
-            self.recorder.add(task, RecordLine(position, "error", attempts, line), Usage())
+            self.recorder.add(task, RecordLine(position, "error", attempts, line), Tokens())
         else:
             self.recorder.add(task, RecordLine(position, "output", attempts, line), TOKENS)
 
