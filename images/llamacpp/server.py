@@ -32,6 +32,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("-np", "--parallel", type=int, default=4, help="slots: requests that run at once")
     parser.add_argument("-t", "--threads", type=int, default=-1, help="threads for generation")
     parser.add_argument("-tb", "--threads-batch", type=int, default=None, help="threads for prompts")
+    parser.add_argument("-cram", "--cache-ram", type=int, default=8192, help="MiB of old prompts to keep; 0: none")
     parser.add_argument("-b", "--batch-size", type=int, default=2048)
     parser.add_argument("-ub", "--ubatch-size", type=int, default=512)
     parser.add_argument("-n", "--predict", "--n-predict", type=int, default=-1, help="limit of tokens; -1: none")
@@ -66,6 +67,7 @@ def parameters(options: argparse.Namespace) -> Any:
     common.n_parallel = options.parallel
     common.cpuparams.n_threads = options.threads
     common.cpuparams_batch.n_threads = options.threads if options.threads_batch is None else options.threads_batch
+    common.cache_ram_mib = options.cache_ram
     common.n_batch = options.batch_size
     common.n_ubatch = options.ubatch_size
     common.n_predict = options.predict

@@ -15,7 +15,7 @@ def backend(name: str = "smollm2", **spec: Any) -> dict[str, Any]:
         "spec": {
             "model": {"id": "llama3-8b-q4"},
             "engine": {"type": "LlamaCpp", "args": ["--threads", "1"]},
-            "resources": {"gpu": {"count": 1}, "cpu": "100m", "memory": "1Gi"},
+            "resources": {"gpu": {"count": 1}, "cpu": "100m", "memory": "2Gi"},
             "template": {"nodeSelector": GPU_PRODUCT},
             **spec,
         },

@@ -12,6 +12,7 @@ from splai.engines.images import EngineImages
 from splai.engines.pod import SCRATCH, EnginePod, build_pod, weights
 
 PORT = 8080
+_PROMPT_CACHE_MIB = "128"  # llama.cpp's own default of 8 GiB fills any pod to its limit, and then it crawls
 _ALL_LAYERS = "999"
 
 
@@ -19,7 +20,7 @@ def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
     """Arguments are those of llama-server; chat templates by Jinja, so that tool calls work."""
     source = weights(spec.model.source)
     args = ["--host", "0.0.0.0", "--port", str(PORT), "--alias", spec.model.id]  # noqa: S104 - probes and the Service
-    args += ["--jinja", "--metrics", "--embeddings"]
+    args += ["--jinja", "--metrics", "--embeddings", "--cache-ram", _PROMPT_CACHE_MIB]
     if source.location:
         args += ["--model", source.location]
     elif spec.engine.image is None:

@@ -158,6 +158,9 @@ class TestLlamaCpp:
         assert "--embeddings" in pod.container["args"]
         assert option(pod, "--pooling") == pooling
 
+    def test_the_prompt_cache_fits_into_a_small_pod(self) -> None:
+        assert option(pod_of(LLAMACPP), "--cache-ram") == "128"
+
 
 class TestVLLM:
     @pytest.mark.parametrize(
