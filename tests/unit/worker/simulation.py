@@ -94,13 +94,15 @@ class Pod:
         self.folder = folder
         self.identity = identity
         self.stop = asyncio.Event()
+        self.pulses: list[float] = []
+        clock = asyncio.get_running_loop().time
         batch = Batch(
             order,
             folder,
             identity,
             engine.engine(),
-            clock=asyncio.get_running_loop().time,
-            pulse=lambda: None,
+            clock=clock,
+            pulse=lambda: self.pulses.append(clock()),
         )
         self.task: asyncio.Task[Result] = asyncio.create_task(batch.run(self.stop))
 

@@ -1,12 +1,14 @@
 """Which task comes next, and when a worker goes home."""
 
 import asyncio
+import itertools
 import random
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
+from splai.api.inference_job import Retry
 from splai.api.ledger import FINAL, Claim, WorkerReport
 from splai.worker.batch_lines import answer_line, line_id
 from splai.worker.ledger import encode
@@ -163,6 +165,37 @@ def test_two_workers_share_the_tasks_and_one_finalizes() -> None:
         check_outputs(cluster)
 
     in_a_cluster(scenario, records=60)
+
+
+def test_workers_that_meet_jump_apart() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        claims = 0
+
+        def count(call: str, path: str) -> None:
+            nonlocal claims
+            claims += call == "create" and "/claim-" in path
+
+        pods = [cluster.start_pod(index=index) for index in range(4)]
+        for pod in pods:
+            pod.folder.before_call = count
+        await asyncio.gather(*(pod.ended() for pod in pods))
+        assert claims < 800, "in lockstep every task is tried by several workers"
+
+    in_a_cluster(scenario, records=400)
+
+
+def test_a_worker_that_waits_for_a_backoff_does_not_stand_still() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        cluster.engine.failures = 1.0
+        pod = cluster.start_pod()
+        await asyncio.sleep(5)
+        cluster.engine.failures = 0.0
+        await pod.ended()
+        assert now() > 600
+        assert max(later - earlier for earlier, later in itertools.pairwise(pod.pulses)) < 60
+
+    retry = Retry(max_attempts=3, initial_backoff="30m", max_backoff="30m")
+    in_a_cluster(scenario, retry=retry)
 
 
 def test_a_worker_whose_engine_is_not_there_claims_nothing() -> None:
