@@ -7,7 +7,6 @@ grows with the square of the objects, and a failed status patch that is never tr
 """
 
 import asyncio
-import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -15,6 +14,7 @@ from typing import Any, cast
 import kopf
 
 from splai.controller.caches import CHILD_SELECTOR, Caches
+from splai.controller.kopf_logs import plain_records_only
 from splai.kube.client import Object
 from splai.kube.connection import load_configuration
 from splai.kube.resource import DEPLOYMENTS, INFERENCE_JOBS, JOBS, MODEL_BACKENDS, PODS, SERVICES, Resource
@@ -36,6 +36,7 @@ def registry(caches: Caches, probes: dict[str, Callable[[], Any]]) -> kopf.Opera
         settings.watching.chunk_size = 500
         for resource in CHILDREN:
             settings.watching.label_selectors[resource.plural] = CHILD_SELECTOR
+        settings.persistence.diffbase_storage = NoDifferences()
         settings.networking.request_timeout = 30
         settings.networking.connect_timeout = 10
         settings.networking.error_backoffs = (1, 1, 2, 3, 5)
@@ -81,20 +82,17 @@ def registry(caches: Caches, probes: dict[str, Callable[[], Any]]) -> kopf.Opera
     return handlers
 
 
-class _PlainRecords(logging.Filter):
-    """Without the objects that kopf attaches for its own formatters: they do not become JSON."""
+class NoDifferences(kopf.DiffBaseStorage):
+    """kopf copies every object of every event twice to find differences that no handler of ours asks for."""
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        for name in ("settings", "k8s_ref", "k8s_skip"):
-            record.__dict__.pop(name, None)
-        return True
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return cast("kopf.BodyEssence", {})
 
+    def fetch(self, **_: Any) -> None:
+        return None
 
-def quieten_logs() -> None:
-    """Per-object records only when something is wrong: their ordinary ones come with every event."""
-    objects = logging.getLogger("kopf.objects")
-    objects.setLevel(logging.WARNING)
-    objects.addFilter(_PlainRecords())
+    def store(self, **_: Any) -> None:
+        """Nothing is ever written into annotations."""
 
 
 async def serve(
@@ -106,7 +104,7 @@ async def serve(
     stop: asyncio.Event,
 ) -> None:
     """Watch until ``stop`` is set, a signal comes or a watch fails for good; ``ready`` tells that kopf has started."""
-    quieten_logs()
+    plain_records_only()
     await kopf.operator(
         registry=handlers,
         standalone=True,
