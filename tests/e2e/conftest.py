@@ -24,12 +24,14 @@ def installation() -> None:
 
 @pytest.fixture
 def namespace() -> Iterator[Namespace]:
-    """A namespace under Pod Security `restricted`; gone, with its pods, when the test ends."""
+    """A namespace under Pod Security `restricted`; its jobs and models are gone, with their pods, when the test ends."""
     name = f"e2e-{uuid.uuid4().hex[:8]}"
     run_kubectl("create", "namespace", name)
     run_kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
     yield Namespace(name)
-    run_kubectl("delete", "namespace", name, "--timeout=120s")
+    # First what holds GPUs: the namespace's own deletion waits for the longest grace period of its pods.
+    run_kubectl("-n", name, "delete", "ij,mb", "--all", "--cascade=foreground", "--timeout=120s")
+    run_kubectl("delete", "namespace", name, "--wait=false")
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def test_a_selector_without_a_node_shows_the_schedulers_words_until_a_node_appea
 def test_six_jobs_on_four_gpus_all_complete_and_two_wait_meanwhile(namespace: Namespace) -> None:
     names = [f"gpu-{number}" for number in range(6)]
     namespace.apply(backend(replicas=0))
-    items = [f"Write about {topic}" for topic in range(24)]
+    items = [f"Write about {topic}" for topic in range(12)]
     namespace.apply(
         *(
             job(name, input={"items": items}, workers=dedicated(), parameters={"max_tokens": 16, "ignore_eos": True})
@@ -52,4 +52,4 @@ def test_six_jobs_on_four_gpus_all_complete_and_two_wait_meanwhile(namespace: Na
     eventually(lambda: reasons().count("Unschedulable") == 2, what="two of six jobs wait for a GPU")
 
     for name in names:
-        assert namespace.wait_for_phase(name, "Completed")["succeeded"] == 24
+        assert namespace.wait_for_phase(name, "Completed")["succeeded"] == 12
