@@ -127,4 +127,3 @@ async def test_a_watch_ends_when_its_time_is_over(client: Client, namespace: str
     ]
 
     assert all(event.type == "BOOKMARK" for event in events)
-
