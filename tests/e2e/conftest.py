@@ -24,7 +24,7 @@ def installation() -> None:
 
 @pytest.fixture
 def namespace() -> Iterator[Namespace]:
-    """A namespace under Pod Security `restricted`; its jobs and models are gone, with their pods, when the test ends."""
+    """A namespace under Pod Security `restricted`; its jobs, models and pods are gone when the test ends."""
     name = f"e2e-{uuid.uuid4().hex[:8]}"
     run_kubectl("create", "namespace", name)
     run_kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")

@@ -12,9 +12,10 @@ from aiohttp import web
 
 from splai.api.ledger import ERRORS, OUTPUT, TASKS_PREFIX, Commit, commit_path
 from splai.artifacts.client import ArtifactClient, HTTPJobFolder, StoreRefused, StoreUnavailable
+from splai.artifacts.part_lines import Kind
 from splai.artifacts.paths import folder_problem, object_problem
 from splai.gateway.errors import SERVER, RequestError
-from splai.gateway.task_output import FetchPart, Kind, task_lines
+from splai.gateway.task_output import FetchPart, task_lines
 
 CONTENT_TYPE = "application/jsonl"
 CALL_SECONDS = 10.0

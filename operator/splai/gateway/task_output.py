@@ -5,40 +5,38 @@ line stands, once to copy the lines out. Only a few parts are in memory at a tim
 each is fetched once.
 """
 
-import json
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import NamedTuple
 
-Kind = Literal["output", "error"]
+from splai.artifacts.part_lines import Kind, RecordLine, decode
+
 FetchPart = Callable[[str], Awaitable[bytes]]
 """The bytes of a part, by its path."""
 
 PARTS_IN_MEMORY = 4
 CHUNK_BYTES = 64 * 1024
-_LINE = b',"line":'
 
 
 class Place(NamedTuple):
     """Where a line stands."""
 
     part: str
-    start: int
-    end: int
+    line: int
 
 
 async def task_lines(paths: Sequence[str], kind: Kind, fetch: FetchPart) -> AsyncIterator[bytes]:
-    """The task's lines of a kind, each with its line break, in chunks; raises ValueError if a part holds no lines."""
+    """The task's lines of a kind, each with its line break, in chunks; raises PartInvalid if a part holds no lines."""
     parts = _PartCache(fetch)
     places: dict[int, Place | None] = {}
     for path in paths:
-        for position, found, start, end in part_lines(await parts.get(path)):
-            places.setdefault(position, Place(path, start, end) if found == kind else None)
+        for number, record in enumerate(await parts.get(path)):
+            places.setdefault(record.position, Place(path, number) if record.kind == kind else None)
     chunk = bytearray()
     for position in sorted(places):
         if (place := places[position]) is None:
             continue
-        chunk += (await parts.get(place.part))[place.start : place.end] + b"\n"
+        chunk += (await parts.get(place.part))[place.line].line + b"\n"
         if len(chunk) >= CHUNK_BYTES:
             yield bytes(chunk)
             chunk.clear()
@@ -46,35 +44,18 @@ async def task_lines(paths: Sequence[str], kind: Kind, fetch: FetchPart) -> Asyn
         yield bytes(chunk)
 
 
-def part_lines(part: bytes) -> Iterator[tuple[int, Kind, int, int]]:
-    """Position, kind, start and end of the ``line`` of every ``api.ledger.PartLine``.
-
-    ``line`` is the last field, so the answer in it need not be parsed, and comes out byte by byte as it went in.
-    """
-    begin = 0
-    for raw in part.splitlines(keepends=True):
-        text = raw.rstrip()
-        head, separator, line = text.partition(_LINE)
-        if not separator or not line.endswith(b"}}"):
-            raise ValueError("a part holds something else than lines of records")
-        fields = json.loads(head + b"}")
-        start = begin + len(head) + len(separator)
-        yield int(fields["position"]), fields["kind"], start, start + len(line) - 1
-        begin += len(raw)
-
-
 class _PartCache:
     """The parts that were used last."""
 
     def __init__(self, fetch: FetchPart) -> None:
         self._fetch = fetch
-        self._parts: OrderedDict[str, bytes] = OrderedDict()
+        self._parts: OrderedDict[str, list[RecordLine]] = OrderedDict()
 
-    async def get(self, path: str) -> bytes:
+    async def get(self, path: str) -> list[RecordLine]:
         if path in self._parts:
             self._parts.move_to_end(path)
         else:
-            self._parts[path] = await self._fetch(path)
+            self._parts[path] = list(decode(await self._fetch(path)))
             if len(self._parts) > PARTS_IN_MEMORY:
                 self._parts.popitem(last=False)
         return self._parts[path]

@@ -15,12 +15,12 @@ from typing import Protocol
 
 from splai.api.base import parse_duration
 from splai.api.ledger import WorkOrder
+from splai.artifacts.part_lines import RecordLine
 from splai.core.inferencejob.prompt import RecordError, RequestBuilder
 from splai.resilience.retry import Backoff, RetryPolicy
 from splai.worker.backend import Backend
 from splai.worker.batch_lines import answer_line, failure_line, line_id
 from splai.worker.outcome import Answer, Away, Failure, NoAnswer, Reaction, Rejection, Success, Tokens, judge
-from splai.worker.part_lines import RecordLine
 from splai.worker.recorder import OpenTask, Recorder
 
 _to_json = json.JSONEncoder(separators=(",", ":")).encode

@@ -16,11 +16,11 @@ from typing import Final as Constant
 
 from splai.api.inference_job import RequestCounts, Usage
 from splai.api.ledger import ERRORS, OUTPUT, Closing, ClosingTask, FileSummary, Final, TaskRange, WorkOrder
+from splai.artifacts.part_lines import Kind, RecordLine, decode
 from splai.core.inferencejob.prompt import RequestBuilder
 from splai.worker.batch_lines import error_line, line_id
 from splai.worker.ledger import Ledger, LedgerBroken
 from splai.worker.outcome import Tokens
-from splai.worker.part_lines import Kind, RecordLine, decode
 from splai.worker.store import PatientFolder
 from splai.worker.tally import Tally, tokens_of
 

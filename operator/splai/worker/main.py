@@ -31,6 +31,7 @@ import uvloop
 from splai.api.ledger import Final, WorkOrder
 from splai.artifacts.client import ArtifactClient
 from splai.artifacts.folder import JobFolder, StoreRefused
+from splai.artifacts.part_lines import PartInvalid
 from splai.core.inferencejob.prompt import PATHS
 from splai.core.inferencejob.template import TemplateError
 from splai.logs import configure_logging
@@ -38,7 +39,6 @@ from splai.worker.batch import Batch, Engine
 from splai.worker.engine import EngineClient, EngineProbe
 from splai.worker.finalize import NotCommitted, settle, write_outputs
 from splai.worker.ledger import Ledger, LedgerBroken, PlanInvalid
-from splai.worker.part_lines import PartInvalid
 from splai.worker.settings import SettingsInvalid, WorkerSettings
 from splai.worker.store import PatientFolder
 from splai.worker.watchdog import Watchdog, still_limit

@@ -13,9 +13,9 @@ from typing import Any
 from typing import Final as Constant
 
 from splai.api.ledger import HeldTask, TaskRange
+from splai.artifacts.part_lines import RecordLine, decode, encode
 from splai.worker.ledger import Ledger
 from splai.worker.outcome import Tokens
-from splai.worker.part_lines import RecordLine, decode, encode
 from splai.worker.tally import Tally, tokens_of
 
 PART_BYTES: Constant = 8 * 1024 * 1024

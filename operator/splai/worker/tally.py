@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from splai.api.inference_job import Usage
 from splai.api.ledger import TaskCounts
+from splai.artifacts.part_lines import RecordLine
 from splai.worker.outcome import Tokens, read_tokens
-from splai.worker.part_lines import RecordLine
 
 
 @dataclass(slots=True)

@@ -6,8 +6,9 @@ from collections import Counter
 import pytest
 
 from splai.api.ledger import PartLine
+from splai.artifacts.part_lines import Kind
 from splai.gateway import task_output
-from splai.gateway.task_output import Kind, task_lines
+from splai.gateway.task_output import task_lines
 
 
 def part(*lines: tuple[int, Kind, str]) -> bytes:
@@ -95,5 +96,5 @@ async def test_a_large_task_is_sent_in_chunks(monkeypatch: pytest.MonkeyPatch) -
 async def test_a_part_that_holds_something_else_is_an_error(content: bytes) -> None:
     parts = Parts({"1": content})
 
-    with pytest.raises(ValueError, match="something else"):
+    with pytest.raises(ValueError, match="no line of a part"):
         await parts.names("output")

@@ -10,10 +10,10 @@ import pytest
 
 from splai.api.inference_job import Retry
 from splai.api.ledger import FINAL, Claim, WorkerReport
+from splai.artifacts.part_lines import RecordLine
+from splai.artifacts.part_lines import encode as encode_line
 from splai.worker.batch_lines import answer_line, line_id
 from splai.worker.ledger import encode
-from splai.worker.part_lines import RecordLine
-from splai.worker.part_lines import encode as encode_line
 from tests.unit.worker.simulation import Cluster, SimulatedEngine, answer, check_outputs, make_order
 from tests.unit.worker.virtual_time import run
 

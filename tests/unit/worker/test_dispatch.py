@@ -9,11 +9,11 @@ import pytest
 
 from splai.api.inference_job import Prompt, Retry
 from splai.api.ledger import WorkOrder
+from splai.artifacts.part_lines import RecordLine, decode
 from splai.worker.backend import Backend
 from splai.worker.dispatch import Dispatcher
 from splai.worker.ledger import Ledger
 from splai.worker.outcome import Answer, NoAnswer, Reaction, Unreachable
-from splai.worker.part_lines import RecordLine, decode
 from splai.worker.recorder import Recorder
 from splai.worker.store import PatientFolder
 from tests.unit.worker.simulated_store import SimulatedFolder, Store

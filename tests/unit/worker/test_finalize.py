@@ -9,11 +9,11 @@ import pytest
 
 from splai.api.inference_job import Usage
 from splai.api.ledger import Final, TaskCounts
+from splai.artifacts.part_lines import RecordLine, encode
 from splai.worker import finalize
 from splai.worker.batch_lines import answer_line, error_line, line_id
 from splai.worker.finalize import settle, write_outputs
 from splai.worker.ledger import Ledger, LedgerBroken
-from splai.worker.part_lines import RecordLine, encode
 from splai.worker.store import PatientFolder
 from tests.unit.worker.simulated_store import SimulatedFolder, Store, Weather
 from tests.unit.worker.simulation import answer, ids, make_order, read_file

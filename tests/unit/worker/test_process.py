@@ -16,8 +16,8 @@ import pytest
 
 from splai.api.ledger import Final, WorkerReport, WorkOrder
 from splai.artifacts.client import ArtifactClient, HTTPJobFolder
+from splai.artifacts.part_lines import decode
 from splai.worker.ledger import encode, read_listing
-from splai.worker.part_lines import decode
 from tests.fake_engine import FakeEngine, running
 from tests.unit.artifacts.conftest import Cluster, Server, cluster, job_token, server
 from tests.unit.worker.simulation import make_order

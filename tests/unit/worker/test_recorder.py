@@ -6,9 +6,9 @@ from typing import Any
 
 from splai.api.inference_job import Usage
 from splai.api.ledger import Commit, TaskCounts, TaskRange
+from splai.artifacts.part_lines import RecordLine, decode
 from splai.worker.ledger import Ledger
 from splai.worker.outcome import Tokens
-from splai.worker.part_lines import RecordLine, decode
 from splai.worker.recorder import OpenTask, Recorder, adopt
 from splai.worker.store import PatientFolder
 from tests.unit.worker.simulated_store import SimulatedFolder, Store, Weather

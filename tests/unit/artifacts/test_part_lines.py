@@ -5,7 +5,7 @@ import json
 import pytest
 
 from splai.api.ledger import PartLine
-from splai.worker.part_lines import PartInvalid, RecordLine, decode, encode
+from splai.artifacts.part_lines import PartInvalid, RecordLine, decode, encode
 
 RECORDS = [
     RecordLine(0, "output", 1, b'{"id":"a","response":{"body":{"x":"\xc3\xa9 \xe2\x80\xa8"}}}'),

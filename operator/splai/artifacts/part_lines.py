@@ -13,7 +13,7 @@ _HEAD = re.compile(rb'\{"position":(\d+),"kind":"(output|error)","attempts":(\d+
 _KINDS: dict[bytes, Kind] = {b"output": "output", b"error": "error"}
 
 
-class PartInvalid(Exception):  # noqa: N818 - a state of the data, not of this program
+class PartInvalid(ValueError):  # noqa: N818 - a state of the data, not of this program
     """A part holds something else than lines of this form."""
 
 
