@@ -15,15 +15,18 @@ import resource as process_limits
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from local_cluster import build
-from local_cluster.control_plane import Audit, ControlPlane
+from local_cluster.control_plane import ISSUER, Audit, ControlPlane
 from local_cluster.kwok import Kwok, create_nodes, default_stages
 from splai.kube.client import Client
 from splai.kube.connection import load_configuration
@@ -51,7 +54,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--nodes", type=int, default=20)
     arguments = parser.parse_args()
-    process_limits.setrlimit(process_limits.RLIMIT_NOFILE, (65536, 65536))
+    _soft, hard = process_limits.getrlimit(process_limits.RLIMIT_NOFILE)
+    process_limits.setrlimit(process_limits.RLIMIT_NOFILE, (hard, hard))
     with tempfile.TemporaryDirectory() as directory:
         result = asyncio.run(measure(Path(directory), jobs=arguments.jobs, nodes=arguments.nodes))
     print("RESULT", json.dumps(result))
@@ -73,7 +77,7 @@ async def measure(directory: Path, *, jobs: int, nodes: int) -> dict[str, float]
         plain_seconds = await run_load(client, JOBS, [plain_job(number) for number in range(jobs)])
         print(f"plain batch/v1 Jobs: {jobs / plain_seconds:.1f} a second")
 
-        stack.enter_context(artifact_server(directory))
+        stack.enter_context(artifact_server(control_plane, directory))
         operator = stack.enter_context(splai("operator", "run", operator_environment(control_plane, directory)))
         await ready_backend(client)
         before = cost(operator.pid)
@@ -199,16 +203,31 @@ def operator_environment(control_plane: ControlPlane, directory: Path) -> dict[s
 
 
 @contextmanager
-def artifact_server(directory: Path) -> Iterator[None]:
+def artifact_server(control_plane: ControlPlane, directory: Path) -> Iterator[None]:
     """The real server on a folder; it checks the operator's real token against this cluster's keys."""
+    published = directory / "keys"
+    published.mkdir()
+    (published / "jwks").write_text(kubectl(control_plane, "get", "--raw", "/openid/v1/jwks"))
+    keys = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(published)))
+    threading.Thread(target=keys.serve_forever, daemon=True).start()
     environment = {
         "SPLAI_ARTIFACTS_ROOT": str(directory / "artifacts"),
         "SPLAI_ARTIFACTS_PORT": ARTIFACTS_PORT,
         "SPLAI_METRICS_PORT": "19465",
         "SPLAI_TRUSTED_SERVICE_ACCOUNTS": "splai-system/splai-operator",
+        "SPLAI_OIDC_ISSUER": ISSUER,
+        "SPLAI_OIDC_JWKS_URI": f"http://127.0.0.1:{keys.server_port}/jwks",
     }
-    with splai("artifacts", "serve", environment):
+    with keys, splai("artifacts", "serve", environment):
         yield
+        keys.shutdown()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves files and writes no log."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that http.server gives it
+        pass
 
 
 @contextmanager
