@@ -117,12 +117,9 @@ def progress_line(status: dict[str, Any]) -> str:
 
 def show_where_it_ran() -> None:
     """The GPU limits and the node selector as the pods carry them."""
-    columns = (
-        "POD:.metadata.name,NODE:.spec.nodeName,SELECTOR:.spec.nodeSelector,"
-        "WORKER-GPU:.spec.initContainers[*].resources.limits.nvidia\\.com/gpu,"
-        "ENGINE-GPU:.spec.containers[*].resources.limits.nvidia\\.com/gpu"
-    )
-    show("get", "pods", "-o", f"custom-columns={columns}")
+    gpus = r".spec['initContainers','containers'][*].resources.limits.nvidia\.com/gpu"
+    row = "{.metadata.name}{'  '}{.spec.nodeSelector}{'  nvidia.com/gpu: '}{" + gpus + "}{'\\n'}"
+    show("get", "pods", "-o", "jsonpath={range .items[*]}" + row + "{end}")
 
 
 def read_output(gateway: str, uri: str) -> list[dict[str, Any]]:
@@ -198,7 +195,11 @@ def kubectl(*arguments: str, stdin: str | None = None) -> str:
 
 
 def show(*arguments: str) -> None:
-    print("  $ kubectl -n", NAMESPACE, *(argument for argument in arguments if not argument.startswith("custom-")))
+    print(
+        "  $ kubectl -n",
+        NAMESPACE,
+        *("jsonpath=…" if argument.startswith("jsonpath=") else argument for argument in arguments),
+    )
     print("".join(f"    {line}\n" for line in kubectl(*arguments).splitlines()), end="")
 
 
