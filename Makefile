@@ -64,8 +64,7 @@ format: $(VENV)/installed ## Format the code
 
 generate: $(VENV)/installed ## Write crds/, the chart's copies and manifests/install.yaml from their sources
 	$(BIN)/python -m splai.api.crd crds
-	@$(LOCAL_CLUSTER) build helm
-	$(BIN)/python charts/render.py
+	helm=$$($(LOCAL_CLUSTER) build helm) && PATH="$$helm:$$PATH" $(BIN)/python charts/render.py
 
 lock: $(VENV)/installed ## Resolve the dependencies anew into requirements*.lock
 	$(BIN)/pip install --quiet uv

@@ -2,7 +2,7 @@
 
     python charts/render.py
 
-Needs Helm 3, from .local/bin (where `make generate` puts it) or from PATH; of Python only the standard library.
+Needs Helm 3 on PATH, where `make generate` puts it; of Python only the standard library.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class HelmError(Exception):
 
 
 def find_helm() -> Path:
-    """The Helm of this checkout, else the one on PATH."""
-    found = shutil.which("helm", path=str(REPOSITORY / ".local" / "bin")) or shutil.which("helm")
+    """The Helm on PATH."""
+    found = shutil.which("helm")
     if found is None:
         raise HelmError("Helm 3 is missing: `make generate` builds it, or install it from https://helm.sh")
     return Path(found)
