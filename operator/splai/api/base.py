@@ -11,9 +11,7 @@ from pydantic.alias_generators import to_camel
 class APIModel(BaseModel):
     """A frozen value, camelCase on the wire; unknown fields are ignored so that an older SPLAI reads newer objects."""
 
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True, use_enum_values=True
-    )
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
 
     def to_wire(self) -> dict[str, Any]:
         """The JSON form: camelCase keys, fields that are None left out."""
@@ -69,7 +67,8 @@ Quantity = Annotated[
     Field(
         json_schema_extra={
             "x-kubernetes-int-or-string": True,
-            "pattern": r"^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$",
+            "minimum": 0,
+            "pattern": r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$",
         }
     ),
 ]

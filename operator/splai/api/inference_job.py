@@ -190,8 +190,8 @@ class RequestCounts(APIModel):
     total: int = 0
     completed: int = 0
     failed: int = 0
-    in_flight: int = 0
-    retried: int = 0
+    in_flight: Annotated[int, Field(description="Requests that wait for an answer now; the one count that falls.")] = 0
+    retried: Annotated[int, Field(description="Records that took more than one try.")] = 0
 
 
 class Usage(APIModel):
@@ -205,23 +205,26 @@ class Usage(APIModel):
 class TaskStatus(APIModel):
     """A contiguous range of records."""
 
-    id: str
+    id: Annotated[str, Field(description="Its place among the tasks: 0000 holds the first records.")]
     phase: TaskPhase = "Pending"
     records: int = 0
-    completed: int = 0
-    failed: int = 0
+    completed: Annotated[int, Field(description="Records with an answer.")] = 0
+    failed: Annotated[int, Field(description="Records with an error.")] = 0
     attempts: Annotated[int, Field(description="Times the task was claimed by a worker.")] = 0
-    worker: str | None = None
-    output_artifact_uri: Annotated[str | None, Field(alias="outputArtifactURI")] = None
-    message: Annotated[str | None, Field(max_length=120)] = None
+    worker: Annotated[str | None, Field(description="The last that claimed it.")] = None
+    output_artifact_uri: Annotated[
+        str | None,
+        Field(alias="outputArtifactURI", description="Its answers, once Completed, in a job of at most 100 tasks."),
+    ] = None
+    message: Annotated[str | None, Field(max_length=120, description="How many of its records failed.")] = None
 
 
 class WorkersStatus(APIModel):
     """The child Job and its pods."""
 
-    job_name: str | None = None
-    active: int = 0
-    ready: int = 0
+    job_name: Annotated[str | None, Field(description="The batch/v1 Job whose pods work, or worked last.")] = None
+    active: Annotated[int, Field(description="Its pods that have not ended.")] = 0
+    ready: Annotated[int, Field(description="Its pods that run.")] = 0
     replaced_jobs: Annotated[int, Field(description="Child Jobs that ended or vanished before the work was done.")] = 0
     failures: Annotated[int, Field(description="Failed worker pods of all child Jobs, disruptions apart.")] = 0
 
@@ -229,7 +232,7 @@ class WorkersStatus(APIModel):
 class ArtifactLocation(APIModel):
     """A finished file."""
 
-    uri: str
+    uri: Annotated[str, Field(description="Served by the gateway.")]
     bytes: int | None = None
     sha256: str | None = None
 
@@ -237,7 +240,10 @@ class ArtifactLocation(APIModel):
 class OutputLocation(ArtifactLocation):
     """The finished output, and where the tasks' own outputs are."""
 
-    task_uri_prefix: Annotated[str | None, Field(alias="taskURIPrefix")] = None
+    task_uri_prefix: Annotated[
+        str | None,
+        Field(alias="taskURIPrefix", description="With more than 100 tasks: before each id and /output.jsonl."),
+    ] = None
 
 
 class InferenceJobStatus(APIModel):
@@ -246,35 +252,42 @@ class InferenceJobStatus(APIModel):
     Condition types: Ready, Reconciling, Stalled, Succeeded, Failed, Validated, BackendReady, WorkersReady.
     """
 
-    observed_generation: int = -1
+    observed_generation: Annotated[int, Field(description="The metadata.generation this was decided on.")] = -1
     conditions: Annotated[
         list[Condition],
-        Field(json_schema_extra=keyed_by("type")),
+        Field(description="Each with a reason and what to know about it.", json_schema_extra=keyed_by("type")),
     ] = []
-    phase: JobPhase | None = None
-    message: str = ""
+    phase: Annotated[
+        JobPhase | None, Field(description="The conditions in one word; Completed, Failed and Canceled are for ever.")
+    ] = None
+    message: Annotated[str, Field(description="That of the condition Ready.")] = ""
     backend: Annotated[str | None, Field(description="The ModelBackend that was chosen.")] = None
     spec_hash: Annotated[str | None, Field(description="Of the fields that were fixed when the work was planned.")] = (
         None
     )
-    total: int = 0
-    succeeded: int = 0
-    failed: int = 0
-    progress_percent: int = 0
+    total: Annotated[int, Field(description="Records of the input.")] = 0
+    succeeded: Annotated[int, Field(description="Records with a durable answer.")] = 0
+    failed: Annotated[int, Field(description="Records with a durable error.")] = 0
+    progress_percent: Annotated[int, Field(description="Of the records, those that succeeded or failed.")] = 0
     request_counts: RequestCounts = RequestCounts()
     usage: Usage = Usage()
     tasks: Annotated[
         list[TaskStatus],
         Field(
             max_length=1000,
+            description="In input order; where they are too many for one object, those that are not Completed.",
             json_schema_extra=keyed_by("id"),
         ),
     ] = []
     workers: WorkersStatus = WorkersStatus()
     output: OutputLocation | None = None
-    errors: ArtifactLocation | None = None
-    start_time: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
-    completion_time: Annotated[str | None, Field(json_schema_extra={"format": "date-time"})] = None
+    errors: Annotated[ArtifactLocation | None, Field(description="Set when a record failed.")] = None
+    start_time: Annotated[
+        str | None, Field(description="When a worker first ran.", json_schema_extra={"format": "date-time"})
+    ] = None
+    completion_time: Annotated[
+        str | None, Field(description="When the phase became final.", json_schema_extra={"format": "date-time"})
+    ] = None
 
 
 class InferenceJob(APIModel):

@@ -38,8 +38,9 @@ class Model(APIModel):
         Field(
             max_length=1024,
             description=(
-                "Where the weights are: hf://owner/name (vLLM only), file:///path in the image, or pvc://claim/path, "
-                "mounted read-only at /models. Left out (not with vLLM): the model that the image carries."
+                "Where the weights are: hf://owner/name (vLLM only), file:///path in the image (not with Custom), "
+                "or pvc://claim/path, the claim mounted read-only at /models (with Custom pvc://claim, no path). "
+                "Left out (not with vLLM): the model that the image carries."
             ),
         ),
     ] = None
@@ -72,7 +73,11 @@ class Engine(APIModel):
     port: Annotated[int | None, Field(ge=1024, le=65535, description="Custom: the HTTP port; default 8000.")] = None
     health_path: Annotated[
         str | None,
-        Field(max_length=253, pattern=r"^/", description="Custom: probed for readiness; default /v1/models."),
+        Field(
+            max_length=253,
+            pattern=r"^/",
+            description="Custom: answers 200 once the model is loaded, as long as all is well; default /v1/models.",
+        ),
     ] = None
 
 
@@ -145,12 +150,13 @@ class ModelBackendSpec(APIModel):
                 "engine type vLLM needs model.source: its image carries no model",
             ),
             (
-                "self.engine.type != 'LlamaCpp' || !has(self.model.source) || !self.model.source.startsWith('hf://')",
-                "engine type LlamaCpp downloads nothing: model.source must be file:// or pvc://",
+                "self.engine.type != 'LlamaCpp' || !has(self.model.source) || "
+                "self.model.source.matches('^(file:///|pvc://[^/]+/).+')",
+                "engine type LlamaCpp loads one GGUF file: model.source must be file:///path or pvc://claim/path",
             ),
             (
-                "self.engine.type != 'Custom' || !has(self.model.source) || self.model.source.startsWith('pvc://')",
-                "engine type Custom takes no model.source but pvc://: name the model in engine.args",
+                "self.engine.type != 'Custom' || !has(self.model.source) || self.model.source.matches('^pvc://[^/]+$')",
+                "engine type Custom takes no model.source but pvc://claim: name the model in engine.args",
             ),
         )
     }
@@ -169,19 +175,19 @@ class ModelBackendSpec(APIModel):
 class ModelBackendStatus(APIModel):
     """The observed state. Condition types: Ready, Reconciling, Stalled, Scheduled, ModelLoaded, RolloutBlocked."""
 
-    observed_generation: int = -1
+    observed_generation: Annotated[int, Field(description="The metadata.generation this was decided on.")] = -1
     conditions: Annotated[
         list[Condition],
-        Field(json_schema_extra=keyed_by("type")),
+        Field(description="Each with a reason and what to know about it.", json_schema_extra=keyed_by("type")),
     ] = []
-    replicas: int = 0
-    ready_replicas: int = 0
+    replicas: Annotated[int, Field(description="Pods that there are, of any revision.")] = 0
+    ready_replicas: Annotated[int, Field(description="Those of them whose engine answers.")] = 0
     selector: Annotated[str, Field(description="The pods' label selector, for the scale subresource.")] = ""
-    endpoint: Annotated[str | None, Field(description="Base URL of the Service once Ready; the API is under /v1.")] = (
-        None
-    )
-    model_ids: Annotated[list[str], Field(alias="modelIDs")] = []
-    message: str = ""
+    endpoint: Annotated[
+        str | None, Field(description="Base URL of the Service while a replica answers; the API is under /v1.")
+    ] = None
+    model_ids: Annotated[list[str], Field(alias="modelIDs", description="model.id and its aliases.")] = []
+    message: Annotated[str, Field(description="That of the condition Ready.")] = ""
 
 
 class ModelBackend(APIModel):
