@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from splai.api.model_backend import ModelBackendSpec
+from splai.engines import engine_pod
+from splai.engines.images import EngineImages
+
 SERVER = Path(__file__).parents[3] / "images" / "llamacpp" / "server.py"
 
 Parse = Callable[[list[str]], argparse.Namespace]
@@ -24,14 +28,17 @@ def parse(monkeypatch: pytest.MonkeyPatch) -> Parse:
     return parse
 
 
-def test_the_arguments_that_a_backend_passes(parse: Parse) -> None:
-    listening = ["--host", "0.0.0.0", "--port", "8080"]
-    options = parse(
-        [*listening, "--model", "/models/a.gguf", "--alias", "llama3", "--metrics", "--n-gpu-layers", "999"]
-    )
+@pytest.mark.parametrize("source", [None, "file:///models/a.gguf"], ids=["our model", "a model of the user's"])
+def test_the_arguments_that_a_backend_passes(parse: Parse, monkeypatch: pytest.MonkeyPatch, source: str | None) -> None:
+    monkeypatch.setenv("LLAMA_ARG_MODEL", "/models/a.gguf")
+    backend = {"model": {"id": "llama3", "source": source}, "resources": {"gpu": {}}}
+    images = EngineImages(llamacpp="splai/llamacpp:1", vllm="not used")
+
+    options = parse(engine_pod(ModelBackendSpec.model_validate(backend), images).container["args"])
 
     assert (options.model, options.host, options.port) == (Path("/models/a.gguf"), "0.0.0.0", 8080)
     assert (options.alias, options.metrics, options.gpu_layers) == ("llama3", True, 999)
+    assert (options.embedding, options.jinja, options.cache_ram) == (True, True, 128)
 
 
 def test_short_names_and_equal_signs(parse: Parse) -> None:
