@@ -12,6 +12,7 @@ from splai.engines.images import EngineImages
 from splai.engines.pod import SCRATCH, EnginePod, build_pod, weights
 
 PORT = 8080
+_USER = 65532  # llama.cpp's own images run as root unless told otherwise
 _PROMPT_CACHE_MIB = "128"  # llama.cpp's own default of 8 GiB fills any pod to its limit, and then it crawls
 _ALL_LAYERS = "999"
 
@@ -33,5 +34,6 @@ def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
         port=PORT,
         health_path="/health",
         args=args,
+        user=_USER,
         mounts=(SCRATCH, *source.mounts),
     )
