@@ -1,7 +1,7 @@
 """llama.cpp's OpenAI-compatible server with the command line of its own `llama-server`.
 
 The server inside the wheel `xllamacpp` is llama.cpp's C++ server, but it is configured from Python. This file gives
-it the flags of `llama-server`, so that this image and `ghcr.io/ggml-org/llama.cpp:server` take the same arguments.
+it the flags of `llama-server`, so that this image and llama.cpp's own take the same arguments.
 A flag that is not known here is refused, never ignored.
 """
 

@@ -37,7 +37,7 @@ def _run(options: argparse.Namespace) -> None:
             for name in options.names or build.MODULES:
                 print(build.programs(name))
         case "images":
-            cluster.load_images(options.names)
+            cluster.load_images(options.names, os.environ)
         case "load":
             cluster.load_archive(options.archive)
 

@@ -39,13 +39,16 @@ def up(environment: Mapping[str, str]) -> None:
     say(f"the cluster is ready: export KUBECONFIG={paths.KUBECONFIG} PATH={paths.PROGRAMS}:$PATH")
 
 
-def load_images(names: Sequence[str]) -> None:
-    """Build SPLAI's images where something has changed, and hand them to the cluster."""
+def load_images(names: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Build SPLAI's images where something has changed, and hand them to the cluster; with REGISTRY it pulls them."""
     way = _require_started()
+    if registry := environment.get("REGISTRY"):
+        say(f"nothing to load: the cluster pulls {' and '.join(images.pulled_names(registry))}")
+        return
     if way is Way.CURRENT:
         raise ClusterError(
-            "SPLAI cannot load images into a cluster that it did not start: build operator/Dockerfile and "
-            "images/llamacpp/Dockerfile, push them to your registry, and name them in the chart's values"
+            "images cannot be loaded into a cluster that was not started here: it pulls them from a registry, and "
+            f"REGISTRY is not set. Push them to one that it reaches, then name it:\n{images.how_to_push()}"
         )
     builder = builders.available()
     for name in names or list(images.RECIPES):
@@ -108,6 +111,7 @@ def _up_kind(kubectl: Kubectl) -> None:
 
 
 def _up_current(kubectl: Kubectl) -> None:
+    say(f"taking the cluster of your current context, {run(kubectl.program, 'config', 'current-context').strip()}")
     view = (kubectl.program, "config", "view", "--raw", "--minify", "--flatten")
     kubeconfig.write_private(paths.KUBECONFIG, run(*view))
 
@@ -132,6 +136,8 @@ def _provide_programs(way: Way) -> Kubectl:
     paths.PROGRAMS.mkdir(exist_ok=True)
     for name, module in (("kubectl", "kubernetes"), ("helm", "helm")):
         installed = None if way is Way.LOCAL else shutil.which(name)
+        if installed is None and way is not Way.LOCAL and shutil.which("go") is None:
+            raise ClusterError(f"the command {name} is missing: install it, or Go 1.26, with which it is built")
         link = paths.PROGRAMS / name
         link.unlink(missing_ok=True)
         link.symlink_to(installed or build.program(module, name))

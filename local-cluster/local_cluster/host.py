@@ -67,7 +67,7 @@ def require_root() -> None:
             f"interfaces); you are {getpass.getuser()}. Do one of these:\n"
             "  - start Docker and install kind, then type the command again;\n"
             "  - run it as root: sudo make cluster;\n"
-            "  - use a cluster that you have: CLUSTER=current make cluster."
+            "  - use a cluster that you have: make cluster CLUSTER=current."
         )
 
 

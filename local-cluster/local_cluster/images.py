@@ -8,6 +8,7 @@ into a cluster compares keys.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -98,6 +99,22 @@ RECIPES = {
         ),
     )
 }
+
+
+def pulled_names(registry: str) -> list[str]:
+    """What a cluster is told to pull when the images are not loaded into it."""
+    return [f"{registry}/{recipe.name}:{_version()}" for recipe in RECIPES.values()]
+
+
+def how_to_push() -> str:
+    """The commands that bring the images to a registry, and the one that installs from there."""
+    lines = []
+    for recipe, name in zip(RECIPES.values(), pulled_names("$REGISTRY"), strict=True):
+        dockerfile, context = (os.path.relpath(path, paths.REPOSITORY) for path in (recipe.dockerfile, recipe.context))
+        lines += [f"docker build --tag {name} --file {dockerfile} {context}", f"docker push {name}"]
+    return "\n".join(
+        f"  {line}" for line in ("REGISTRY=registry.example/team", *lines, "make install REGISTRY=$REGISTRY")
+    )
 
 
 class Builder(Protocol):

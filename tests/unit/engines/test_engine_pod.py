@@ -159,7 +159,7 @@ class TestLlamaCpp:
         assert option(pod, "--pooling") == pooling
 
     def test_llama_cpps_own_images_run_as_root_unless_told_a_user(self) -> None:
-        pod = pod_of(with_engine(LLAMACPP, image="ghcr.io/ggml-org/llama.cpp:server-cuda"))
+        pod = pod_of(with_engine(LLAMACPP, image="llama.cpp:server-cuda"))
         assert pod.container["securityContext"]["runAsUser"] > 0
 
     def test_the_prompt_cache_fits_into_a_small_pod(self) -> None:

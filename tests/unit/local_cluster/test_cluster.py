@@ -1,0 +1,50 @@
+"""The cluster of this checkout, when it is somebody else's: images come from a registry, never by the way."""
+
+from pathlib import Path
+
+import pytest
+
+from local_cluster import cluster, images, paths
+from local_cluster.errors import ClusterError
+from local_cluster.ways import Way
+
+
+@pytest.fixture(autouse=True)
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    way = tmp_path / "way"
+    way.write_text(Way.CURRENT)
+    monkeypatch.setattr(cluster, "_WAY", way)
+
+
+def test_without_a_registry_the_commands_to_push_are_told() -> None:
+    with pytest.raises(ClusterError, match="REGISTRY is not set") as refused:
+        cluster.load_images([], {})
+
+    told = str(refused.value)
+    splai, llamacpp = images.pulled_names("$REGISTRY")
+    assert f"docker build --tag {splai} --file operator/Dockerfile .\n" in told
+    assert f"docker build --tag {llamacpp} --file images/llamacpp/Dockerfile images/llamacpp\n" in told
+    assert told.endswith("make install REGISTRY=$REGISTRY")
+
+
+def test_with_a_registry_nothing_is_built_and_the_names_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    cluster.load_images([], {"REGISTRY": "registry.example/team"})
+
+    said = capsys.readouterr().err
+    assert all(name in said for name in images.pulled_names("registry.example/team"))
+
+
+def test_kubectl_that_can_neither_be_found_nor_built_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda _command: None)
+    monkeypatch.setattr(paths, "LOCAL", tmp_path)
+    monkeypatch.setattr(paths, "PROGRAMS", tmp_path / "bin")
+
+    with pytest.raises(ClusterError, match="kubectl is missing: install it"):
+        cluster.up({"CLUSTER": "current"})
+
+
+def test_another_way_than_the_one_that_is_up_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local_cluster.kind.possible", lambda: True)
+
+    with pytest.raises(ClusterError, match="make cluster-down"):
+        cluster.up({"CLUSTER": "kind"})
