@@ -29,7 +29,7 @@ class FakeEngine:
     down: bool = False  # every request, probes too, has its connection reset
     busy: int = 0  # a status such as 503 for all requests but probes
     prompts: Counter[str] = field(default_factory=Counter)
-    connections: Counter[int] = field(default_factory=Counter)
+    connections: Counter[int] = field(default_factory=Counter)  # requests by the client's port
     in_flight: int = 0
     most_in_flight: int = 0
 
@@ -49,7 +49,7 @@ class FakeEngine:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        self.connections[id(request.transport)] += 1
+        self.connections[_peer_port(request)] += 1
         try:
             return await self._react(request, await request.json())
         finally:
@@ -89,6 +89,12 @@ class FakeEngine:
                 return _error(429, {"Retry-After": self.retry_after})
             case _:
                 return _error(int(fault))
+
+
+def _peer_port(request: web.Request) -> int:
+    assert request.transport is not None
+    port: int = request.transport.get_extra_info("peername")[1]
+    return port
 
 
 def _prompt(body: dict[str, object]) -> str:

@@ -3,6 +3,11 @@
 A lane takes a record, sends it until there is a verdict, hands the outcome to the recorder and takes the next. While
 the backend is away it keeps its record and waits at the gate. A record whose attempt failed leaves the lane for its
 backoff, so that a few bad records do not slow down the good ones.
+
+A record can make the engine crash or hang, and then all requests in flight are lost with its own. Which of them was to
+blame cannot be seen, so none is. But a record that was lost three times is sent alone from then on, and what is lost
+alone, after a probe said that the engine works, is an attempt: such a record ends as an error line, and those that were
+in flight with it are answered.
 """
 
 import asyncio
@@ -20,11 +25,12 @@ from splai.core.inferencejob.prompt import RecordError, RequestBuilder
 from splai.resilience.retry import Backoff, RetryPolicy
 from splai.worker.backend import Backend
 from splai.worker.batch_lines import answer_line, failure_line, line_id
-from splai.worker.outcome import Answer, Away, Failure, NoAnswer, Reaction, Rejection, Success, Tokens, judge
+from splai.worker.outcome import Answer, Away, Failure, Lost, NoAnswer, Reaction, Rejection, Success, Tokens, judge
 from splai.worker.recorder import OpenTask, Recorder
 
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 WAITING_FOR_EACH_LANE: Constant = 4  # records in backoff, at which no more are claimed
+LOST_IN_COMPANY: Constant = 3  # times, after which a record is sent alone
 
 
 class Client(Protocol):
@@ -40,6 +46,11 @@ class _Work:
     task: OpenTask
     position: int
     attempts: int = 0
+    losses: int = 0
+
+    @property
+    def is_suspect(self) -> bool:
+        return self.losses >= LOST_IN_COMPANY
 
 
 class Dispatcher:
@@ -72,6 +83,7 @@ class Dispatcher:
         self._waiting = 0
         self._draining = False
         self._landed = asyncio.Event()
+        self._turn = asyncio.Lock()  # to send; who must be alone keeps it until the answer
         self.in_flight = 0
 
     @property
@@ -108,6 +120,9 @@ class Dispatcher:
     async def drain(self) -> None:
         """Send nothing more and wait for what is in flight."""
         self._draining = True
+        await self._all_landed()
+
+    async def _all_landed(self) -> None:
         while self.in_flight:
             self._landed.clear()
             await self._landed.wait()
@@ -121,14 +136,24 @@ class Dispatcher:
         body = _to_json(request).encode()
         settled = False
         while not settled:
-            await self._backend.ready()
-            await self._recorder.room()
-            if self._draining:
-                return
-            settled = await self._attempt(client, work, body)
+            if work.is_suspect:
+                async with self._turn:
+                    await self._all_landed()
+                    await self._gate()
+                    settled = await self._attempt(client, work, body)
+            else:
+                async with self._turn:
+                    await self._gate()
+                settled = await self._attempt(client, work, body)
+
+    async def _gate(self) -> None:
+        await self._recorder.room()
+        await self._backend.ready()
 
     async def _attempt(self, client: Client, work: _Work, body: bytes) -> bool:
-        """Send the record once; False if that says nothing about it."""
+        """Send the record once, unless nothing is sent any more; False to send it again at once."""
+        if self._draining:
+            return True
         began = self._clock()
         self.in_flight += 1
         try:
@@ -144,13 +169,16 @@ class Dispatcher:
             case Rejection(answer):
                 self._backend.answered()
                 self._record_error(work, answer)
-            case Failure(reaction=failed, in_doubt=True):
-                if not await self._backend.works(since=began):
-                    return False
-                self._fail(work, failed)
             case Failure(reaction=failed):
                 self._backend.answered()
                 self._fail(work, failed)
+            case Lost(lost, by_reset=by_reset):
+                if by_reset:
+                    self._backend.away("connection reset")
+                elif await self._backend.works(since=began):
+                    self._fail(work, lost)
+                    return True
+                return self._lose(work, lost)
             case Away(message, retry_after, throttled):
                 self._backend.away(message, retry_after=retry_after, throttled=throttled)
                 return False
@@ -164,6 +192,14 @@ class Dispatcher:
         work.attempts += 1
         self._waiting += 1
         asyncio.get_running_loop().call_later(delay, self._return, work)
+
+    def _lose(self, work: _Work, reaction: NoAnswer) -> bool:
+        """A request came to nothing, and it may have been the record or the backend; False to send it again."""
+        if not work.is_suspect:
+            work.losses += 1
+            return False
+        self._fail(work, reaction)
+        return True
 
     def _return(self, work: _Work) -> None:
         self._waiting -= 1

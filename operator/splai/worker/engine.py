@@ -12,7 +12,7 @@ from typing import Final as Constant
 import aiohttp
 from yarl import URL
 
-from splai.worker.outcome import Answer, NoAnswer, Reaction, Unreachable
+from splai.worker.outcome import Answer, NoAnswer, Reaction, Reset, Unreachable
 
 CONNECTION_SECONDS: Constant = 30.0
 CONNECTION_REQUESTS: Constant = 1000
@@ -55,11 +55,12 @@ class EngineClient:
                 )
         except aiohttp.ClientPayloadError:
             return NoAnswer("broken_response", "The connection ended in the middle of the answer.")
-        except (aiohttp.ClientConnectionError, OSError) as error:
-            # The total timeout is an OSError too: since Python 3.11 asyncio's TimeoutError is the builtin one.
-            if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
-                return NoAnswer("request_timeout", f"No answer within {self._seconds:g} seconds.")
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             return Unreachable(describe(error))
+        except TimeoutError:
+            return NoAnswer("request_timeout", f"No answer within {self._seconds:g} seconds.")
+        except (aiohttp.ClientConnectionError, OSError):
+            return Reset()
         except aiohttp.ClientError as error:
             return NoAnswer("invalid_response", f"The answer is not HTTP: {type(error).__name__}.")
 

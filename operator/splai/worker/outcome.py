@@ -9,11 +9,14 @@ reaction                              verdict
 2xx, JSON of the expected shape       Success
 2xx, anything else                    Failure: one attempt
 408, 500 and other 5xx                Failure: one attempt
-no answer in time, a broken answer    Failure, in doubt: an attempt if the backend works
+no answer in time, a broken answer    Lost: an attempt if the backend works
+reset                                 Lost: no attempt, wait for the backend
 429, 502, 503, 504                    Away: no attempt, wait for the backend
-refused, reset, not resolved          Away: no attempt, wait for the backend
+refused, not resolved                 Away: no attempt, wait for the backend
 3xx, 4xx                              Rejection: final
 ====================================  =================================================
+
+What is lost again and again may be the record's own doing: see ``dispatch.py``.
 """
 
 import json
@@ -46,13 +49,18 @@ class NoAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class Reset:
+    """The request was sent, and the connection ended before an answer began."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unreachable:
-    """The request did not get through, or the connection was reset."""
+    """The request did not get through."""
 
     message: str
 
 
-Reaction = Answer | NoAnswer | Unreachable
+Reaction = Answer | NoAnswer | Reset | Unreachable
 
 
 class Tokens(NamedTuple):
@@ -83,7 +91,14 @@ class Failure:
     """An attempt failed; ``reaction`` is what the error line will show if it was the last."""
 
     reaction: Answer | NoAnswer
-    in_doubt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The request was sent and nothing whole came back: by itself that says nothing about the record."""
+
+    reaction: NoAnswer
+    by_reset: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +110,7 @@ class Away:
     throttled: bool = False
 
 
-Verdict = Success | Rejection | Failure | Away
+Verdict = Success | Rejection | Failure | Lost | Away
 
 
 def judge(reaction: Reaction, request_type: RequestType) -> Verdict:
@@ -104,7 +119,9 @@ def judge(reaction: Reaction, request_type: RequestType) -> Verdict:
         case Unreachable(message):
             return Away(message)
         case NoAnswer():
-            return Failure(reaction, in_doubt=True)
+            return Lost(reaction)
+        case Reset():
+            return Lost(NoAnswer("connection_reset", "The connection ended before the answer."), by_reset=True)
         case Answer(status=status) if 200 <= status < 300:
             return _read(reaction, request_type)
         case Answer(status=status) if status in _AWAY:

@@ -18,7 +18,7 @@ from splai.api.inference_job import Prompt, Retry
 from splai.api.ledger import ERRORS, FINAL, OUTPUT, PLAN, Final, WorkOrder
 from splai.worker.batch import Batch, Engine, Result
 from splai.worker.ledger import encode
-from splai.worker.outcome import Answer, NoAnswer, Reaction, Unreachable
+from splai.worker.outcome import Answer, NoAnswer, Reaction, Reset, Unreachable
 from splai.worker.settings import Identity
 from tests.unit.worker.simulated_store import SimulatedFolder, Store, Weather
 
@@ -70,7 +70,8 @@ class SimulatedEngine:
             self.down_until = loop.time() + self.chance.uniform(1, 90)
         await asyncio.sleep(self.chance.uniform(0, self.latency))
         if loop.time() < self.down_until:
-            return Unreachable("connection refused") if self.chance.random() < 0.5 else Answer(503, b"")
+            away = (Unreachable("connection refused"), Reset(), Answer(503, b""))
+            return away[self.chance.randrange(len(away))]
         if prompt in self.rejected:
             return Answer(400, b'{"error":{"message":"no"}}')
         if self.chance.random() < self.failures:

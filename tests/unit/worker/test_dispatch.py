@@ -13,7 +13,7 @@ from splai.artifacts.part_lines import RecordLine, decode
 from splai.worker.backend import Backend
 from splai.worker.dispatch import Dispatcher
 from splai.worker.ledger import Ledger
-from splai.worker.outcome import Answer, NoAnswer, Reaction, Unreachable
+from splai.worker.outcome import Answer, NoAnswer, Reaction, Reset, Unreachable
 from splai.worker.recorder import Recorder
 from splai.worker.store import PatientFolder
 from tests.unit.worker.simulated_store import SimulatedFolder, Store
@@ -32,6 +32,9 @@ class Bench:
         self.store = Store()
         self.script: dict[str, list[Reaction]] = {}
         self.probe_failure = ""
+        self.killer = ""  # the prompt at which the engine crashes half a second later
+        self.lost = asyncio.Event()  # what is in flight
+        self.deaf_until = 0.0
         self.sent: list[tuple[float, str]] = []
         self.bodies: list[dict[str, Any]] = []
         self.backend = Backend(self._probe, clock=clock, pulse=lambda: None, jitter=lambda: 1.0)
@@ -60,15 +63,25 @@ class Bench:
         prompt = request["messages"][-1]["content"]
         self.sent.append((asyncio.get_running_loop().time(), prompt))
         self.bodies.append(request)
-        await asyncio.sleep(1)
-        script = self.script.get(prompt)
-        return script.pop(0) if script else answer(prompt)
+        if prompt == self.killer:
+            asyncio.get_running_loop().call_later(0.5, self._crash)
+        try:
+            async with asyncio.timeout(1):
+                await self.lost.wait()
+                return Reset()
+        except TimeoutError:
+            script = self.script.get(prompt)
+            return script.pop(0) if script else answer(prompt)
+
+    def _crash(self) -> None:
+        self.lost.set()
+        self.lost = asyncio.Event()
 
     async def close(self) -> None:
         """Nothing is open."""
 
     async def _probe(self) -> str:
-        return self.probe_failure
+        return "no answer in time" if asyncio.get_running_loop().time() < self.deaf_until else self.probe_failure
 
     def line(self, position: int) -> tuple[RecordLine, dict[str, Any]]:
         record = next(decode(self.store.objects[f"tasks/{position:04d}/1-0"]))
@@ -156,7 +169,7 @@ def test_a_refusal_is_final() -> None:
     on_the_bench(scenario)
 
 
-@pytest.mark.parametrize("reaction", [BUSY, Answer(429, b"", retry_after=1.0), Unreachable("connection reset")])
+@pytest.mark.parametrize("reaction", [BUSY, Answer(429, b"", retry_after=1.0), Unreachable("connection refused")])
 def test_a_backend_that_is_away_costs_no_attempt_however_often(reaction: Reaction) -> None:
     async def scenario(bench: Bench) -> None:
         bench.script["question 0"] = [reaction] * 10
@@ -195,6 +208,65 @@ def test_a_timeout_while_the_backend_is_away_costs_no_attempt() -> None:
         bench.probe_failure = ""
         await asyncio.sleep(60)
         assert bench.line(0)[0].attempts == 1
+
+    on_the_bench(scenario)
+
+
+@pytest.mark.parametrize("losses", [1, 3])
+def test_resets_that_stop_cost_no_attempt(losses: int) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.script = {f"question {number}": [Reset()] * losses for number in range(6)}
+        bench.enqueue(*range(6))
+        await asyncio.sleep(60)
+        records = [bench.line(number)[0] for number in range(6)]
+        assert {(record.kind, record.attempts) for record in records} == {("output", 1)}
+
+    on_the_bench(scenario)
+
+
+def test_a_record_at_which_the_engine_crashes_fails_and_the_others_are_answered() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.killer = "question 1"
+        bench.enqueue(*range(6))
+        await asyncio.sleep(300)
+        record, line = bench.line(1)
+        assert (record.kind, record.attempts, line["error"]["code"]) == ("error", 3, "connection_reset")
+        others = [bench.line(number)[0] for number in range(6) if number != 1]
+        assert {(other.kind, other.attempts) for other in others} == {("output", 1)}
+        assert [prompt for _, prompt in bench.sent].count("question 1") == 6, "three in company and three alone"
+
+    on_the_bench(scenario)
+
+
+def test_a_record_at_which_the_engine_hangs_fails_although_no_probe_is_answered_meanwhile() -> None:
+    hang = NoAnswer("request_timeout", "No answer within 10 seconds.")
+
+    async def scenario(bench: Bench) -> None:
+        bench.script["question 0"] = [hang] * 20
+        bench.enqueue(0)
+        while asyncio.get_running_loop().time() < 300:
+            await asyncio.sleep(0.1)
+            if bench.dispatcher.in_flight:
+                bench.deaf_until = asyncio.get_running_loop().time() + 0.5
+        record, line = bench.line(0)
+        assert (record.kind, record.attempts, line["error"]["code"]) == ("error", 3, "request_timeout")
+        assert len(bench.sent) == 6
+
+    on_the_bench(scenario)
+
+
+def test_who_was_lost_in_company_is_sent_alone() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.script["question 0"] = [Reset()] * 4
+        bench.enqueue(*range(3))
+        await asyncio.sleep(3)
+        bench.enqueue(*range(3, 6))
+        await asyncio.sleep(60)
+        others = [at for at, prompt in bench.sent if prompt != "question 0"]
+        for alone in [at for at, prompt in bench.sent if prompt == "question 0"][3:]:
+            assert all(abs(at - alone) >= 1 for at in others)
+        assert bench.line(0)[0].attempts == 2
+        assert bench.done == set(range(6))
 
     on_the_bench(scenario)
 

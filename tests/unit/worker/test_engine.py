@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from splai.worker.engine import EngineClient, EngineProbe
-from splai.worker.outcome import Answer, NoAnswer, Unreachable
+from splai.worker.outcome import Answer, NoAnswer, Reset, Unreachable
 from tests.fake_engine import FakeEngine, running
 
 
@@ -54,7 +54,7 @@ async def test_retry_after_as_a_date_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("fault", "reaction"),
     [
-        ("reset", Unreachable("connection reset")),
+        ("reset", Reset()),
         ("truncated", NoAnswer("broken_response", "The connection ended in the middle of the answer.")),
         ("hang", NoAnswer("request_timeout", "No answer within 0.3 seconds.")),
     ],

@@ -10,8 +10,10 @@ from splai.worker.outcome import (
     Answer,
     Away,
     Failure,
+    Lost,
     NoAnswer,
     Rejection,
+    Reset,
     Success,
     Tokens,
     Unreachable,
@@ -60,7 +62,6 @@ def test_an_answer_of_the_expected_shape_is_a_success(request_type: RequestType,
 def test_a_200_that_is_no_chat_answer_is_a_failed_attempt(body: Any) -> None:
     verdict = judge(reply(body), "chat")
     assert isinstance(verdict, Failure)
-    assert not verdict.in_doubt
     assert isinstance(verdict.reaction, NoAnswer)
     assert verdict.reaction.code == "invalid_response"
 
@@ -89,9 +90,14 @@ def test_connections_that_fail_are_the_backends_state() -> None:
     assert judge(Unreachable("connection refused"), "chat") == Away("connection refused")
 
 
-def test_no_whole_answer_is_in_doubt() -> None:
+def test_what_was_sent_and_not_answered_is_lost() -> None:
     reaction = NoAnswer("request_timeout", "No answer within 600 seconds.")
-    assert judge(reaction, "chat") == Failure(reaction, in_doubt=True)
+    assert judge(reaction, "chat") == Lost(reaction)
+
+
+def test_a_reset_is_lost_and_has_words_for_the_error_line() -> None:
+    reaction = NoAnswer("connection_reset", "The connection ended before the answer.")
+    assert judge(Reset(), "chat") == Lost(reaction, by_reset=True)
 
 
 @pytest.mark.parametrize(
