@@ -2,12 +2,18 @@
 
 import logging
 import sys
+from typing import Final as Constant
 
 from pythonjsonlogger.json import JsonFormatter
+
+TALKATIVE: Constant = ("httpx", "aiohttp.access", "kopf.activities")
+"""Loggers with a line at INFO for every request, every probe included: only what goes wrong is told."""
 
 
 def configure_logging(component: str, *, level: str = "INFO") -> None:
     """Send the root logger to stdout as JSON; ``component`` names the process in every line."""
+    if level.upper() not in logging.getLevelNamesMapping():
+        sys.exit(f"SPLAI_LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR and CRITICAL, not {level!r}")
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         JsonFormatter(
@@ -19,4 +25,5 @@ def configure_logging(component: str, *, level: str = "INFO") -> None:
         )
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells every request with its path at INFO
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -32,7 +32,6 @@ class Settings:
     reconcile_workers: int = 16
     health_port: int = 8081
     metrics_port: int = 9464
-    log_level: str = "INFO"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], *, default_namespace: str) -> "Settings":
@@ -70,7 +69,6 @@ class Settings:
             reconcile_workers=number("SPLAI_RECONCILE_WORKERS", cls.reconcile_workers, lowest=1),
             health_port=number("SPLAI_HEALTH_PORT", cls.health_port, lowest=1),
             metrics_port=number("SPLAI_METRICS_PORT", cls.metrics_port, lowest=1),
-            log_level=text("SPLAI_LOG_LEVEL", cls.log_level),
         )
 
 

@@ -81,7 +81,7 @@ def finish() -> NoReturn:
 
 
 def _main(command: Callable[[WorkerSettings], Coroutine[Any, Any, Ended]]) -> NoReturn:
-    configure_logging("worker", level=os.environ.get("SPLAI_LOG_LEVEL", "INFO"))
+    configure_logging("worker", level=os.environ.get("SPLAI_LOG_LEVEL") or "INFO")
     try:
         settings = WorkerSettings.from_environment(os.environ)
     except SettingsInvalid as error:

@@ -41,7 +41,6 @@ class WorkerSettings:
     closing_code: str = ""
     closing_message: str = ""
     termination_log: Path = Path("/dev/termination-log")
-    log_level: str = "INFO"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "WorkerSettings":
@@ -67,5 +66,4 @@ class WorkerSettings:
             closing_code=environment.get("SPLAI_CLOSING_CODE", ""),
             closing_message=environment.get("SPLAI_CLOSING_MESSAGE", ""),
             termination_log=Path(environment.get("SPLAI_TERMINATION_LOG") or "/dev/termination-log"),
-            log_level=environment.get("SPLAI_LOG_LEVEL") or "INFO",
         )
