@@ -1,0 +1,54 @@
+"""A word that a status or an event may hold is explained to users; both are read from their source."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from splai.core import pod_problem
+
+REPOSITORY = Path(__file__).parents[2]
+CORE = REPOSITORY / "operator" / "splai" / "core"
+
+MODULES = {
+    "inference-jobs": [
+        *(f"inferencejob/{module}" for module in ("backend", "events", "facts", "phase", "verdicts", "workers_ready")),
+        "pod_problem",
+    ],
+    "model-backends": ["modelbackend/replicas", "modelbackend/status", "pod_problem"],
+}
+
+# What is observed, the value of a field, a refusal or a type; but never a reason in a status.
+FOREIGN = pod_problem._IMAGE_REASONS | {
+    *("True", "False", "Unknown", "Normal", "Warning"),
+    *("PodFailurePolicy", "ReplicaFailure", "Invalid", "Replicas"),
+}
+
+_WORD = re.compile(r"(?:[A-Z]+[a-z]+)+")
+
+
+def words(source: str) -> set[str]:
+    """The strings of a module that are one word in upper camel case."""
+    nodes = ast.walk(ast.parse(source))
+    strings = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return {string for string in strings if _WORD.fullmatch(string)}
+
+
+def explained(page: str) -> set[str]:
+    """The words in code letters on a page."""
+    return set(re.findall(r"`([^`\n]+)`", page))
+
+
+@pytest.mark.parametrize("page", MODULES)
+def test_every_reason_is_explained(page: str) -> None:
+    said = {word for module in MODULES[page] for word in words((CORE / f"{module}.py").read_text())}
+    text = (REPOSITORY / "docs" / f"{page}.md").read_text()
+
+    assert said - FOREIGN - explained(text) == set()
+
+
+def test_a_reason_is_told_from_other_strings() -> None:
+    source = 'Verdict("WorkersReady", "False", "OOMKilled", "the workers are gone", f"{x}Y")'
+
+    assert words(source) == {"WorkersReady", "False", "OOMKilled"}
