@@ -54,7 +54,8 @@ def restricted(control_plane: RunningControlPlane) -> RunningControlPlane:
 
 
 def send(control_plane: RunningControlPlane, body: dict[str, Any], *command: str) -> dict[str, Any]:
-    answer = control_plane.kubectl(*command, "-n", NAMESPACE, "-f", "-", "-o", "json", input=json.dumps(body))
+    flags = ("-n", NAMESPACE, "-f", "-", "-o", "json", "--show-managed-fields")
+    answer = control_plane.kubectl(*command, *flags, input=json.dumps(body))
     sent: dict[str, Any] = json.loads(answer)
     return sent
 

@@ -50,8 +50,8 @@ class Caches:
 
     def __init__(self, enqueue: Enqueue) -> None:
         self._enqueue = enqueue
-        self.jobs = Collection(INFERENCE_JOBS, InferenceJob.model_validate, index=_namespace)
-        self.backends = Collection(MODEL_BACKENDS, ModelBackend.model_validate, index=_namespace)
+        self.jobs = Collection(INFERENCE_JOBS, _job, index=_namespace)
+        self.backends = Collection(MODEL_BACKENDS, _backend, index=_namespace)
         self.child_jobs = Collection(JOBS, ObservedJob.from_object, index=controller_uid)
         self.deployments = Collection(DEPLOYMENTS, ObservedDeployment.from_object, index=controller_uid)
         self.services = Collection(SERVICES, ObservedService.from_object, index=controller_uid)
@@ -132,6 +132,20 @@ class Caches:
             status = job.value.status
             if status.phase not in TERMINAL_PHASES and status.backend in (None, entry.name):
                 self._enqueue(Key.of(INFERENCE_JOBS, job.namespace, job.name), SETTLE_SECONDS)
+
+
+def _job(body: Object) -> InferenceJob:
+    return InferenceJob.model_validate(_without_managed_fields(body))
+
+
+def _backend(body: Object) -> ModelBackend:
+    return ModelBackend.model_validate(_without_managed_fields(body))
+
+
+def _without_managed_fields(body: Object) -> Object:
+    """Often half of an object, and nothing decides by it; the original belongs to whoever gave it to us."""
+    metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
+    return {**body, "metadata": metadata}
 
 
 def _namespace(body: Object) -> Hashable:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from splai.api.base import parse_time
+from splai.core.field_ownership import Fields, applied_fields
 
 JOB_LABEL = "splai.dev/inferencejob"
 JOB_UID_LABEL = "splai.dev/inferencejob-uid"  # a pod may outlive its Job, and the next InferenceJob may take the name
@@ -215,12 +216,12 @@ class ObservedDeployment:
     owner_uid: str | None
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
+    applied: Fields
+    """What we set and nobody has changed since."""
     created: datetime | None
     deletion: datetime | None = None
     generation: int = 0
     observed_generation: int = 0
-    wanted: int = 1
-    """spec.replicas."""
     replicas: int = 0
     updated: int = 0
     ready: int = 0
@@ -229,7 +230,7 @@ class ObservedDeployment:
 
     @classmethod
     def from_object(cls, body: Mapping[str, Any]) -> "ObservedDeployment":
-        metadata, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
+        metadata, status = body["metadata"], body.get("status") or {}
         return cls(
             namespace=metadata["namespace"],
             name=metadata["name"],
@@ -237,11 +238,11 @@ class ObservedDeployment:
             owner_uid=controller_uid(metadata),
             labels=metadata.get("labels") or {},
             annotations=metadata.get("annotations") or {},
+            applied=applied_fields(metadata),
             created=_time(metadata.get("creationTimestamp")),
             deletion=_time(metadata.get("deletionTimestamp")),
             generation=metadata.get("generation") or 0,
             observed_generation=status.get("observedGeneration") or 0,
-            wanted=spec.get("replicas", 1),
             replicas=status.get("replicas") or 0,
             updated=status.get("updatedReplicas") or 0,
             ready=status.get("readyReplicas") or 0,
@@ -260,6 +261,8 @@ class ObservedService:
     owner_uid: str | None
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
+    applied: Fields
+    """What we set and nobody has changed since."""
     deletion: datetime | None = None
 
     @classmethod
@@ -272,5 +275,6 @@ class ObservedService:
             owner_uid=controller_uid(metadata),
             labels=metadata.get("labels") or {},
             annotations=metadata.get("annotations") or {},
+            applied=applied_fields(metadata),
             deletion=_time(metadata.get("deletionTimestamp")),
         )

@@ -80,7 +80,6 @@ class Collection(Generic[ValueT]):
         if self._deleted_meanwhile is not None and uid in self._deleted_meanwhile:
             return None
         namespace, name = metadata.get("namespace", ""), metadata["name"]
-        body = _without_managed_fields(body)
         entry = Entry(namespace, name, uid, version, self._index(body), self._convert(body))
         namesake = self._by_name.get((namespace, name))
         if namesake is not None and namesake != uid and self._by_uid[namesake].version > version:
@@ -116,12 +115,6 @@ class Collection(Generic[ValueT]):
             if not members:
                 del self._by_index[entry.index]
         return entry
-
-
-def _without_managed_fields(body: Object) -> Object:
-    """Often half of an object, and nothing decides by it; the original belongs to whoever gave it to us."""
-    metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
-    return {**body, "metadata": metadata}
 
 
 class Replacement(Generic[ValueT]):

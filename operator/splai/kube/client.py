@@ -15,6 +15,7 @@ import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
 
 from splai import __version__
+from splai.core.field_ownership import FIELD_MANAGER
 from splai.kube.errors import Gone, error_from_status, unreachable
 from splai.kube.resource import Resource
 
@@ -24,7 +25,6 @@ RequestObserver = Callable[[str, Resource, int], None]
 Fence = Callable[[], None]
 """Called before each write; raises when this process may not write any more."""
 
-FIELD_MANAGER = "splai"
 PAGE_SIZE = 500
 REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=30, connect=10)
 WATCH_SECONDS = 300

@@ -91,8 +91,21 @@ class Executor:
         else:
             _require_ours(live, body, target)
             pinned = {**body, "metadata": {**body["metadata"], "uid": live["metadata"]["uid"]}}
-            made = await self._client.apply(resource, target.namespace, pinned, force=True)
+            made = await self._apply_by_force(resource, target, pinned)
         self._known.absorb(resource, made)
+
+    async def _apply_by_force(self, resource: Resource, target: ObjectReference, body: Object) -> Object:
+        """Lists are merged by key: where somebody changed an item's key (a Service's port), both items would be there.
+
+        If the apiserver refuses that, the lists are replaced as a whole first. Who wrote a wrong spec pays for one
+        refused request more.
+        """
+        try:
+            return await self._client.apply(resource, target.namespace, body, force=True)
+        except Invalid:
+            replacement = {"metadata": {"uid": body["metadata"]["uid"]}, "spec": body["spec"]}
+            await self._client.patch(resource, target.namespace, target.name, replacement)
+            return await self._client.apply(resource, target.namespace, body, force=True)
 
     async def _scale(self, target: ObjectReference, parallelism: int) -> None:
         resource = resource_of(target.api_version, target.kind)

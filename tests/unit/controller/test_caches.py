@@ -118,6 +118,18 @@ def test_a_backend_wakes_neither_jobs_of_another_nor_those_that_ended(recorded: 
     assert {key for key, _ in recorded.enqueued()} == {BACKEND, JOB, Key("InferenceJob", "n", "user")}
 
 
+def test_managed_fields_of_our_kinds_are_not_kept_and_the_original_is_left_as_it_was(recorded: Recorded) -> None:
+    body = inference_job("other")
+    body["metadata"]["managedFields"] = [{"manager": "somebody"}]
+
+    recorded.caches.changed(INFERENCE_JOBS, body)
+
+    entry = recorded.caches.jobs.get("n", "other")
+    assert entry is not None
+    assert "managedFields" not in entry.value.metadata
+    assert "managedFields" in body["metadata"]
+
+
 def test_jobs_are_counted_by_phase(recorded: Recorded) -> None:
     recorded.caches.changed(INFERENCE_JOBS, inference_job("other", status={"phase": "Running"}))
 

@@ -15,7 +15,6 @@ def job(name: str, version: int, *, uid: str = "", owner: str | None = None, not
         "uid": uid or f"uid-{name}",
         "resourceVersion": str(version),
         "annotations": {"note": note},
-        "managedFields": [{"manager": "somebody"}],
     }
     if owner:
         metadata["ownerReferences"] = [{"uid": "other", "controller": False}, {"uid": owner, "controller": True}]
@@ -44,16 +43,6 @@ def test_an_object_is_found_by_name_by_uid_and_by_its_controller(jobs: Collectio
     assert by_uid.name == "b"
     assert [entry.name for entry in jobs.indexed("o")] == ["a", "b"]
     assert jobs.indexed("nobody") == ()
-
-
-def test_managed_fields_are_not_kept_and_the_original_is_left_as_it_was(jobs: Collection[dict[str, Any]]) -> None:
-    body = job("a", 1)
-
-    entry = jobs.put(body)
-
-    assert entry is not None
-    assert "managedFields" not in entry.value
-    assert "managedFields" in body["metadata"]
 
 
 @pytest.mark.parametrize("version", [4, 5])

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from splai.api.model_backend import ModelBackendStatus
+from splai.core.field_ownership import owns
 from splai.core.modelbackend.deployment import build_deployment, content_hash, revision
 from splai.core.modelbackend.service import build_service
 from splai.core.modelbackend.snapshot import BackendSnapshot
@@ -22,7 +23,7 @@ def plan(snapshot: BackendSnapshot, now: datetime) -> Plan[ModelBackendStatus]:
     deployment = _signed(build_deployment(backend, snapshot.settings))
     service = _signed(build_service(backend))
     actions = []
-    if _differs(snapshot.own_deployment, deployment) or _scaled_by_others(snapshot):
+    if _differs(snapshot.own_deployment, deployment):
         actions.append(Apply(deployment))
     if _differs(snapshot.own_service, service):
         actions.append(Apply(service))
@@ -42,12 +43,16 @@ def _signed(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _differs(live: ObservedDeployment | ObservedService | None, wanted: dict[str, Any]) -> bool:
-    annotation = wanted["metadata"]["annotations"][APPLIED_ANNOTATION]
+    """Something else is wanted than was applied, or somebody has changed what was."""
     if live is None:
         return True
-    return live.deletion is None and live.annotations.get(APPLIED_ANNOTATION) != annotation
-
-
-def _scaled_by_others(snapshot: BackendSnapshot) -> bool:
-    live = snapshot.own_deployment
-    return live is not None and live.deletion is None and live.wanted != snapshot.backend.spec.replicas
+    if live.deletion is not None:
+        return False
+    metadata = wanted["metadata"]
+    if live.annotations.get(APPLIED_ANNOTATION) != metadata["annotations"][APPLIED_ANNOTATION]:
+        return True
+    ours = {
+        "metadata": {name: metadata[name] for name in ("labels", "annotations", "ownerReferences")},
+        "spec": wanted["spec"],
+    }
+    return not owns(live.applied, ours)

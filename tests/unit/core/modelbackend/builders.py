@@ -1,5 +1,6 @@
 """Objects as the operator would have observed them, with the fields a test is about as arguments."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -40,18 +41,39 @@ def applied(backend: ModelBackend) -> dict[str, Any]:
     return next(it.body for it in actions if isinstance(it, Apply) and it.body["kind"] == "Deployment")
 
 
+def managed_fields(body: Any) -> Any:
+    """What the apiserver would write down as ours after an apply, for the kinds of lists that children have."""
+    if isinstance(body, dict):
+        return {f"f:{name}": managed_fields(value) for name, value in body.items()}
+    if isinstance(body, list) and all(isinstance(item, dict) for item in body):
+        return {f"k:{json.dumps(_key(item))}": {".": {}, **managed_fields(item)} for item in body}
+    return {}
+
+
+def _key(item: dict[str, Any]) -> dict[str, Any]:
+    names = ({"uid"}, {"port", "protocol"}, {"containerPort", "protocol"}, {"mountPath"}, {"name"})
+    chosen = next(it for it in names if it <= item.keys())
+    return {name: item[name] for name in sorted(chosen)}
+
+
+def received(body: dict[str, Any], uid: str) -> dict[str, Any]:
+    """An applied object as the apiserver shows it."""
+    metadata = {name: body["metadata"][name] for name in ("labels", "annotations", "ownerReferences")}
+    ours = managed_fields({"metadata": metadata, "spec": body["spec"]})
+    entry = {"manager": "splai", "operation": "Apply", "fieldsV1": ours}
+    return {**body, "metadata": {**body["metadata"], "uid": uid, "generation": 1, "managedFields": [entry]}}
+
+
 def make_deployment(backend: ModelBackend, **fields: Any) -> ObservedDeployment:
     """The backend's Deployment as applied and as its controller has seen it."""
-    body = applied(backend) | {"status": {"observedGeneration": 1}}
-    body["metadata"] = body["metadata"] | {"uid": "uid-of-the-deployment", "generation": 1}
+    body = received(applied(backend), "uid-of-the-deployment") | {"status": {"observedGeneration": 1}}
     return replace(ObservedDeployment.from_object(body), **fields)
 
 
 def make_service(backend: ModelBackend, **fields: Any) -> ObservedService:
     actions = plan(BackendSnapshot(backend=backend, settings=SETTINGS), NOW).actions
     body = next(it.body for it in actions if isinstance(it, Apply) and it.body["kind"] == "Service")
-    body["metadata"] = body["metadata"] | {"uid": "uid-of-the-service"}
-    return replace(ObservedService.from_object(body), **fields)
+    return replace(ObservedService.from_object(received(body, "uid-of-the-service")), **fields)
 
 
 def make_pod(

@@ -65,8 +65,39 @@ def test_a_new_image_of_the_installation_is_applied() -> None:
     assert len(plan(snapshot, NOW).actions) == 1
 
 
-def test_a_deployment_that_somebody_scaled_is_put_right() -> None:
-    assert applied_kinds(deployment=make_deployment(make_backend(), wanted=5)) == ["Deployment"]
+def without(fields: Any, *path: str) -> Any:
+    """The fields after somebody else has taken one; what is empty then is not written down."""
+    name, *rest = path
+    (found,) = (field for field in fields if field == name or (name in field and not name.startswith("f:")))
+    left = without(fields[found], *rest) if rest else None
+    others = {field: value for field, value in fields.items() if field != found}
+    return {**others, found: left} if left else others
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("f:spec", "f:replicas"),
+        ("f:spec", "f:template", "f:spec", "f:containers", "engine", "f:image"),
+        ("f:spec", "f:template", "f:spec", "f:containers", "engine", "f:ports", "containerPort"),
+        ("f:metadata", "f:labels", "managed-by"),
+        ("f:metadata", "f:annotations", "applied"),
+    ],
+    ids="/".join,
+)
+def test_what_somebody_changed_on_the_deployment_is_put_right(path: tuple[str, ...]) -> None:
+    deployment = make_deployment(make_backend())
+    assert applied_kinds(deployment=replace(deployment, applied=without(deployment.applied, *path))) == ["Deployment"]
+
+
+@pytest.mark.parametrize("path", [("f:spec", "f:ports", '"port"'), ("f:spec", "f:selector", "component")], ids="/".join)
+def test_what_somebody_changed_on_the_service_is_put_right(path: tuple[str, ...]) -> None:
+    service = make_service(make_backend())
+    assert applied_kinds(service=replace(service, applied=without(service.applied, *path))) == ["Service"]
+
+
+def test_a_child_whose_managed_fields_were_wiped_is_applied_again() -> None:
+    assert applied_kinds(deployment=make_deployment(make_backend(), applied={})) == ["Deployment"]
 
 
 def test_children_of_an_earlier_backend_of_that_name_are_not_taken_for_its_own() -> None:
