@@ -25,7 +25,7 @@ EXIT_SECONDS = 25.0
 
 
 def registry(caches: Caches, probes: dict[str, Callable[[], Any]]) -> kopf.OperatorRegistry:
-    """kopf's handlers, bound to these caches; ``probes`` are shown at /healthz."""
+    """kopf's handlers, bound to these caches; ``probes`` are shown at /healthz, which fails when one of them raises."""
     handlers = kopf.OperatorRegistry()
 
     @kopf.on.startup(registry=handlers)
@@ -75,7 +75,7 @@ def registry(caches: Caches, probes: dict[str, Callable[[], Any]]) -> kopf.Opera
 
     for name, probe in probes.items():
 
-        @kopf.on.probe(id=name, registry=handlers)
+        @kopf.on.probe(id=name, registry=handlers, errors=kopf.ErrorsMode.PERMANENT)
         async def show(probe: Callable[[], Any] = probe, **_: Any) -> Any:
             return probe()
 

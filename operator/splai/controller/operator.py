@@ -34,14 +34,14 @@ from splai.controller.observe import Observer
 from splai.controller.permissions import rules
 from splai.controller.planning_process import PlanningProcess
 from splai.controller.queue import WorkQueue
-from splai.controller.reconcile import Kind, Reconciler
-from splai.controller.resync import Resync, VersionFell
+from splai.controller.reconcile import TIMEOUT, Kind, Reconciler
+from splai.controller.resync import Resync
 from splai.controller.settings import Settings, SettingsInvalid
 from splai.controller.status_writer import StatusWriter
 from splai.kube.access import AccessDenied, require_access
 from splai.kube.client import Client
 from splai.kube.connection import ConfigException, Configuration, default_namespace, load_configuration
-from splai.kube.errors import ApiError, NotFound
+from splai.kube.errors import ApiError, NotFound, VersionFell
 from splai.kube.events import EventRecorder
 from splai.kube.executor import Executor
 from splai.kube.lease import Elector, LeaseLost
@@ -54,10 +54,16 @@ EXIT_MISCONFIGURED = 2
 EXIT_VERSION_FELL = 3
 
 DRAIN_SECONDS = 20.0
+HANGING_SECONDS = 3 * TIMEOUT
+"""No worker takes longer than the timeout: when ready work is left lying longer than this, all of them hang."""
 STORE_DEADLINE = 5.0
 """Of a call to the artifact server: the work queue retries, so a worker is not held longer."""
 
 log = logging.getLogger(__name__)
+
+
+class WorkersHang(Exception):  # noqa: N818 - it says what happened
+    """There is work, this process leads, and nobody works."""
 
 
 class Misconfigured(Exception):  # noqa: N818 - it says what happened
@@ -169,7 +175,7 @@ class Operator:
     async def _watch(self, stop: asyncio.Event) -> None:
         """Run kopf. It takes the signals for itself when it starts, so they are taken back."""
         ready = asyncio.Event()
-        probes = {"leader": lambda: self._elector.leading, "queue": lambda: len(self._queue)}
+        probes = {"leader": lambda: self._elector.leading, "queue": self._waiting_keys}
         serving = asyncio.ensure_future(
             handlers.serve(
                 handlers.registry(self._caches, probes),
@@ -188,6 +194,17 @@ class Operator:
             started.cancel()
             serving.cancel()
         self._stop.set()
+
+    def _waiting_keys(self) -> int:
+        """For /healthz, which is to fail when a restart would help, and only then.
+
+        kopf answers from the event loop, so a blocked loop gives no answer; and a watch, or any other task, that ends
+        takes the process with it. What is left to ask about is workers that hang. An apiserver that is away is no
+        reason: attempts fail, but they end. Whether the watches tell everything is not asked: that is the resync's.
+        """
+        if self._elector.leading and self._queue.neglected > HANGING_SECONDS:
+            raise WorkersHang(f"no worker has taken any of {len(self._queue)} keys for {self._queue.neglected:.0f} s")
+        return len(self._queue)
 
     async def _lead(self, tasks: asyncio.TaskGroup, workers: list[asyncio.Task[None]]) -> None:
         """Wait for the Lease, work, and hold it."""

@@ -72,10 +72,16 @@ class WorkQueue:
         self._sequence = 0
         self._failures: dict[Key, int] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._moved_at = clock()
         self._closed = False
 
     def __len__(self) -> int:
         return self._ready.qsize()
+
+    @property
+    def neglected(self) -> float:
+        """Seconds that keys have been ready without any worker taking one."""
+        return self._clock() - self._moved_at if len(self) else 0.0
 
     def add(self, key: Key, *, delay: float = 0.0) -> None:
         """Let the key be worked on, after ``delay`` seconds or earlier if it was added for earlier."""
@@ -113,7 +119,8 @@ class WorkQueue:
         if key is None or self._closed:
             self._ready.put_nowait(None)  # for the next worker
             raise Closed
-        self._observer.waited(self._clock() - self._dirty.pop(key))
+        self._moved_at = self._clock()
+        self._observer.waited(self._moved_at - self._dirty.pop(key))
         self._due.pop(key, None)
         self._processing.add(key)
         return key
@@ -122,7 +129,7 @@ class WorkQueue:
         """The worker is through with it; if it was added meanwhile it is ready again."""
         self._processing.discard(key)
         if key in self._dirty:
-            self._ready.put_nowait(key)
+            self._make_ready(key)
 
     def close(self) -> None:
         """Hand out no more; what is being worked on may finish."""
@@ -136,7 +143,12 @@ class WorkQueue:
             return
         self._dirty[key] = self._clock()
         if key not in self._processing:
-            self._ready.put_nowait(key)
+            self._make_ready(key)
+
+    def _make_ready(self, key: Key) -> None:
+        if not len(self):
+            self._moved_at = self._clock()
+        self._ready.put_nowait(key)
 
     def _arm(self) -> None:
         """One timer, for the earliest of all delayed keys."""

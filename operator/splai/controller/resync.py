@@ -2,7 +2,8 @@
 
 A DELETE that happened while a watch was down is never told again; only a list shows that the object is gone. And
 after a rollback of etcd a watch from a version in the future is silent for ever: then the list's version is lower
-than one seen before, and a restart is the only honest answer. The first run, at start, fills the caches.
+than one seen before, and a restart is the only honest answer (a leader, or one that waits to lead, learns it from the
+Lease within seconds). The first run, at start, fills the caches.
 """
 
 import asyncio
@@ -14,15 +15,11 @@ from typing import Any, NoReturn
 from splai.controller.caches import Caches, selector_of
 from splai.kube.cache import Collection, Entry
 from splai.kube.client import Client
-from splai.kube.errors import ApiError, Gone
+from splai.kube.errors import ApiError, Gone, VersionFell
 
 INTERVAL = 300.0
 
 log = logging.getLogger(__name__)
-
-
-class VersionFell(Exception):  # noqa: N818 - it says what happened
-    """The apiserver is older than what it told us before: etcd was restored."""
 
 
 class Resync:

@@ -53,6 +53,10 @@ class Unavailable(ApiError):
     """5xx, or no answer at all: the request may or may not have happened."""
 
 
+class VersionFell(Exception):
+    """The apiserver is older than what it told us before: etcd was restored, and watches from before are silent."""
+
+
 _BY_STATUS: dict[int, type[ApiError]] = {
     400: Invalid,
     403: Forbidden,

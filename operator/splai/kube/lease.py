@@ -7,6 +7,8 @@ from the moment it *sent* its last successful renewal, and gives up after ``RENE
 
 The elector of the ``kubernetes`` package is not used: it renews for ever when the led task is dead, does not release
 the Lease at exit, and reads wall clocks.
+
+The Lease is also what is read most often, so here it is noticed first when the apiserver falls back to an older state.
 """
 
 import asyncio
@@ -17,7 +19,7 @@ from datetime import UTC, datetime
 from typing import NoReturn
 
 from splai.kube.client import Client, Object
-from splai.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
+from splai.kube.errors import AlreadyExists, ApiError, Conflict, NotFound, VersionFell
 from splai.kube.resource import LEASES
 
 DURATION = 15.0
@@ -52,7 +54,7 @@ class Elector:
         self._clock = clock
         self._jitter = jitter
         self._valid_until = float("-inf")
-        self._seen_version = ""
+        self._seen_version = 0
         self._seen_at = float("-inf")
 
     @property
@@ -108,19 +110,17 @@ class Elector:
     async def _take(self) -> bool:
         """Create the Lease, or take one that is free, ours, or unchanged for its whole duration."""
         try:
-            lease = await self._client.get(LEASES, self._namespace, self._name)
+            lease = await self._read()
         except NotFound:
             return await self._create()
         spec = lease.get("spec") or {}
-        if lease["metadata"]["resourceVersion"] != self._seen_version:
-            self._seen_version, self._seen_at = lease["metadata"]["resourceVersion"], self._clock()
         holder = spec.get("holderIdentity")
         expired = self._clock() - self._seen_at >= (spec.get("leaseDurationSeconds") or DURATION)
         if holder and holder != self._identity and not expired:
             return False
         transitions = (spec.get("leaseTransitions") or 0) + (holder != self._identity)
         lease["spec"] = self._spec(acquired=_now(), transitions=transitions)
-        await self._client.replace(LEASES, self._namespace, self._name, lease)
+        await self._write(lease)
         return True
 
     async def _create(self) -> bool:
@@ -131,20 +131,36 @@ class Elector:
             "spec": self._spec(acquired=_now(), transitions=0),
         }
         try:
-            await self._client.create(LEASES, self._namespace, body)
+            self._see(await self._client.create(LEASES, self._namespace, body))
         except AlreadyExists:
             return False
         return True
 
     async def _renew(self) -> bool:
-        lease = await self._client.get(LEASES, self._namespace, self._name)
+        lease = await self._read()
         spec = lease.get("spec") or {}
         if spec.get("holderIdentity") != self._identity:
             self._valid_until = float("-inf")
             return False
         lease["spec"] = self._spec(acquired=spec.get("acquireTime") or _now(), transitions=spec["leaseTransitions"])
-        await self._client.replace(LEASES, self._namespace, self._name, lease)
+        await self._write(lease)
         return True
+
+    async def _read(self) -> Object:
+        lease = await self._client.get(LEASES, self._namespace, self._name)
+        self._see(lease)
+        return lease
+
+    async def _write(self, lease: Object) -> None:
+        self._see(await self._client.replace(LEASES, self._namespace, self._name, lease))
+
+    def _see(self, lease: Object) -> None:
+        """Remember since when the Lease is as it is; raises VersionFell when it was newer before."""
+        version = int(lease["metadata"]["resourceVersion"])
+        if version < self._seen_version:
+            raise VersionFell(f"the lease is at version {version}, but {self._seen_version} was seen before")
+        if version != self._seen_version:
+            self._seen_version, self._seen_at = version, self._clock()
 
     def _spec(self, *, acquired: str, transitions: int) -> Object:
         return {

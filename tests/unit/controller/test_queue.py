@@ -176,3 +176,30 @@ async def test_many_moot_delays_do_not_pile_up(make_queue: MakeQueue) -> None:
         queue.add(A, delay=float(delay))
 
     assert len(queue._schedule) < 100
+
+
+async def test_ready_keys_are_neglected_when_nobody_takes_one(make_queue: MakeQueue) -> None:
+    queue = make_queue()
+    await asyncio.sleep(100)
+    assert queue.neglected == 0
+
+    queue.add(A)
+    await asyncio.sleep(60)
+    queue.add(B)
+    await asyncio.sleep(10)
+    assert queue.neglected == pytest.approx(70, abs=0.01)
+
+    await queue.get()
+    assert queue.neglected == pytest.approx(0, abs=0.01)
+
+
+async def test_a_key_that_is_worked_on_for_long_neglects_no_other(make_queue: MakeQueue) -> None:
+    queue = make_queue()
+    queue.add(A)
+    await queue.get()
+    queue.add(A)
+    await asyncio.sleep(500)
+    assert queue.neglected == 0
+
+    queue.done(A)
+    assert queue.neglected == pytest.approx(0, abs=0.01)

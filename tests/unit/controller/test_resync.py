@@ -6,8 +6,8 @@ import pytest
 
 from splai.controller.caches import Caches
 from splai.controller.queue import Key
-from splai.controller.resync import Resync, VersionFell
-from splai.kube.errors import Unavailable
+from splai.controller.resync import Resync
+from splai.kube.errors import Unavailable, VersionFell
 from splai.kube.resource import INFERENCE_JOBS, JOBS
 from tests.unit.controller.objects import child_job, inference_job
 from tests.unit.kube.memory_client import MemoryClient

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from splai.kube.errors import Unavailable
+from splai.kube.errors import Unavailable, VersionFell
 from splai.kube.lease import DURATION, RENEW_DEADLINE, Elector, LeaseLost
 from splai.kube.resource import LEASES
 from tests.unit.kube.memory_client import MemoryClient
@@ -161,3 +161,17 @@ async def test_of_two_that_take_at_the_same_time_one_gets_it(
 
     assert not await slow._try(slow._take)
     assert not slow.leading
+
+
+@pytest.mark.parametrize("leads", [True, False])
+async def test_a_lease_older_than_it_was_is_a_rollback(client: MemoryClient, candidate: Candidate, leads: bool) -> None:
+    first, standby = candidate("first"), candidate("standby")
+    await first.acquire()
+    before = await client.get(LEASES, "n", "operator")
+    await first._try(first._renew)
+    await standby._try(standby._take)
+
+    client.objects[LEASES, "n", "operator"] = before
+
+    with pytest.raises(VersionFell, match="the lease is at version 2, but 3 was seen before"):
+        await (first._try(first._renew) if leads else standby._try(standby._take))
