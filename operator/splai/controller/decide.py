@@ -1,4 +1,8 @@
-"""Which decision is made where: most in this very loop, those about unproven input in a process of their own."""
+"""Which decision is made where: most in this very loop, those about unproven input in a process of their own.
+
+Input is unproven until the work is planned. A template may take any time; a ConfigMap of a mebibyte takes a tenth of a
+second to check, in which nothing else would be watched, renewed or answered.
+"""
 
 from datetime import datetime
 
@@ -7,10 +11,13 @@ from splai.api.model_backend import ModelBackendStatus
 from splai.controller.planning_process import PlanningProcess, PlanningTimeout
 from splai.controller.reconcile import DecisionRefused
 from splai.core.inferencejob.plan import plan as plan_job
-from splai.core.inferencejob.snapshot import JobSnapshot
+from splai.core.inferencejob.snapshot import ConfigMapText, JobSnapshot
 from splai.core.modelbackend.plan import plan as plan_backend
 from splai.core.modelbackend.snapshot import BackendSnapshot
 from splai.core.plan import TEMPLATE_TIMEOUT, Plan
+
+SMALL_INPUT = 64 * 1024
+"""Characters that are checked in a few milliseconds: as many as an InferenceJob itself can hold."""
 
 
 class Decider:
@@ -20,12 +27,14 @@ class Decider:
         self._process = process
 
     async def job(self, snapshot: JobSnapshot, now: datetime) -> Plan[InferenceJobStatus]:
-        """In this process once the work is planned: from then on nothing of the user's is rendered."""
+        """In this process once the work is planned: from then on nothing of the user's is read or rendered."""
         if not _is_unproven(snapshot):
             return plan_job(snapshot, now)
         try:
             return await self._process.plan(snapshot, now)
         except PlanningTimeout as error:
+            if snapshot.job.spec.prompt is None:
+                raise TimeoutError("the input was not checked in time") from error  # not the user's fault: once more
             raise DecisionRefused(TEMPLATE_TIMEOUT, f"spec.prompt: {error}") from error
 
     async def backend(self, snapshot: BackendSnapshot, now: datetime) -> Plan[ModelBackendStatus]:
@@ -36,4 +45,7 @@ def _is_unproven(snapshot: JobSnapshot) -> bool:
     job = snapshot.job
     if job.status.spec_hash is not None or any(refusal.reason == TEMPLATE_TIMEOUT for refusal in snapshot.refusals):
         return False
-    return job.spec.prompt is not None and job.status.completion_time is None
+    if job.status.completion_time is not None:
+        return False
+    config_map = snapshot.config_map
+    return job.spec.prompt is not None or (isinstance(config_map, ConfigMapText) and len(config_map.text) > SMALL_INPUT)

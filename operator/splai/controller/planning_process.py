@@ -1,4 +1,4 @@
-"""Decisions about jobs whose template is still unproven are made in a process of their own, which can be killed.
+"""Decisions about jobs whose input is still unproven are made in a process of their own, which can be killed.
 
 Validation renders a user's template for every record. The sandbox bounds each rendering, but ten thousand of them
 could still hold up everybody's reconciles for minutes; there is no way to stop Python code in a thread. So the

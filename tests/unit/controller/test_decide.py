@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 import pytest
 
 from splai.api.inference_job import InferenceJob
-from splai.controller.decide import Decider
+from splai.controller.decide import SMALL_INPUT, Decider
 from splai.controller.planning_process import PlanningProcess, PlanningTimeout
 from splai.controller.reconcile import DecisionRefused
 from splai.core.inferencejob.plan import plan
-from splai.core.inferencejob.snapshot import JobSnapshot
+from splai.core.inferencejob.snapshot import ConfigMapText, JobSnapshot
 from splai.core.plan import TEMPLATE_TIMEOUT, ObjectReference, Refusal
 from splai.core.settings import OperatorSettings
 from splai.engines.images import EngineImages
@@ -70,3 +70,37 @@ async def test_a_template_that_does_not_finish_fails_the_job_without_being_rende
     assert refusal.reason == TEMPLATE_TIMEOUT
     assert decided.status.phase == "Failed"
     assert "spec.prompt: the template did not finish" in decided.status.message
+
+
+def from_config_map(text: str, **status: object) -> JobSnapshot:
+    job = InferenceJob.model_validate(
+        {
+            "metadata": {"namespace": "n", "name": "j", "uid": "u", "generation": 1},
+            "spec": {"model": "m", "input": {"configMap": {"name": "c", "key": "k"}}},
+            "status": status,
+        }
+    )
+    return JobSnapshot(job=job, settings=SETTINGS, config_map=ConfigMapText(text))
+
+
+LARGE = '{"text": "a record"}\n' * (SMALL_INPUT // 20)
+
+
+async def test_a_large_input_is_checked_elsewhere(process: PlanningProcess) -> None:
+    decider = Decider(process)
+
+    await decider.job(from_config_map(LARGE[:1000]), NOW)
+    await decider.job(from_config_map(LARGE, specHash="planned"), NOW)
+    assert process._process is None
+
+    decided = await decider.job(from_config_map(LARGE), NOW)
+    assert process._process is not None
+    assert decided == plan(from_config_map(LARGE), NOW)
+
+
+async def test_a_large_input_that_is_not_checked_in_time_is_no_fault_of_the_job() -> None:
+    process = PlanningProcess(time_limit=0.0)
+
+    with pytest.raises(TimeoutError, match="the input was not checked in time"):
+        await Decider(process).job(from_config_map(LARGE), NOW)
+    await process.close()
