@@ -23,7 +23,8 @@ def rules(*, namespace: str, lease: str) -> Iterator[Rule]:
         yield Rule("patch", own, "status")
         yield Rule("update", own, "finalizers")  # asked of those who set blockOwnerDeletion
     for child in (DEPLOYMENTS, SERVICES, JOBS):
-        yield from (Rule(verb, child) for verb in ("get", "list", "watch", "create", "patch", "delete"))
+        yield from (Rule(verb, child) for verb in ("get", "list", "watch", "create", "patch"))
+    yield Rule("delete", JOBS)  # the others go with their owner
     yield from (Rule(verb, PODS) for verb in ("list", "watch"))
     yield Rule("get", CONFIG_MAPS)
     yield Rule("create", EVENTS)
