@@ -56,5 +56,5 @@ def test_libraries_do_not_tell_every_request(name: str, capsys: pytest.CaptureFi
 
 
 def test_a_level_that_does_not_exist_is_refused_by_the_variables_name() -> None:
-    with pytest.raises(SystemExit, match="SPLAI_LOG_LEVEL must be one of .*, not 'loud'"):
+    with pytest.raises(SystemExit, match=r"SPLAI_LOG_LEVEL must be one of .*, not 'loud'"):
         configure_logging("gateway", level="loud")

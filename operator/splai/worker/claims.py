@@ -144,9 +144,10 @@ class Claims:
         """List the folder if it is time; whether what is known is fresh."""
         now = self._clock()
         idle = not (self._free or self._recorder.open_tasks or self._claiming)
-        if now < self._survey_at and not (idle and not self._was_idle):
-            return False
+        became_idle = idle and not self._was_idle
         self._was_idle = idle
+        if now < self._survey_at and not became_idle:
+            return False
         self._survey = await self._ledger.survey()
         self._committed |= self._survey.committed & self._tasks.keys()
         for task, epoch in self._survey.epochs.items():

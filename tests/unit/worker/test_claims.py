@@ -167,6 +167,16 @@ def test_two_workers_share_the_tasks_and_one_finalizes() -> None:
     in_a_cluster(scenario, records=60)
 
 
+def test_what_an_earlier_pod_left_is_finished_without_a_pause() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        claimed_by(cluster, "job-1-0-earlier", "0001", "0002")
+        await cluster.start_pod().ended()
+        check_outputs(cluster)
+        assert now() < 4, "two rounds of a second each, and the end of the job right behind them"
+
+    in_a_cluster(scenario)
+
+
 def test_workers_that_meet_jump_apart() -> None:
     async def scenario(cluster: Cluster) -> None:
         claims = 0
