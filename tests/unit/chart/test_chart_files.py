@@ -39,6 +39,7 @@ def test_versions_are_those_of_the_distribution() -> None:
     version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
 
     assert (chart["version"], chart["appVersion"]) == (version, version)
+    assert set(re.findall(r"/(?:splai|llamacpp):([\d.]+\d)", (REPOSITORY / "README.md").read_text())) == {version}
 
 
 def test_resource_definitions_are_copies() -> None:
