@@ -27,7 +27,7 @@ cluster-down: ## Remove the cluster that `make cluster` started, and all it left
 cluster-status: ## Show what runs of the local cluster
 	@$(LOCAL_CLUSTER) status
 
-images: ## Build the images and load them into the cluster
+images: ## Build the images and load them into the cluster (REGISTRY=… if it pulls them)
 	@$(LOCAL_CLUSTER) images
 
 install: images ## Install SPLAI from charts/splai into the cluster of .local/kubeconfig
@@ -74,7 +74,7 @@ lock: $(VENV)/installed ## Resolve the dependencies anew into requirements*.lock
 	$(LOCK) --no-deps images/llamacpp/requirements.in --output-file images/llamacpp/requirements.lock
 
 benchmark: $(VENV)/installed ## Run benchmarks/NAME.py with ARGS; its last line is RESULT {json}
-	@PATH="$(CURDIR)/.local/bin:$$PATH" $(BIN)/python -m benchmarks.$(subst -,_,$(NAME)) $(ARGS)
+	@PYTHONPATH=local-cluster PATH="$(CURDIR)/.local/bin:$$PATH" $(BIN)/python -m benchmarks.$(subst -,_,$(NAME)) $(ARGS)
 
 clean: cluster-down ## Remove the virtual environment and everything under .local
 	rm -rf $(VENV) .local
