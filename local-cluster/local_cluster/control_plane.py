@@ -146,6 +146,10 @@ class ControlPlane:
         """End one component as a crash would (SIGKILL)."""
         self.component(name).kill()
 
+    def stop_component(self, name: str) -> None:
+        """End one component in order (SIGTERM)."""
+        self.component(name).stop()
+
     def restart(self, name: str, *, sign: signal.Signals = signal.SIGTERM) -> None:
         """End one component and start it again; returns when the control plane is ready."""
         self.component(name).stop(sign)
