@@ -105,11 +105,6 @@ class ControlPlane:
         """The apiserver's URL."""
         return f"https://{self.address}:{self.ports.apiserver}"
 
-    @property
-    def running(self) -> bool:
-        """Whether every component runs."""
-        return all(component.running for component in self._components.values())
-
     def component(self, name: str) -> Process:
         """One component, to look at its log or its process."""
         if name not in self._components:

@@ -58,10 +58,6 @@ class Node:
         }
         self._kubectl = Kubectl(build.program("kubernetes", "kubectl"), self.control_plane.kubeconfig)
 
-    def process(self, name: str) -> Process:
-        """A component of the node or of the control plane, by the name of its program."""
-        return self._processes.get(name) or self.control_plane.component(name)
-
     def up(self) -> None:
         """Start what does not run, and wait until pods can run."""
         refuse_second_cluster(self.directory)
@@ -81,16 +77,6 @@ class Node:
             for process in self._processes.values():
                 process.start()
             waiting.until("the node's readiness", self._unready, seconds=_READY_SECONDS, interval=0.5)
-            gpu.advertise(self._kubectl, NAME)
-
-    def restart(self, name: str) -> None:
-        """End one component and start it again; returns when it works."""
-        if name not in self._processes:
-            self.control_plane.restart(name)
-            return
-        self._processes[name].stop()
-        self._processes[name].start()
-        if name == "kubelet":
             gpu.advertise(self._kubectl, NAME)
 
     def load(self, image: Image) -> bool:
