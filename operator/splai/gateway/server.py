@@ -32,7 +32,7 @@ from splai.kube.connection import load_configuration
 from splai.logs import configure_logging
 
 DRAIN_SECONDS = 30.0
-ABORT_SECONDS = 1.0
+ABORT_SECONDS = 0.2
 
 logger = logging.getLogger(__name__)
 

@@ -489,8 +489,9 @@ async def test_a_caller_that_leaves_in_mid_stream_is_no_error_in_the_log(
     async def talk_on(_: Received, connection: Connection) -> None:
         await connection.send(STREAM_HEAD)
         while not connection.writer.transport.is_closing():
-            await connection.chunk(event("word"))
+            await connection.chunk(words)
 
+    words = event("word") * 10
     engine = await engines.start(talk_on)
     gateway.serve("llama", engine.address)
 
