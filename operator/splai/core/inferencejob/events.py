@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from splai.api.inference_job import InferenceJobStatus
 from splai.core.conditions import find_condition
-from splai.core.inferencejob.verdicts import CHANGE_HAS_NO_EFFECT
 from splai.core.plan import Event
 
 MESSAGE_LIMIT = 1024
@@ -32,18 +31,15 @@ def transitions(before: InferenceJobStatus, after: InferenceJobStatus, *, last_w
 
 def _planned(before: InferenceJobStatus, after: InferenceJobStatus) -> Iterator[Event]:
     validated = find_condition(after.conditions, "Validated")
-    if validated is None:
-        return
-    if before.spec_hash is None and after.spec_hash is not None:
+    if validated and before.spec_hash is None and after.spec_hash is not None:
         yield Event("Normal", "Validated", f"{validated.message}; ModelBackend {after.backend} will answer")
-    earlier = find_condition(before.conditions, "Validated")
-    if CHANGE_HAS_NO_EFFECT in validated.message and not (earlier and CHANGE_HAS_NO_EFFECT in earlier.message):
-        yield Event("Warning", "ChangeIgnored", validated.message)
 
 
 def _workers(before: InferenceJobStatus, after: InferenceJobStatus, last_words: str) -> Iterator[Event]:
-    if after.workers.job_name and after.workers.job_name != before.workers.job_name:
-        yield Event("Normal", "WorkersCreated", f"Job {after.workers.job_name} runs the workers")
+    # The first Job follows from Validated and tells its own pods; an Event for it would be one write a job for nothing.
+    replaced, job_name = before.workers.job_name, after.workers.job_name
+    if replaced and job_name and job_name != replaced:
+        yield Event("Normal", "WorkersReplaced", f"Job {job_name} goes on with the work of {replaced}")
     if after.workers.failures > before.workers.failures:
         detail = f"; the last: {last_words}" if last_words else ""
         yield Event("Warning", "WorkerFailed", f"worker pods that failed so far: {after.workers.failures}{detail}")

@@ -13,7 +13,6 @@ from splai.api.inference_job import TERMINAL_PHASES, InferenceJob, JobPhase
 from splai.core.conditions import Verdict, find_condition
 from splai.core.inferencejob.facts import Facts
 from splai.core.inferencejob.tasks import count_tasks
-from splai.core.inferencejob.work_order import spec_hash
 from splai.core.inferencejob.workers_ready import backend_ready, workers_ready
 from splai.core.plan import Refusal
 
@@ -31,7 +30,6 @@ TABLE: Mapping[JobPhase, tuple[ConditionStatus, ...]] = {
     "Failed": ("False", "False", "True", "False", "True"),
     "Canceled": ("True", "False", "False", "False", "False"),
 }
-CHANGE_HAS_NO_EFFECT = "; spec.input or spec.parameters changed after the work was planned: the change has no effect"
 
 
 def decide_verdicts(
@@ -64,16 +62,13 @@ def _validated(job: InferenceJob, facts: Facts) -> Verdict:
         return Verdict("Validated", "False", "ValidationFailed", facts.invalid.message)
     if facts.missing_input:
         return Verdict("Validated", "False", "ConfigMapNotFound", facts.missing_input.message)
-    unchanged = job.metadata.get("generation", 0) == job.status.observed_generation
-    settled = unchanged and job.status.spec_hash is not None
-    if facts.records is None and (settled or not facts.total):
+    planned = job.status.spec_hash is not None
+    if facts.records is None and (planned or not facts.total):
         if _has(job, "Validated"):
             return _kept(job, "Validated")
         return Verdict("Validated", "Unknown", "NotValidated", "the input was not read")
     tasks = count_tasks(facts.total)
-    drifted = job.status.spec_hash is not None and job.status.spec_hash != spec_hash(job.spec)
-    message = f"{_count(facts.total, 'record')} in {_count(tasks, 'task')}"
-    return Verdict("Validated", "True", "Valid", message + (CHANGE_HAS_NO_EFFECT if drifted else ""))
+    return Verdict("Validated", "True", "Valid", f"{_count(facts.total, 'record')} in {_count(tasks, 'task')}")
 
 
 def _count(number: int, what: str) -> str:

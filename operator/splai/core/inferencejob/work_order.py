@@ -10,7 +10,7 @@ from splai.core.inferencejob.records import Records
 
 
 def spec_hash(spec: InferenceJobSpec) -> str:
-    """Of the input: the CRD's rules forbid a change, and one that slips through is seen and has no effect."""
+    """Of what the CRD's rules keep as it is, so that a plan can be told to be this spec's."""
     fixed = spec.model_dump(mode="json", by_alias=True, include={"input", "parameters"})
     canonical = json.dumps(fixed, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -30,8 +30,12 @@ def test_a_plan_is_told() -> None:
     assert events(make_job()) == [("Normal", "Validated", "3 records in 3 tasks; ModelBackend smol will answer")]
 
 
-def test_children_are_told_when_they_are_seen() -> None:
-    assert events(make_planned_job(), **CHILD) == [("Normal", "WorkersCreated", "Job triage-0 runs the workers")]
+def test_the_first_child_is_not_told_and_its_successor_is() -> None:
+    assert events(make_planned_job(), **CHILD) == []
+    first = with_status(make_planned_job(), plan(make_snapshot(make_planned_job(), **CHILD), NOW).status)
+    assert events(first, child_jobs=(make_child(1),)) == [
+        ("Normal", "WorkersReplaced", "Job triage-1 goes on with the work of triage-0")
+    ]
 
 
 def test_trouble_is_told_once() -> None:
@@ -82,22 +86,6 @@ def test_cancel_is_told_at_its_begin_and_at_its_end() -> None:
     assert events(canceling, progress=closed) == [
         ("Normal", "Canceled", "canceled: 0 of 3 records were answered, 3 failed")
     ]
-
-
-def test_a_change_that_comes_too_late_is_told_once_and_stays_in_the_condition() -> None:
-    planned = make_planned_job()
-    job = make_job(status=planned.status, generation=2, parameters={"max_tokens": 9})
-    decision = plan(make_snapshot(job), NOW)
-    assert [(event.type, event.reason) for event in decision.events] == [("Warning", "ChangeIgnored")]
-    validated = next(it for it in decision.status.conditions if it.type == "Validated")
-    assert (validated.status, validated.message) == (
-        "True",
-        "3 records in 3 tasks; spec.input or spec.parameters changed after the work was planned: "
-        "the change has no effect",
-    )
-    assert plan(make_snapshot(with_status(job, decision.status)), NOW).events == ()
-    back = make_job(status=decision.status, generation=3)
-    assert "no effect" not in str(plan(make_snapshot(back), NOW).status.conditions)
 
 
 def test_what_is_long_is_shortened() -> None:
