@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -74,24 +75,28 @@ async def measure(directory: Path, *, jobs: int, nodes: int) -> dict[str, float]
         prepare(control_plane)
         os.environ["KUBECONFIG"] = str(control_plane.kubeconfig)
         client = Client(await load_configuration(), component="benchmark")
-        plain_seconds = await run_load(client, JOBS, [plain_job(number) for number in range(jobs)])
+        with cluster_cost(control_plane, jobs):
+            plain_seconds = await run_load(client, JOBS, [plain_job(number) for number in range(jobs)])
         print(f"plain batch/v1 Jobs: {jobs / plain_seconds:.1f} a second")
 
         stack.enter_context(artifact_server(control_plane, directory))
         operator = stack.enter_context(splai("operator", "run", operator_environment(control_plane, directory)))
         await ready_backend(client)
         before = cost(operator.pid)
-        seconds = await run_load(client, INFERENCE_JOBS, [inference_job(number) for number in range(jobs)])
+        with cluster_cost(control_plane, jobs):
+            seconds = await run_load(client, INFERENCE_JOBS, [inference_job(number) for number in range(jobs)])
         after = cost(operator.pid)
         print(f"InferenceJobs: {jobs / seconds:.1f} a second")
         await client.close()
     writes = count_writes(audit.log, "splai-operator/")
+    for what, count in writes.most_common():
+        print(f"  {what}: {count / jobs:.2f} a job")
     return {
         "jobs": jobs,
         "jobs_per_second": round(jobs / seconds, 2),
         "plain_jobs_per_second": round(jobs / plain_seconds, 2),
         "ratio": round(plain_seconds / seconds, 3),
-        "writes_per_job": round(writes / jobs, 2),
+        "writes_per_job": round(writes.total() / jobs, 2),
         "cpu_ms_per_job": round(1000 * (after.cpu_seconds - before.cpu_seconds) / jobs, 2),
         "peak_rss_mb": round(after.peak_rss_mb, 1),
     }
@@ -124,15 +129,15 @@ async def run_load(client: Client, resource: Resource, bodies: list[dict[str, An
 
 
 async def wait_until_complete(client: Client, resource: Resource, expected: int, version: str) -> None:
-    """Watch the collection until so many objects are complete."""
+    """Watch the collection until so many objects are complete; an apiserver may end a watch at any time."""
     complete: set[str] = set()
-    async for event in client.watch(resource, NAMESPACE, resource_version=version, timeout_seconds=1800):
-        if event.type != "BOOKMARK" and is_complete(event.object):
-            complete.add(event.object["metadata"]["uid"])
-            if len(complete) % 100 == 0:
-                print(f"  {resource.plural}: {len(complete)}/{expected}", flush=True)
-        if len(complete) == expected:
-            return
+    while len(complete) < expected:
+        async for event in client.watch(resource, NAMESPACE, resource_version=version, timeout_seconds=1800):
+            version = event.object["metadata"]["resourceVersion"]
+            if event.type != "BOOKMARK" and is_complete(event.object):
+                complete.add(event.object["metadata"]["uid"])
+            if len(complete) == expected:
+                return
 
 
 def is_complete(body: dict[str, Any]) -> bool:
@@ -253,6 +258,17 @@ def splai(component: str, verb: str, environment: dict[str, str]) -> Iterator[su
                 sys.stderr.buffer.write(log.read()[-20000:])
 
 
+@contextmanager
+def cluster_cost(control_plane: ControlPlane, jobs: int) -> Iterator[None]:
+    """Print what a load cost each part of the control plane."""
+    names = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd")
+    parts = {name: identity.pid for name in names if (identity := control_plane.component(name).identity)}
+    before = {name: cost(pid).cpu_seconds for name, pid in parts.items()}
+    yield
+    for name, pid in parts.items():
+        print(f"  {name}: {1000 * (cost(pid).cpu_seconds - before[name]) / jobs:.1f} ms CPU a job")
+
+
 def cost(pid: int) -> Cost:
     """CPU of the process tree so far, and the peak resident size of its root."""
     ticks = 0
@@ -269,9 +285,17 @@ def process_tree(pid: int) -> list[int]:
     return [pid, *(member for child in children for member in process_tree(int(child)))]
 
 
-def count_writes(log: Path, agent: str) -> int:
+def count_writes(log: Path, agent: str) -> Counter[str]:
+    """The agent's changes by verb and resource."""
+    writes: Counter[str] = Counter()
     with log.open() as lines:
-        return sum(1 for line in lines if json.loads(line).get("userAgent", "").startswith(agent))
+        for line in lines:
+            entry = json.loads(line)
+            if entry.get("userAgent", "").startswith(agent):
+                about = entry["objectRef"]
+                parts = (entry["verb"], about["resource"], about.get("subresource"))
+                writes[" ".join(part for part in parts if part)] += 1
+    return writes
 
 
 def kubectl(control_plane: ControlPlane, *arguments: str) -> str:
