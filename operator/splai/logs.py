@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import traceback
 from typing import Final as Constant
 
 from pythonjsonlogger.json import JsonFormatter
@@ -27,3 +28,8 @@ def configure_logging(component: str, *, level: str = "INFO") -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def origin(error: BaseException) -> dict[str, str]:
+    """The facts of an unexpected exception: what it is and where it comes from. Its words may hold contents."""
+    return {"error": type(error).__name__, "traceback": "".join(traceback.format_tb(error.__traceback__))}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from splai.logs import TALKATIVE, configure_logging
+from splai.logs import TALKATIVE, configure_logging, origin
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +58,14 @@ def test_libraries_do_not_tell_every_request(name: str, capsys: pytest.CaptureFi
 def test_a_level_that_does_not_exist_is_refused_by_the_variables_name() -> None:
     with pytest.raises(SystemExit, match=r"SPLAI_LOG_LEVEL must be one of .*, not 'loud'"):
         configure_logging("gateway", level="loud")
+
+
+def test_an_exceptions_words_are_not_logged_and_its_place_is() -> None:
+    try:
+        int("a user's prompt")
+    except ValueError as error:
+        facts = origin(error)
+
+    assert facts["error"] == "ValueError"
+    assert "test_logs.py" in facts["traceback"]
+    assert "invalid literal" not in str(facts)

@@ -89,4 +89,5 @@ def _error_object(reply: Any) -> dict[str, Any]:
 
 
 def _encode(value: dict[str, Any]) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    """As UTF-8; half of a surrogate pair, which JSON can hold and UTF-8 cannot, stays an escape."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace")

@@ -11,6 +11,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from splai.gateway.errors import SERVER, RequestError
 from splai.gateway.metrics import Metrics
+from splai.logs import origin
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
@@ -95,8 +96,8 @@ def _as_request_error(request: web.Request, error: Exception) -> RequestError:
             return RequestError(413, message, code="request_too_large")
         case web.HTTPException():
             return RequestError(error.status, error.reason)
-    facts = {"route": route_name(request), "request_id": request[REQUEST_ID], "error": type(error).__name__}
-    logger.error("request failed", extra=facts, exc_info=error)
+    facts = {"route": route_name(request), "request_id": request[REQUEST_ID]}
+    logger.error("request failed", extra=facts | origin(error))
     return RequestError(500, "Error processing request: internal error", type=SERVER, code="internal_error")
 
 

@@ -19,7 +19,6 @@ import os
 import signal
 import sys
 import time
-import traceback
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ from splai.artifacts.folder import JobFolder, StoreRefused
 from splai.artifacts.part_lines import PartInvalid
 from splai.core.inferencejob.prompt import PATHS
 from splai.core.inferencejob.template import TemplateError
-from splai.logs import configure_logging
+from splai.logs import configure_logging, origin
 from splai.worker.batch import Batch, Engine
 from splai.worker.engine import EngineClient, EngineProbe
 from splai.worker.finalize import NotCommitted, settle, write_outputs
@@ -98,10 +97,7 @@ async def _guarded(command: Callable[[WorkerSettings], Coroutine[Any, Any, Ended
     try:
         return await command(settings)
     except Exception as error:
-        cause = _cause(error)
-        # Where, and not with which words: they may hold contents of a record.
-        frames = "".join(traceback.format_tb(cause.__traceback__))
-        _log.error("the worker failed", extra={"error": type(cause).__name__, "traceback": frames})
+        _log.error("the worker failed", extra=origin(_cause(error)))
         return explain(error)
 
 

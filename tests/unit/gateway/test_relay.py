@@ -579,3 +579,22 @@ async def test_neither_prompts_nor_answers_are_logged(
 
     assert "engine failed" in caplog.text
     assert "SECRET" not in caplog.text
+
+
+async def test_half_a_surrogate_pair_is_no_model_and_no_internal_error(gateway: Gateway) -> None:
+    reply = await post(gateway, json=None, content=b'{"model": "\\ud800", "messages": []}')
+
+    assert reply.status_code == 404
+    assert code_of(reply) == "model_not_found"
+
+
+async def test_half_a_surrogate_pair_in_an_engines_error_reaches_the_caller_as_json(
+    gateway: Gateway, engines: EngineRoom
+) -> None:
+    engine = await engines.start(answer(b'{"error": {"message": "bad token \\ud800"}}', status=400))
+    gateway.serve("llama", engine.address)
+
+    reply = await post(gateway)
+
+    assert reply.status_code == 400
+    assert reply.json()["error"]["message"].startswith("bad token")
