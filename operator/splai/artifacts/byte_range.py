@@ -2,7 +2,7 @@
 
 import re
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 class RangeNotSatisfiable(Exception):  # noqa: N818 - the name of HTTP status 416

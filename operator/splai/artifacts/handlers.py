@@ -144,7 +144,7 @@ class Handlers:
         if problem := prefix_problem(prefix):
             raise APIError(400, "bad_prefix", problem)
         limit = request.query.get("limit", str(PAGE))
-        if not limit.isdecimal() or not 0 < int(limit) <= PAGE:
+        if not limit.isdecimal() or len(limit) > len(str(PAGE)) or not 0 < int(limit) <= PAGE:
             raise APIError(400, "bad_limit", f"limit is a number from 1 to {PAGE}")
         objects = [entry for entry in await self._open(namespace, uid).list(prefix) if entry.path > after]
         page = objects[: int(limit)]

@@ -2,7 +2,6 @@
 
 import json
 import ssl
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from splai.artifacts.server import build_app, listening, server_folder
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 OPERATOR = "splai-system/splai-operator"
 GATEWAY = "splai-system/splai-gateway"
+PAST, FUTURE = 1_700_000_000, 4_000_000_000  # 2023 and 2096: the verdict on a token is the same on every day
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 OTHER_RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
@@ -46,14 +46,13 @@ def claims(
     audience: str | list[str], namespace: str = "team-a", account: str = "default", **other: Any
 ) -> dict[str, Any]:
     """What the apiserver puts into a projected token."""
-    now = int(time.time())
     return {
         "iss": ISSUER,
         "sub": f"system:serviceaccount:{namespace}:{account}",
         "aud": [audience] if isinstance(audience, str) else audience,
-        "iat": now,
-        "nbf": now,
-        "exp": now + 3600,
+        "iat": PAST,
+        "nbf": PAST,
+        "exp": FUTURE,
         "kubernetes.io": {
             "namespace": namespace,
             "pod": {"name": "triage-0-0-x", "uid": "7b0c"},

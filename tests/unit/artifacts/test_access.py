@@ -13,9 +13,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.unit.artifacts.conftest import (
     EC_KEY,
+    FUTURE,
     GATEWAY,
     OPERATOR,
     OTHER_RSA_KEY,
+    PAST,
     RSA_KEY,
     Server,
     claims,
@@ -41,7 +43,6 @@ def signed_with_the_public_key() -> str:
     return f"{text}.{signature.decode()}"
 
 
-NOW = int(time.time())
 ACCEPTED = {
     "the job's own pod": sign(claims(JOB)),
     "signed with ES256": sign(claims(JOB), key=EC_KEY, algorithm="ES256", kid="ec-1"),
@@ -58,9 +59,9 @@ REFUSED = {
     "the reading gateway": (service_token(GATEWAY), 403),
     "the apiserver's audience": (sign(claims("https://kubernetes.default.svc")), 401),
     "no audience": (sign({key: value for key, value in claims(JOB).items() if key != "aud"}), 401),
-    "expired": (sign(claims(JOB, exp=NOW - 120)), 401),
+    "expired": (sign(claims(JOB, exp=PAST + 60)), 401),
     "no expiry": (sign({key: value for key, value in claims(JOB).items() if key != "exp"}), 401),
-    "not valid yet": (sign(claims(JOB, nbf=NOW + 600)), 401),
+    "not valid yet": (sign(claims(JOB, nbf=FUTURE - 60)), 401),
     "another issuer": (sign(claims(JOB, iss="https://evil.example")), 401),
     "another cluster's key": (sign(claims(JOB), key=OTHER_RSA_KEY), 401),
     "no key named": (sign(claims(JOB), kid=None), 401),

@@ -18,6 +18,7 @@ from splai.artifacts.byte_range import RangeNotSatisfiable, resolve
         ("bytes=1-2,4-5", 10, None),
         ("lines=1-2", 10, None),
         ("bytes=a-b", 10, None),
+        (f"bytes={'9' * 5000}-", 10, None),
     ],
 )
 def test_a_single_range_is_served_and_anything_else_means_the_whole(

@@ -160,6 +160,13 @@ async def test_every_error_is_json(server: Server) -> None:
     assert (unrouted.status_code, unrouted.json()["error"]["code"]) == (404, "not_found")
 
 
+async def test_a_limit_of_thousands_of_digits_is_a_bad_limit_too(server: Server) -> None:
+    async with server.http(service_token()) as http:
+        reply = await http.get(FOLDER, params={"limit": "9" * 5000})
+
+    assert (reply.status_code, reply.json()["error"]["code"]) == (400, "bad_limit")
+
+
 async def test_a_created_object_is_at_most_16_mib(server: Server, folder: HTTPJobFolder) -> None:
     limit = 16 * 1024 * 1024
     assert await folder.create("tasks/0000/1-0", bytes(limit))

@@ -17,7 +17,7 @@ def test_lines_are_read_back_as_they_were_written() -> None:
     assert list(decode(b"".join(encode(record) for record in RECORDS))) == RECORDS
 
 
-def test_a_line_is_the_part_line_of_the_contract() -> None:
+def test_a_line_is_a_part_line_of_the_ledger() -> None:
     line = PartLine.model_validate_json(encode(RECORDS[1]))
     assert (line.position, line.kind, line.attempts, line.line) == (17, "error", 3, {"id": "b"})
     assert set(PartLine.model_fields) == set(json.loads(encode(RECORDS[1])))
