@@ -4,8 +4,8 @@ Every call is bounded: an attempt by connect, read and write timeouts, a call by
 errors and 5xx (a restarting server, a full volume) are tried again with backoff; every request is safe to repeat,
 because a create that took place answers 412 the second time, which its caller resolves by the nonce.
 
-A stream that is being read continues where it broke off. A stream that is being written is tried again only while
-nothing was taken from it: it cannot be rewound, so its producer starts anew after ``StoreUnavailable``.
+A stream is tried again only while nothing was taken from it: it cannot be rewound, so its producer starts anew after
+``StoreUnavailable``.
 """
 
 import asyncio
@@ -30,7 +30,6 @@ DEFAULT_DEADLINE: Constant = 60.0
 TOKEN_LIFETIME: Constant = 60.0
 FIRST_DELAY: Constant = 0.1
 LAST_DELAY: Constant = 5.0
-CHUNK_BYTES: Constant = 1024 * 1024
 _TIMEOUT = httpx.Timeout(connect=5, read=30, write=30, pool=30)
 _LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=30)
 
@@ -101,10 +100,6 @@ class Attempts:
         self._deadline = deadline
         self._clock = clock
         self._jitter = jitter
-        self.restart()
-
-    def restart(self) -> None:
-        """Start the deadline anew, because something went forward."""
         self._ends_at = self._clock() + self._deadline
         self._delay = FIRST_DELAY
 
@@ -165,31 +160,6 @@ class HTTPJobFolder:
         reply = await self._call("GET", path, accept=(404,))
         return None if reply.status_code == 404 else reply.content
 
-    async def open(self, path: str) -> AsyncIterator[bytes]:
-        attempts = self._start_attempts()
-        offset, etag = 0, ""
-        while True:
-            headers = self._token.header()
-            if offset:
-                headers |= {"Range": f"bytes={offset}-", "If-Match": etag}
-            try:
-                async with self._http.stream("GET", self._base + path, headers=headers) as reply:
-                    if reply.status_code == 404:
-                        raise FileNotFoundError(path)
-                    if reply.status_code == 416:  # it broke off exactly at its end
-                        return
-                    if reply.is_error:
-                        await reply.aread()
-                        self._require_success(reply)
-                    etag = reply.headers.get("ETag", "")
-                    async for chunk in reply.aiter_bytes(CHUNK_BYTES):
-                        attempts.restart()
-                        offset += len(chunk)
-                        yield chunk
-                    return
-            except (httpx.TransportError, StoreUnavailable) as error:
-                await attempts.wait_after(_unavailable(error))
-
     @asynccontextmanager
     async def relayed(
         self, method: Literal["GET", "HEAD"], path: str, headers: Mapping[str, str]
@@ -218,9 +188,6 @@ class HTTPJobFolder:
             if not page.get("next"):
                 return objects
             query["after"] = page["next"]
-
-    async def delete(self, path: str) -> None:
-        await self._call("DELETE", path, accept=(404,))
 
     async def remove(self) -> None:
         await self._call("DELETE", "")

@@ -6,7 +6,7 @@ seen whole or not at all, and a list shows what was written before. The Protocol
 store in memory and runs unchanged over the network.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -60,14 +60,8 @@ class JobFolder(Protocol):
     async def get(self, path: str) -> bytes | None:
         """An object's content, or None."""
 
-    def open(self, path: str) -> AsyncIterator[bytes]:
-        """An object's content in chunks; FileNotFoundError on the first one if there is no such object."""
-
     async def list(self, prefix: str = "") -> Sequence[StoredObject]:
         """All objects whose path starts with ``prefix``, sorted by path."""
-
-    async def delete(self, path: str) -> None:
-        """Remove an object; that it does not exist is success."""
 
     async def remove(self) -> None:
         """Remove the whole folder; that it does not exist is success."""

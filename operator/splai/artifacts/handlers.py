@@ -52,7 +52,6 @@ class Handlers:
             web.put(item, self.put),
             web.get(item, self.get, allow_head=False),
             web.head(item, self.head),
-            web.delete(item, self.delete),
         ]
 
     async def put(self, request: web.Request) -> web.Response:
@@ -132,11 +131,6 @@ class Handlers:
             hdrs.CONTENT_TYPE: "application/octet-stream",
         }
         return web.Response(headers=headers)
-
-    async def delete(self, request: web.Request) -> web.Response:
-        folder, path = await self._object(request, Access.WRITE)
-        await folder.delete(path)
-        return web.Response(status=204)
 
     async def list(self, request: web.Request) -> web.Response:
         namespace, uid = await self._folder(request, Access.READ)

@@ -87,11 +87,6 @@ class StoreFolder:
         except FileNotFoundError:
             return None
 
-    async def open(self, path: str) -> AsyncIterator[bytes]:
-        reading = await self.read(path)
-        async for chunk in reading.chunks():
-            yield chunk
-
     async def stat(self, path: str) -> StoredObject | None:
         with translated_errors():
             try:

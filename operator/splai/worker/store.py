@@ -40,9 +40,6 @@ class PatientFolder:
     async def create(self, path: str, data: bytes) -> bool:
         return await self._until_answered(lambda: self._folder.create(path, data))
 
-    async def put(self, path: str, data: bytes) -> None:
-        await self._until_answered(lambda: self._folder.put(path, data))
-
     async def put_stream(self, path: str, produce: Callable[[], AsyncIterable[bytes]]) -> None:
         """Write what ``produce`` yields; it is called again for every try."""
         await self._until_answered(lambda: self._folder.put_stream(path, produce()))

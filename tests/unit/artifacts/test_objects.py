@@ -46,13 +46,6 @@ async def test_put_overwrites_and_changes_the_etag(folder: HTTPJobFolder) -> Non
     assert (await folder.list("workers/"))[0].etag not in ("", before)
 
 
-async def test_delete_is_idempotent(folder: HTTPJobFolder) -> None:
-    await folder.put("workers/a", b"1")
-    await folder.delete("workers/a")
-    await folder.delete("workers/a")
-    assert await folder.get("workers/a") is None
-
-
 async def test_list_is_sorted_filtered_and_paged(server: Server, folder: HTTPJobFolder) -> None:
     for path in ("tasks/0001/claim-2", "tasks/0001/claim-10", "tasks/0000/claim-1", "plan.json"):
         await folder.create(path, b"12")

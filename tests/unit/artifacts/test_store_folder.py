@@ -37,7 +37,7 @@ async def test_of_fifty_creators_exactly_one_wins(folder: StoreFolder) -> None:
 
 async def test_a_stream_is_written_whole_and_read_in_chunks(folder: StoreFolder) -> None:
     await folder.put_stream("output.jsonl", chunks(b"a" * 3_000_000, b"", b"b" * 3_000_000))
-    read = [chunk async for chunk in folder.open("output.jsonl")]
+    read = [chunk async for chunk in (await folder.read("output.jsonl")).chunks()]
     assert b"".join(read) == b"a" * 3_000_000 + b"b" * 3_000_000
     assert await folder.stat("output.jsonl") == (await folder.list())[0]
 
@@ -62,7 +62,7 @@ async def test_what_is_missing(folder: StoreFolder) -> None:
     await folder.delete("final")
     await folder.remove()
     with pytest.raises(FileNotFoundError):
-        await anext(folder.open("final"))
+        await folder.read("final")
 
 
 async def test_a_list_is_of_this_folder_alone(store: ObjectStore, folder: StoreFolder) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -79,12 +79,6 @@ class SimulatedFolder:
 
     async def list(self, prefix: str = "") -> Sequence[StoredObject]:
         return await self._call("list", prefix, lambda: self.store.list(prefix))
-
-    def open(self, path: str) -> AsyncIterator[bytes]:
-        raise NotImplementedError
-
-    async def delete(self, path: str) -> None:
-        raise NotImplementedError
 
     async def remove(self) -> None:
         raise NotImplementedError

@@ -49,7 +49,7 @@ def test_looking_around_is_no_progress() -> None:
         patient = PatientFolder(SimulatedFolder(Store()), pulse=lambda: pulses.append(1))
         await patient.list()
         assert not pulses
-        await patient.put("x", b"")
+        await patient.create("x", b"")
         assert pulses
 
     run(scenario())
