@@ -28,7 +28,12 @@ from splai.gateway.upstream import BROKEN, Engines, Failure, failure_of
 
 ENGINE_PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
 _EVENT_STREAM = "text/event-stream"
+MAX_REPLY_BYTES = 256 * 1024 * 1024
 _END_SECONDS = 1.0
+
+
+class ReplyTooLarge(Exception):  # noqa: N818 - a state of the reply, named after what happened
+    """An engine sent more than any answer can have."""
 
 
 class Relay:
@@ -97,8 +102,8 @@ class Relay:
 
     async def _body(self, http: web.Request, request: InferenceRequest, upstream: aiohttp.ClientResponse) -> bytes:
         try:
-            return await upstream.read()
-        except (aiohttp.ClientError, TimeoutError) as error:
+            return await _read(upstream)
+        except (aiohttp.ClientError, TimeoutError, ReplyTooLarge) as error:
             failure = failure_of(error)
             self._engines.count(request, failure, http[REQUEST_ID])
             raise failure.as_error() from error
@@ -148,6 +153,16 @@ class Relay:
     def _first_byte(self, http: web.Request) -> None:
         seconds = time.perf_counter() - http[STARTED]
         self._metrics.first_byte.labels(route_name(http), http[MODEL]).observe(seconds)
+
+
+async def _read(upstream: aiohttp.ClientResponse) -> bytes:
+    """The body; raises ReplyTooLarge."""
+    body = bytearray()
+    async for data in upstream.content.iter_any():
+        body += data
+        if len(body) > MAX_REPLY_BYTES:
+            raise ReplyTooLarge
+    return bytes(body)
 
 
 async def _read_to_end(upstream: aiohttp.ClientResponse) -> None:

@@ -18,6 +18,7 @@ CONNECTION_SECONDS: Constant = 30.0
 CONNECTION_REQUESTS: Constant = 1000
 CONNECT_TIMEOUT: Constant = 10.0
 PROBE_TIMEOUT: Constant = 5.0
+MAX_ANSWER: Constant = 8 * 1024 * 1024  # with its envelope a line of a part, which the store takes up to 16 MiB
 _HEADERS = {"Content-Type": "application/json"}
 
 
@@ -46,7 +47,9 @@ class EngineClient:
         session = await self._current_session()
         try:
             async with session.post(self._url, data=body, headers=_HEADERS, allow_redirects=False) as response:
-                content = await response.read()
+                content = await _read(response)
+                if content is None:
+                    return NoAnswer("response_too_large", f"The answer has more than {MAX_ANSWER >> 20} MiB.")
                 return Answer(
                     response.status,
                     content,
@@ -101,6 +104,16 @@ class EngineProbe:
                 return f"HTTP {response.status}" if response.status >= 500 or response.status == 429 else ""
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             return describe(error)
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes | None:
+    """The body; None for one that is larger than any answer, and may have no end."""
+    content = bytearray()
+    async for chunk in response.content.iter_any():
+        content += chunk
+        if len(content) > MAX_ANSWER:
+            return None
+    return bytes(content)
 
 
 def describe(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from splai.gateway import relay
 from splai.gateway.routes import Target
 from tests.unit.gateway.conftest import EngineRoom, Gateway, running_gateway
 from tests.unit.gateway.scripted_engine import (
@@ -579,6 +580,25 @@ async def test_neither_prompts_nor_answers_are_logged(
 
     assert "engine failed" in caplog.text
     assert "SECRET" not in caplog.text
+
+
+async def test_a_reply_without_end_is_given_up(
+    gateway: Gateway, engines: EngineRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "MAX_REPLY_BYTES", 1024 * 1024)
+
+    async def talk_on(_: Received, connection: Connection) -> None:
+        await connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
+        while not connection.writer.transport.is_closing():
+            await connection.send(bytes(64 * 1024))
+
+    engine = await engines.start(talk_on)
+    gateway.serve("llama", engine.address)
+
+    reply = await post(gateway)
+
+    assert reply.status_code == 502
+    assert code_of(reply) == "engine_broken_reply"
 
 
 async def test_half_a_surrogate_pair_is_no_model_and_no_internal_error(gateway: Gateway) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -63,6 +63,23 @@ async def test_what_is_no_answer_is_told_apart(fault: str, reaction: object) -> 
     async with running(FakeEngine()) as url, client_of(url, seconds=0.3) as client:
         assert await client.post(chat(f"fault:{fault}")) == reaction
         assert isinstance(await client.post(chat("and goes on")), Answer)
+
+
+async def test_an_answer_without_end_is_given_up() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
+        with suppress(ConnectionError):
+            while not writer.transport.is_closing():
+                writer.write(bytes(1024 * 1024))
+                await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with client_of(f"http://127.0.0.1:{port}") as client:
+            reaction = await client.post(chat("hello"))
+    assert reaction == NoAnswer("response_too_large", "The answer has more than 8 MiB.")
 
 
 async def test_a_backend_that_is_not_there_is_unreachable() -> None:
