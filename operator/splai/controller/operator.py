@@ -29,12 +29,13 @@ from splai.artifacts.folder import JobFolder
 from splai.controller import handlers
 from splai.controller.caches import Caches
 from splai.controller.decide import Decider
+from splai.controller.liveness import Liveness
 from splai.controller.metrics import Metrics
 from splai.controller.observe import Observer
 from splai.controller.permissions import rules
 from splai.controller.planning_process import PlanningProcess
 from splai.controller.queue import WorkQueue
-from splai.controller.reconcile import TIMEOUT, Kind, Reconciler
+from splai.controller.reconcile import Kind, Reconciler
 from splai.controller.resync import Resync
 from splai.controller.settings import Settings, SettingsInvalid
 from splai.controller.status_writer import StatusWriter
@@ -54,16 +55,10 @@ EXIT_MISCONFIGURED = 2
 EXIT_VERSION_FELL = 3
 
 DRAIN_SECONDS = 20.0
-HANGING_SECONDS = 3 * TIMEOUT
-"""No worker takes longer than the timeout: when ready work is left lying longer than this, all of them hang."""
 STORE_DEADLINE = 5.0
 """Of a call to the artifact server: the work queue retries, so a worker is not held longer."""
 
 log = logging.getLogger(__name__)
-
-
-class WorkersHang(Exception):  # noqa: N818 - it says what happened
-    """There is work, this process leads, and nobody works."""
 
 
 class Misconfigured(Exception):  # noqa: N818 - it says what happened
@@ -131,6 +126,8 @@ class Operator:
         self._caches = Caches(lambda key, delay: self._queue.add(key, delay=delay))
         self._resync = Resync(self._client, self._caches, namespaces=settings.watch_namespaces)
         self._reconciler = self._make_reconciler()
+        watches = len(tuple(self._caches)) * (len(settings.watch_namespaces) or 1)
+        self._liveness = Liveness(self._queue, self._elector, watches=watches)
         self._stop = asyncio.Event()
         metrics.show(queue_depth=lambda: len(self._queue), phases=self._caches.phases)
 
@@ -175,10 +172,9 @@ class Operator:
     async def _watch(self, stop: asyncio.Event) -> None:
         """Run kopf. It takes the signals for itself when it starts, so they are taken back."""
         ready = asyncio.Event()
-        probes = {"leader": lambda: self._elector.leading, "queue": self._waiting_keys}
         serving = asyncio.ensure_future(
             handlers.serve(
-                handlers.registry(self._caches, probes),
+                handlers.registry(self._caches, self._liveness.probes()),
                 namespaces=self._settings.watch_namespaces,
                 health_port=self._settings.health_port,
                 ready=ready,
@@ -194,17 +190,6 @@ class Operator:
             started.cancel()
             serving.cancel()
         self._stop.set()
-
-    def _waiting_keys(self) -> int:
-        """For /healthz, which is to fail when a restart would help, and only then.
-
-        kopf answers from the event loop, so a blocked loop gives no answer; and a watch, or any other task, that ends
-        takes the process with it. What is left to ask about is workers that hang. An apiserver that is away is no
-        reason: attempts fail, but they end. Whether the watches tell everything is not asked: that is the resync's.
-        """
-        if self._elector.leading and self._queue.neglected > HANGING_SECONDS:
-            raise WorkersHang(f"no worker has taken any of {len(self._queue)} keys for {self._queue.neglected:.0f} s")
-        return len(self._queue)
 
     async def _lead(self, tasks: asyncio.TaskGroup, workers: list[asyncio.Task[None]]) -> None:
         """Wait for the Lease, work, and hold it."""
