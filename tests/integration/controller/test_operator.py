@@ -1,59 +1,14 @@
 """The operator against a real apiserver: what it makes, heals, leaves alone, and when it ends."""
 
-import json
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.integration.controller.conftest import OperatorProcess, StartOperator, eventually
-from tests.integration.running_control_plane import KubectlError, RunningControlPlane
-
-
-class Namespace:
-    """kubectl in the test's namespace."""
-
-    def __init__(self, control_plane: RunningControlPlane, name: str) -> None:
-        self._control_plane = control_plane
-        self.name = name
-
-    def run(self, *arguments: str) -> str:
-        return self._control_plane.kubectl("-n", self.name, *arguments)
-
-    def apply(self, body: dict[str, Any]) -> None:
-        self._control_plane.kubectl("-n", self.name, "apply", "-f", "-", input=json.dumps(body))
-
-    def get(self, kind: str, name: str) -> dict[str, Any]:
-        """The object, or an empty one."""
-        try:
-            body: dict[str, Any] = json.loads(self.run("get", kind, name, "-o", "json"))
-        except KubectlError:
-            return {}
-        return body
-
-    def uid(self, kind: str, name: str) -> str | None:
-        uid: str | None = self.get(kind, name).get("metadata", {}).get("uid")
-        return uid
-
-    def condition(self, kind: str, name: str, condition_type: str) -> dict[str, Any]:
-        conditions = self.get(kind, name).get("status", {}).get("conditions", [])
-        return next((c for c in conditions if c["type"] == condition_type), {})
-
-
-@pytest.fixture
-def here(control_plane: RunningControlPlane, namespace: str) -> Namespace:
-    return Namespace(control_plane, namespace)
-
-
-def backend(name: str = "tiny") -> dict[str, Any]:
-    spec = {"model": {"id": "tiny-model"}}
-    return {"apiVersion": "splai.dev/v1alpha1", "kind": "ModelBackend", "metadata": {"name": name}, "spec": spec}
-
-
-def job(name: str = "job") -> dict[str, Any]:
-    spec = {"model": "no-such-model", "input": {"text": "hello"}, "prompt": {"template": "Say {{ text }}"}}
-    return {"apiVersion": "splai.dev/v1alpha1", "kind": "InferenceJob", "metadata": {"name": name}, "spec": spec}
+from tests.integration.controller.conftest import StartOperator
+from tests.integration.controller.objects import Namespace, backend, job
+from tests.integration.controller.operator_process import OperatorProcess, eventually
+from tests.integration.running_control_plane import RunningControlPlane
 
 
 def test_a_backend_gets_a_deployment_and_a_service_for_few_writes(operator: OperatorProcess, here: Namespace) -> None:
@@ -83,7 +38,7 @@ def test_a_deleted_child_is_healed(operator: OperatorProcess, here: Namespace, k
 @pytest.mark.usefixtures("operator")
 def test_a_job_waits_for_its_backend_and_says_so(here: Namespace) -> None:
     here.apply(backend())
-    here.apply(job())
+    here.apply(job(model="no-such-model"))
 
     eventually(
         lambda: here.condition("ij", "job", "BackendReady").get("reason") == "BackendNotFound", "the job says why"
@@ -106,6 +61,12 @@ def test_a_foreign_service_of_the_same_name_is_not_taken_over(here: Namespace) -
 
     here.run("delete", "service", "tiny")
     eventually(lambda: here.condition("mb", "tiny", "Stalled").get("status") == "False", "it goes on by itself")
+
+
+def test_it_is_healthy_when_each_kind_is_watched(operator: OperatorProcess) -> None:
+    eventually(lambda: operator.health == 200, "it is healthy")
+
+    assert operator.healthz()["watches"] == 6
 
 
 def test_sigterm_ends_it_in_order_and_frees_the_lease(operator: OperatorProcess, here: Namespace) -> None:
