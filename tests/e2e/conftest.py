@@ -4,6 +4,7 @@ import os
 import uuid
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from tests.e2e.cluster import KubectlError, Namespace, forwarded, run_kubectl
@@ -47,3 +48,14 @@ def gateway() -> Iterator[str]:
     """Base URL of the gateway's Service."""
     with forwarded("splai-system", "svc/splai-splai-api-gateway", 8080) as url:
         yield url
+
+
+@pytest.fixture
+def artifacts() -> Iterator[httpx.Client]:
+    """The artifact server, as the operator sees it."""
+    token = run_kubectl("-n", "splai-system", "create", "token", "splai-operator", "--audience=splai-artifacts")
+    with (
+        forwarded("splai-system", "svc/splai-artifacts", 8080) as url,
+        httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token.strip()}"}, timeout=30) as client,
+    ):
+        yield client

@@ -23,6 +23,15 @@ def default_ids(records: int) -> list[str]:
     return [f"record-{number}" for number in range(1, records + 1)]
 
 
-def taken_again(status: dict[str, Any]) -> int:
-    """Tasks that were claimed more than once: with one record a task, the records that may have run twice."""
-    return sum(task["attempts"] - 1 for task in status["tasks"] if task["attempts"] > 1)
+def taken_again(status: dict[str, Any]) -> set[str]:
+    """The tasks that were claimed more than once: with one record a task, the records that may have run twice."""
+    return {task["id"] for task in status["tasks"] if task["attempts"] > 1}
+
+
+def held_by(artifacts: httpx.Client, job: dict[str, Any], pod: dict[str, Any]) -> set[str]:
+    """The tasks that the ledger shows as claimed by a worker pod and not committed."""
+    metadata, labels = job["metadata"], pod["metadata"]["labels"]
+    child, index = labels["batch.kubernetes.io/job-name"], labels["batch.kubernetes.io/job-completion-index"]
+    worker = f"{child}-{index}-{pod['metadata']['uid']}"
+    progress = artifacts.get(f"/{metadata['namespace']}/{metadata['uid']}/progress").raise_for_status().json()
+    return {task["id"] for task in progress["tasks"] if task["state"] == "claimed" and task.get("worker") == worker}
