@@ -56,6 +56,11 @@ def worker_path(worker: str) -> str:
     return f"{WORKERS_PREFIX}{worker}"
 
 
+def is_decisive(path: str) -> bool:
+    """Whether the object decides something, and so is created once and never changed."""
+    return path in {PLAN, CLOSING, FINAL} or path.startswith(TASKS_PREFIX)
+
+
 class TaskRange(APIModel):
     """A task: the contiguous records ``first`` … ``first + count - 1``, counted from 0."""
 

@@ -8,7 +8,7 @@ from typing import Final as Constant
 from aiohttp import hdrs, web
 from obstore.store import ObjectStore
 
-from splai.api.ledger import PLAN
+from splai.api.ledger import PLAN, is_decisive
 from splai.artifacts import bodies
 from splai.artifacts.auth import Access, Authenticator, require
 from splai.artifacts.byte_range import RangeNotSatisfiable, resolve
@@ -62,6 +62,8 @@ class Handlers:
         if path == PLAN and self._space().low:
             raise APIError(507, "store_full", "less than 5 % of the artifact store is free: no new job is planned")
         if condition is None:
+            if is_decisive(path):
+                raise APIError(403, "create_only", f"{path} is created once: the write must have If-None-Match: *")
             await self._overwrite(request, folder, path)
             return web.Response(status=200)
         body = await self._bodies.whole(request)

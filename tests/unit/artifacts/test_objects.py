@@ -38,6 +38,17 @@ async def test_of_fifty_creators_exactly_one_wins(folder: HTTPJobFolder) -> None
         assert await folder.get(f"tasks/{number}/commit") == b"%d" % won.index(True)
 
 
+@pytest.mark.parametrize("path", ["plan.json", "tasks/0000/claim-1", "tasks/0000/commit", "closing", "final"])
+async def test_what_decides_something_cannot_be_overwritten(folder: HTTPJobFolder, path: str) -> None:
+    await folder.create(path, b"first")
+
+    with pytest.raises(StoreRefused) as refused:
+        await folder.put(path, b"second")
+
+    assert refused.value.code == "create_only"
+    assert await folder.get(path) == b"first"
+
+
 async def test_put_overwrites_and_changes_the_etag(folder: HTTPJobFolder) -> None:
     await folder.put("workers/a", b"1")
     before = (await folder.list("workers/"))[0].etag
