@@ -37,7 +37,7 @@ async def answers(namespace: str, problems: list[Exception]) -> list[int]:
         handlers.serve(registry, namespaces=(namespace,), health_port=port, ready=ready, stop=stop)
     )
     async with asyncio.timeout(60):
-        while not (first := await asyncio.to_thread(ask, port)):
+        while not (first := await asyncio.to_thread(ask, port)):  # noqa: ASYNC110 - kopf tells nobody
             await asyncio.sleep(0.1)
         second = await asyncio.to_thread(ask, port)
         problems.clear()
