@@ -47,7 +47,7 @@ from splai.kube.events import EventRecorder
 from splai.kube.executor import Executor
 from splai.kube.lease import Elector, LeaseLost
 from splai.kube.resource import INFERENCE_JOBS, MODEL_BACKENDS
-from splai.logs import configure_logging
+from splai.logs import configure_logging, origin
 
 EXIT_STOPPED = 0
 EXIT_FAILED = 1
@@ -96,7 +96,7 @@ async def _main(settings: Settings) -> int:
     except Exception as failure:
         cause = _cause(failure)
         message, code = next((answer for kind, answer in _EXITS.items() if isinstance(cause, kind)), _CRASH)
-        log.critical(message, extra={"error": str(cause)}, exc_info=failure if (message, code) == _CRASH else None)
+        log.critical(message, extra=origin(cause) if (message, code) == _CRASH else {"error": str(cause)})
         return code
     return EXIT_STOPPED
 

@@ -21,6 +21,7 @@ from splai.kube.errors import ApiError, Throttled
 from splai.kube.events import EventRecorder
 from splai.kube.executor import Executor
 from splai.kube.lease import LeaseLost
+from splai.logs import origin
 
 TIMEOUT = 60.0
 REFUSED_DELAY = 1.0
@@ -94,9 +95,10 @@ class Reconciler:
             delay = self._queue.retry(key)
             facts = {"object": str(key), "error": str(error) or "timeout", "retry_in": round(delay, 3)}
             log.warning("reconcile failed", extra=facts)
-        except Exception:
+        except Exception as error:
             delay = self._queue.retry(key)
-            log.exception("reconcile crashed", extra={"object": str(key), "retry_in": round(delay, 3)})
+            facts = {"object": str(key), "retry_in": round(delay, 3), **origin(error)}
+            log.error("reconcile crashed", extra=facts)  # noqa: TRY400 - its words may hold contents
 
     async def reconcile(self, key: Key) -> str:
         """Bring one object forward; returns ``done``, ``refused`` or ``gone``."""

@@ -142,6 +142,19 @@ async def test_what_fails_is_tried_again_with_backoff(world: World, error: Excep
     assert world.status["phase"] == "Running"
 
 
+async def test_a_crash_is_logged_by_its_place_and_not_with_its_words(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.fail = [RuntimeError("the words of a record")]
+
+    await world.goes_on(0.1)
+
+    (record,) = (record for record in caplog.records if record.message == "reconcile crashed")
+    assert record.__dict__["error"] == "RuntimeError"
+    assert "the words of a record" not in caplog.text
+    assert "the words of a record" not in str(record.__dict__)
+
+
 async def test_a_failed_status_patch_is_tried_again(world: World) -> None:
     world.client.fail = [Unavailable("away"), Unavailable("still away")]
     world.plan = Plan(InferenceJobStatus(phase="Running"))
