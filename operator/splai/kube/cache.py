@@ -8,15 +8,21 @@ see the world before the write.
 Only what ``convert`` keeps of an object stays in memory.
 """
 
+import logging
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from pydantic import ValidationError
+
+from splai.core import observed
 from splai.kube.client import Object
 from splai.kube.resource import Resource
 
 ValueT = TypeVar("ValueT")
 Index = Callable[[Object], Hashable | None]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +39,7 @@ class Entry(Generic[ValueT]):
 
 def controller_uid(body: Object) -> str | None:
     """The index of children: the UID of their controller."""
-    owners = body["metadata"].get("ownerReferences") or ()
-    return next((owner["uid"] for owner in owners if owner.get("controller")), None)
+    return observed.controller_uid(body["metadata"])
 
 
 class Collection(Generic[ValueT]):
@@ -70,7 +75,7 @@ class Collection(Generic[ValueT]):
         return tuple(sorted(entries, key=lambda entry: (entry.namespace, entry.name)))
 
     def put(self, body: Object) -> Entry[ValueT] | None:
-        """Take in an object; None when what is known is as new, or newer."""
+        """Take in an object; None when what is known is as new, or newer, or the object cannot be read."""
         metadata = body["metadata"]
         uid, version = metadata["uid"], int(metadata["resourceVersion"])
         self.highest_version = max(self.highest_version, version)
@@ -80,7 +85,13 @@ class Collection(Generic[ValueT]):
         if self._deleted_meanwhile is not None and uid in self._deleted_meanwhile:
             return None
         namespace, name = metadata.get("namespace", ""), metadata["name"]
-        entry = Entry(namespace, name, uid, version, self._index(body), self._convert(body))
+        try:
+            entry = Entry(namespace, name, uid, version, self._index(body), self._convert(body))
+        except ValidationError as error:  # stored under another schema: it must not stop the work on all others
+            fields = sorted({".".join(map(str, problem["loc"])) for problem in error.errors()})  # never their contents
+            facts = {"object": f"{self.resource.kind} {namespace}/{name}", "fields": fields}
+            log.error("object cannot be read", extra=facts)  # noqa: TRY400 - the error quotes contents
+            return None
         namesake = self._by_name.get((namespace, name))
         if namesake is not None and namesake != uid and self._by_uid[namesake].version > version:
             return None  # a late word about an object whose successor is known already

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from splai.api.model_backend import ModelBackend
 from splai.kube.cache import Collection, controller_uid
-from splai.kube.resource import JOBS
+from splai.kube.resource import JOBS, MODEL_BACKENDS
 
 
 def job(name: str, version: int, *, uid: str = "", owner: str | None = None, note: str = "") -> dict[str, Any]:
@@ -54,6 +55,21 @@ def test_an_older_or_equal_version_changes_nothing(jobs: Collection[dict[str, An
     entry = jobs.get("a", "a")
     assert entry is not None
     assert entry.value["annotations"]["note"] == "new"
+
+
+def test_an_object_that_cannot_be_read_is_left_out_and_its_fields_are_logged_without_their_contents(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    backends = Collection(MODEL_BACKENDS, ModelBackend.model_validate, index=controller_uid)
+    unreadable = job("bad", 1) | {"spec": {"model": {"id": ["a secret"]}}}
+
+    assert backends.put(unreadable) is None
+    assert backends.put(job("good", 2) | {"spec": {"model": {"id": "m"}}}) is not None
+
+    assert [entry.name for entry in backends] == ["good"]
+    (record,) = caplog.records
+    assert (record.__dict__["object"], record.__dict__["fields"]) == ("ModelBackend a/bad", ["spec.model.id"])
+    assert "secret" not in str(record.__dict__)
 
 
 def test_versions_are_compared_as_numbers(jobs: Collection[dict[str, Any]]) -> None:
