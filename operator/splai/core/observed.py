@@ -214,18 +214,12 @@ class ObservedDeployment:
     name: str
     uid: str
     owner_uid: str | None
-    labels: Mapping[str, str]
     annotations: Mapping[str, str]
     applied: Fields
     """What we set and nobody has changed since."""
-    created: datetime | None
     deletion: datetime | None = None
     generation: int = 0
     observed_generation: int = 0
-    replicas: int = 0
-    updated: int = 0
-    ready: int = 0
-    available: int = 0
     conditions: Mapping[str, ObservedCondition]
 
     @classmethod
@@ -236,17 +230,11 @@ class ObservedDeployment:
             name=metadata["name"],
             uid=metadata["uid"],
             owner_uid=controller_uid(metadata),
-            labels=metadata.get("labels") or {},
             annotations=metadata.get("annotations") or {},
             applied=applied_fields(metadata),
-            created=_time(metadata.get("creationTimestamp")),
             deletion=_time(metadata.get("deletionTimestamp")),
             generation=metadata.get("generation") or 0,
             observed_generation=status.get("observedGeneration") or 0,
-            replicas=status.get("replicas") or 0,
-            updated=status.get("updatedReplicas") or 0,
-            ready=status.get("readyReplicas") or 0,
-            available=status.get("availableReplicas") or 0,
             conditions=_conditions(status),
         )
 
@@ -259,7 +247,6 @@ class ObservedService:
     name: str
     uid: str
     owner_uid: str | None
-    labels: Mapping[str, str]
     annotations: Mapping[str, str]
     applied: Fields
     """What we set and nobody has changed since."""
@@ -273,7 +260,6 @@ class ObservedService:
             name=metadata["name"],
             uid=metadata["uid"],
             owner_uid=controller_uid(metadata),
-            labels=metadata.get("labels") or {},
             annotations=metadata.get("annotations") or {},
             applied=applied_fields(metadata),
             deletion=_time(metadata.get("deletionTimestamp")),
