@@ -49,6 +49,7 @@ def volume(**kinds: Any) -> dict[str, Any]:
 KEY = {"name": "n", "key": "k"}
 
 # (the manifest, what the apiserver says about it)
+ONE_SOURCE = "set exactly one of text, items, configMap, persistentVolumeClaim, s3, http, huggingFace, failedOf"
 REFUSED: list[tuple[dict[str, Any], str]] = [
     (job(name=LONG), "the name must have at most 52 characters"),
     (job(name="1st"), "the name must be a DNS-1035 label: it becomes part of the child Jobs' names"),
@@ -60,12 +61,12 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (manifest("InferenceJob", {"model": "m"}), "spec.input: Required value"),
     (job(workrs={}), 'unknown field "spec.workrs"'),
     (job(workers={"template": {"nodeSelectr": {}}}), 'unknown field "spec.workers.template.nodeSelectr"'),
-    (manifest("InferenceJob", {"input": {"text": "t"}}), "set exactly one of model and backendRef"),
-    (job(backendRef={"name": "b"}), "set exactly one of model and backendRef"),
-    (job(input={}), "set exactly one of text, items, configMap"),
-    (job(input={"text": "t", "items": ["u"]}), "set exactly one of text, items, configMap"),
-    (job(input={"text": "t", "configMap": KEY}), "set exactly one of text, items, configMap"),
-    (job(type="embedding", prompt={"system": "s"}), "prompt.system belongs to type chat"),
+    (manifest("InferenceJob", {"input": {"text": "t"}}), "set model, backendRef or a policy that has a model"),
+    (job(backendRef={"name": "b"}), "set at most one of model and backendRef"),
+    (job(input={}), ONE_SOURCE),
+    (job(input={"text": "t", "items": ["u"]}), ONE_SOURCE),
+    (job(input={"text": "t", "configMap": KEY}), ONE_SOURCE),
+    (job(type="embedding", prompt={"system": "s"}), "prompt.system belongs to the types chat and response"),
     (job(type="translate"), 'Unsupported value: "translate"'),
     (job(parameters=5), "spec.parameters in body must be of type object"),
     (job(workers={"parallelism": 0}), "should be greater than or equal to 1"),
@@ -188,8 +189,11 @@ FROZEN: list[tuple[dict[str, Any], str]] = [
     ({"parameters": {}}, "parameters are immutable"),
     ({"workers": FULL_JOB["workers"] | {"mode": "Dedicated"}}, "workers.mode is immutable"),
     ({"workers": FULL_JOB["workers"] | {"concurrency": 1}}, "workers.concurrency is immutable"),
-    ({"workers": {"template": {"nodeSelector": {"gpu": "a100"}}}}, "workers.template is immutable"),
-    ({"workers": {}}, "workers.template is immutable"),
+    (
+        {"workers": {"template": {"nodeSelector": {"gpu": "a100"}}}},
+        "workers.template is immutable unless the job is suspended",
+    ),
+    ({"workers": {}}, "workers.template is immutable unless the job is suspended"),
     ({"retry": {"maxAttempts": 1}}, "retry is immutable"),
     ({"requestTimeoutSeconds": 1}, "requestTimeoutSeconds is immutable"),
     ({"backoffLimit": 1}, "backoffLimit is immutable"),

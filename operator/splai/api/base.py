@@ -32,6 +32,14 @@ def keyed_by(key: str) -> dict[str, Any]:
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
 
 
+def unfilled() -> dict[str, Any]:
+    """A default as ``json_schema_extra`` that stays out of the CRD: a policy may give another one.
+
+    ``model_fields_set`` says whether the user gave the field.
+    """
+    return {"x-splai-unfilled": True}
+
+
 _DURATION = re.compile(r"(\d+)(ms|s|m|h)")
 _UNITS = {
     "ms": timedelta(milliseconds=1),

@@ -74,6 +74,7 @@ RESOURCES = (
             Column("Total", ".status.total", "integer"),
             Column("Percent", ".status.progressPercent", "integer"),
             Column("Workers", ".status.workers.ready", "integer", wide=True),
+            Column("Remaining", ".status.estimatedRemainingSeconds", "integer", wide=True),
             Column("Message", ".status.message", wide=True),
             _AGE,
         ),
@@ -157,7 +158,7 @@ def structural_schema(model: type[BaseModel]) -> Schema:
 
 
 def _structural(schema: Schema, definitions: dict[str, Schema]) -> Schema:
-    schema = _optional(_inlined(schema, definitions), definitions)
+    schema = _unfilled(_optional(_inlined(schema, definitions), definitions))
     if schema.get("x-kubernetes-int-or-string"):
         schema = {keyword: value for keyword, value in schema.items() if keyword not in ("anyOf", "type")}
     result: Schema = {keyword: schema[keyword] for keyword in ("description", "type") if keyword in schema}
@@ -196,6 +197,13 @@ def _optional(schema: Schema, definitions: dict[str, Schema]) -> Schema:
         return schema
     rest = {keyword: value for keyword, value in schema.items() if keyword != "anyOf"}
     return _inlined(choices[0], definitions) | rest
+
+
+def _unfilled(schema: Schema) -> Schema:
+    """A default that is the operator's to give, not the apiserver's, stays out."""
+    if "x-splai-unfilled" not in schema:
+        return schema
+    return {keyword: value for keyword, value in schema.items() if keyword not in ("x-splai-unfilled", "default")}
 
 
 def _without_defaults(schema: Schema) -> Schema:

@@ -1,65 +1,37 @@
 """InferenceJob: a batch of records, the model that answers them, and the state of every task."""
 
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from splai.api.base import APIModel, Duration, ObjectName, keyed_by, rules
+from splai.api.base import APIModel, Duration, ObjectName, keyed_by, parse_duration, rules, unfilled
 from splai.api.condition import Condition
+from splai.api.job_input import Input
+from splai.api.job_output import Output
 from splai.api.model_backend import ModelID
 from splai.api.pod_template import PodTemplate
 
-RequestType = Literal["chat", "completion", "embedding"]
-JobPhase = Literal["Pending", "Queued", "Running", "Finalizing", "Canceling", "Completed", "Failed", "Canceled"]
+RequestType = Literal["chat", "completion", "embedding", "response"]
+JobPhase = Literal[
+    "Pending", "Queued", "Running", "Suspended", "Finalizing", "Canceling", "Completed", "Failed", "Canceled"
+]
 TaskPhase = Literal["Pending", "Running", "Completed", "Canceled"]
 TERMINAL_PHASES: frozenset[str] = frozenset({"Completed", "Failed", "Canceled"})
+
+
+def _unchanged(path: str) -> tuple[str, str]:
+    """The rule that a field of the spec stays as it was, also when it was absent."""
+    parent, _, leaf = path.rpartition(".")
+    new, old = (f"{root}.{parent}" if parent else root for root in ("self", "oldSelf"))
+    rule = f"has({new}.{leaf}) == has({old}.{leaf}) && (!has({new}.{leaf}) || {new}.{leaf} == {old}.{leaf})"
+    return rule, f"{path} is immutable"
 
 
 class BackendReference(APIModel):
     """A ModelBackend of the same namespace."""
 
     name: Annotated[ObjectName, Field(description="Of the ModelBackend.")]
-
-
-class ConfigMapInput(APIModel):
-    """One key of a ConfigMap of the same namespace."""
-
-    name: Annotated[ObjectName, Field(description="Of the ConfigMap.")]
-    key: Annotated[str, Field(min_length=1, max_length=253, description="Whose text holds the records.")]
-
-
-class Input(APIModel):
-    """Where the records come from: exactly one source."""
-
-    # dyn(): the rule's type checker knows no lists of mixed types, but at run time the field is there.
-    model_config = {
-        "json_schema_extra": rules(
-            (
-                "[has(self.text), has(dyn(self).items), has(self.configMap)].filter(x, x).size() == 1",
-                "set exactly one of text, items, configMap",
-            )
-        )
-    }
-
-    text: Annotated[str | None, Field(max_length=65536, description="One record: its field `text`.")] = None
-    items: Annotated[
-        list[Any] | None,
-        Field(
-            max_length=10000,
-            description="Records: objects, or strings that become the field `text`. At most 64 KiB as JSON.",
-            json_schema_extra={"items": {"x-kubernetes-preserve-unknown-fields": True}},
-        ),
-    ] = None
-    config_map: ConfigMapInput | None = None
-    format: Annotated[
-        Literal["auto", "jsonl", "openai-batch"],
-        Field(
-            description=(
-                "jsonl: a JSON object a line. openai-batch: lines of the OpenAI Batch input file. "
-                "auto: openai-batch when the first record has custom_id and body, else jsonl."
-            )
-        ),
-    ] = "auto"
 
 
 class Prompt(APIModel):
@@ -86,8 +58,40 @@ class Workers(APIModel):
             )
         ),
     ] = "Shared"
-    parallelism: Annotated[int, Field(ge=1, le=1000, description="Worker pods at once.")] = 1
-    concurrency: Annotated[int, Field(ge=1, le=1024, description="Requests in flight a worker.")] = 16
+    parallelism: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1000,
+            description="Worker pods at once; may change while the job runs. Default: the policy's, else 1.",
+            json_schema_extra=unfilled(),
+        ),
+    ] = 1
+    min_parallelism: Annotated[
+        int | None,
+        Field(ge=1, le=1000, description="Kueue may admit the job with as few worker pods as these."),
+    ] = None
+    concurrency: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1024,
+            description=(
+                "Most requests in flight a worker; fewer while the backend says that it is overloaded. "
+                "Default: the policy's, else 16."
+            ),
+            json_schema_extra=unfilled(),
+        ),
+    ] = 16
+    dispatch_order: Annotated[
+        Literal["Input", "Prefix"],
+        Field(
+            description=(
+                "Order in which a task's records are sent. Prefix: requests that begin alike follow each other, "
+                "for engines with a prefix cache."
+            )
+        ),
+    ] = "Input"
     template: Annotated[
         PodTemplate | None,
         Field(
@@ -107,58 +111,92 @@ class Retry(APIModel):
     max_backoff: Annotated[Duration, Field(description="The longest wait.")] = "60s"
 
 
+class FailurePolicy(APIModel):
+    """When records without an answer make the job fail; without it they never do."""
+
+    max_failed_records: Annotated[
+        int | str,
+        Field(
+            description="More failed records than this number, or than this share of all such as 5%, fail the job.",
+            json_schema_extra={
+                "x-kubernetes-int-or-string": True,
+                "minimum": 0,
+                "pattern": r"^([0-9]|[1-9][0-9]|100)%$",
+            },
+        ),
+    ]
+
+    def allowed(self, total: int) -> int:
+        """The most records out of ``total`` that may fail."""
+        if isinstance(self.max_failed_records, int):
+            return self.max_failed_records
+        return total * int(self.max_failed_records.removesuffix("%")) // 100
+
+
 class InferenceJobSpec(APIModel):
     """The wanted work."""
 
     model_config = {
         "json_schema_extra": rules(
-            ("has(self.model) != has(self.backendRef)", "set exactly one of model and backendRef"),
+            ("!has(self.model) || !has(self.backendRef)", "set at most one of model and backendRef"),
             (
-                "self.type in ['chat', 'llm_inference'] || !has(self.prompt) || !has(self.prompt.system)",
-                "prompt.system belongs to type chat",
-            ),
-            ("self.type == oldSelf.type", "type is immutable"),
-            (
-                "has(self.model) == has(oldSelf.model) && (!has(self.model) || self.model == oldSelf.model)",
-                "model is immutable",
+                "has(self.model) || has(self.backendRef) || has(self.policy)",
+                "set model, backendRef or a policy that has a model",
             ),
             (
-                "has(self.backendRef) == has(oldSelf.backendRef) && "
-                "(!has(self.backendRef) || self.backendRef == oldSelf.backendRef)",
-                "backendRef is immutable",
+                "self.type in ['chat', 'llm_inference', 'response'] || !has(self.prompt) || !has(self.prompt.system)",
+                "prompt.system belongs to the types chat and response",
             ),
-            ("self.input == oldSelf.input", "input is immutable"),
             (
-                "has(self.prompt) == has(oldSelf.prompt) && (!has(self.prompt) || self.prompt == oldSelf.prompt)",
-                "prompt is immutable",
+                "!has(self.workers.minParallelism) || !has(self.workers.parallelism) || "
+                "self.workers.minParallelism <= self.workers.parallelism",
+                "workers.minParallelism must not be more than workers.parallelism",
             ),
-            # dyn() as in Input. A map, not a free object: of two free objects CEL compares only the keys they share.
+            *(
+                _unchanged(field)
+                for field in (
+                    *("type", "model", "backendRef", "policy", "input", "prompt", "output"),
+                    *("workers.mode", "workers.concurrency", "workers.minParallelism", "workers.dispatchOrder"),
+                    *("retry", "requestTimeoutSeconds", "backoffLimit", "failurePolicy"),
+                    *("completionWindow", "activeDeadlineSeconds"),
+                )
+            ),
+            # A map, not a free object: of two free objects CEL compares only the keys they share.
+            # dyn(): the rule's type checker knows no values of mixed types, but at run time the field is there.
             ("dyn(self).parameters == dyn(oldSelf).parameters", "parameters are immutable"),
-            ("self.workers.mode == oldSelf.workers.mode", "workers.mode is immutable"),
-            ("self.workers.concurrency == oldSelf.workers.concurrency", "workers.concurrency is immutable"),
             (
-                "has(self.workers.template) == has(oldSelf.workers.template) && "
+                "self.suspend || oldSelf.suspend || has(self.workers.template) == has(oldSelf.workers.template) && "
                 "(!has(self.workers.template) || self.workers.template == oldSelf.workers.template)",
-                "workers.template is immutable",
+                "workers.template is immutable unless the job is suspended",
             ),
-            ("self.retry == oldSelf.retry", "retry is immutable"),
-            (
-                "self.requestTimeoutSeconds == oldSelf.requestTimeoutSeconds",
-                "requestTimeoutSeconds is immutable",
-            ),
-            ("self.backoffLimit == oldSelf.backoffLimit", "backoffLimit is immutable"),
             ("self.cancel || !oldSelf.cancel", "cancel is one-way"),
         )
     }
 
     type: Annotated[
-        Literal["chat", "completion", "embedding", "llm_inference"],
+        Literal["chat", "completion", "embedding", "response", "llm_inference"],
         Field(description="The kind of request; llm_inference means chat."),
     ] = "chat"
     model: Annotated[
-        ModelID | None, Field(description="An id or alias that a ModelBackend of this namespace serves.")
+        ModelID | None,
+        Field(
+            description="An id or alias that a ModelBackend of this namespace serves; without it the policy's model."
+        ),
     ] = None
     backend_ref: BackendReference | None = None
+    policy: Annotated[
+        ObjectName | None,
+        Field(description="Named defaults and limits, from the operator's configuration, e.g. enterprise-default."),
+    ] = None
+    priority: Annotated[
+        ObjectName | None,
+        Field(
+            description=(
+                "interactive or batch (the PriorityClasses splai-interactive and splai-batch), or an existing "
+                "PriorityClass. It may change until a worker has run."
+            )
+        ),
+    ] = None
     input: Input
     prompt: Prompt | None = None
     parameters: Annotated[
@@ -168,8 +206,26 @@ class InferenceJobSpec(APIModel):
             json_schema_extra={"additionalProperties": {"x-kubernetes-preserve-unknown-fields": True}},
         ),
     ] = {}
+    output: Output = Output()
     workers: Workers = Workers()
-    retry: Retry = Retry()
+    retry: Annotated[Retry, Field(json_schema_extra=unfilled())] = Retry()
+    failure_policy: FailurePolicy | None = None
+    suspend: Annotated[
+        bool,
+        Field(description="true ends the worker pods and frees their GPUs, keeping what is done; false goes on."),
+    ] = False
+    completion_window: Annotated[
+        Duration | None,
+        Field(description="From the creation, also while queued or suspended; then the job is Failed with Expired."),
+    ] = None
+    active_deadline_seconds: Annotated[
+        int | None,
+        Field(ge=1, description="From the first worker's start, anew after each suspension; then Failed."),
+    ] = None
+    ttl_seconds_after_finished: Annotated[
+        int | None,
+        Field(ge=60, description="Then the resource is deleted; its record is kept, and its outputs their own time."),
+    ] = None
     request_timeout_seconds: Annotated[int, Field(ge=1, le=86400, description="Of one request to the engine.")] = 600
     backoff_limit: Annotated[
         int,
@@ -178,6 +234,10 @@ class InferenceJobSpec(APIModel):
     cancel: Annotated[bool, Field(description="true ends the job, keeping what is done; it cannot be taken back.")] = (
         False
     )
+
+    @property
+    def window(self) -> timedelta | None:
+        return parse_duration(self.completion_window) if self.completion_window else None
 
     @property
     def request_type(self) -> RequestType:
@@ -200,6 +260,13 @@ class Usage(APIModel):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     total_tokens: int = 0
+
+
+class Throughput(APIModel):
+    """How fast the job goes, over the last minutes of work."""
+
+    records_per_second: Annotated[str, Field(description="A decimal number, e.g. 12.5.")] = "0"
+    tokens_per_second: Annotated[str, Field(description="Prompt and completion tokens; a decimal number.")] = "0"
 
 
 class TaskStatus(APIModel):
@@ -249,7 +316,8 @@ class OutputLocation(ArtifactLocation):
 class InferenceJobStatus(APIModel):
     """The observed state.
 
-    Condition types: Ready, Reconciling, Stalled, Succeeded, Failed, Validated, BackendReady, WorkersReady.
+    Condition types: Ready, Reconciling, Stalled, Succeeded, Failed, Suspended, Validated, BackendReady, QuotaReserved,
+    WorkersReady.
     """
 
     observed_generation: Annotated[int, Field(description="The metadata.generation this was decided on.")] = -1
@@ -271,6 +339,10 @@ class InferenceJobStatus(APIModel):
     progress_percent: Annotated[int, Field(description="Of the records, those that succeeded or failed.")] = 0
     request_counts: RequestCounts = RequestCounts()
     usage: Usage = Usage()
+    throughput: Annotated[Throughput | None, Field(description="While the job is Running.")] = None
+    estimated_remaining_seconds: Annotated[
+        int | None, Field(description="While the job is Running: the rest of the records at its throughput.")
+    ] = None
     tasks: Annotated[
         list[TaskStatus],
         Field(
@@ -283,10 +355,20 @@ class InferenceJobStatus(APIModel):
     output: OutputLocation | None = None
     errors: Annotated[ArtifactLocation | None, Field(description="Set when a record failed.")] = None
     start_time: Annotated[
-        str | None, Field(description="When a worker first ran.", json_schema_extra={"format": "date-time"})
+        str | None,
+        Field(
+            description="When a worker first ran, since the last suspension.", json_schema_extra={"format": "date-time"}
+        ),
     ] = None
     completion_time: Annotated[
         str | None, Field(description="When the phase became final.", json_schema_extra={"format": "date-time"})
+    ] = None
+    expires_at: Annotated[
+        str | None,
+        Field(
+            description="The end of the completion window; once the job is over, when its TTL ends.",
+            json_schema_extra={"format": "date-time"},
+        ),
     ] = None
 
 
@@ -299,6 +381,12 @@ class InferenceJob(APIModel):
             (
                 "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
                 "the name must be a DNS-1035 label: it becomes part of the child Jobs' names",
+            ),
+            (
+                "has(self.spec.priority) == has(oldSelf.spec.priority) && "
+                "(!has(self.spec.priority) || self.spec.priority == oldSelf.spec.priority) || "
+                "!has(oldSelf.status) || !has(oldSelf.status.startTime)",
+                "spec.priority is immutable once a worker has run",
             ),
         )
     }

@@ -3,6 +3,10 @@
 ::
 
     {namespace}/{job uid}/
+      reading.json                      ReadingOrder create-only, by the operator; the planning pod's only instruction
+      input/{attempt}/{number}          chunk        create-only, by the planning pod; the records as they were read
+      input.json                        InputManifest create-only, by the planning pod: which chunks, and all are good
+      validation.json                   Validation   create-only, by the planning pod: why the input cannot be used
       plan.json                         WorkOrder    create-only, by the operator; the worker's only instruction
       tasks/{task}/claim-{epoch}        Claim        create-only; epoch = highest seen + 1
       tasks/{task}/{epoch}-{number}     part         create-only; JSON lines, each a PartLine
@@ -12,6 +16,12 @@
       tasks/final/commit                Commit       create-only; decides what the outputs are made of, see below
       output.jsonl, errors.jsonl                     overwritten; bytes are a function of the commits or of closing
       final                             Final        create-only; the work is over if and only if it exists
+      history.json                      HistoryRecord by the operator, before the resource is deleted
+
+Inputs that the apiserver holds are read by the operator and copied into plan.json. All others are read once, in one
+pass, by a planning pod, which leaves the records as compressed chunks: workers need neither the source's credentials
+nor its format, and nothing that happens to the source afterwards can shift a position. A planning pod that is started
+again writes into a folder of its own; ``input.json`` names the one that counts.
 
 A create that fails or times out is read back: it is mine if its nonce is mine. Readers use only parts that a commit
 or ``closing`` names, so a zombie worker costs work, never a line. A position held twice counts once, first in list
@@ -28,7 +38,14 @@ from pydantic import Field
 
 from splai.api.base import APIModel
 from splai.api.inference_job import Prompt, RequestCounts, RequestType, Retry, Usage
+from splai.api.job_input import Input
+from splai.api.job_output import Output
 
+READING = "reading.json"
+MANIFEST = "input.json"
+VALIDATION = "validation.json"
+HISTORY = "history.json"
+INPUT_PREFIX = "input/"
 PLAN = "plan.json"
 CLOSING = "closing"
 FINAL = "final"
@@ -56,9 +73,14 @@ def worker_path(worker: str) -> str:
     return f"{WORKERS_PREFIX}{worker}"
 
 
+def chunk_path(attempt: str, number: int) -> str:
+    return f"{INPUT_PREFIX}{attempt}/{number:06d}"
+
+
 def is_decisive(path: str) -> bool:
     """Whether the object decides something, and so is created once and never changed."""
-    return path in {PLAN, CLOSING, FINAL} or path.startswith(TASKS_PREFIX)
+    named = {READING, MANIFEST, VALIDATION, PLAN, CLOSING, FINAL}
+    return path in named or path.startswith((TASKS_PREFIX, INPUT_PREFIX))
 
 
 class TaskRange(APIModel):
@@ -82,6 +104,60 @@ def split_into_tasks(records: int) -> tuple[TaskRange, ...]:
     )
 
 
+class Limits(APIModel):
+    """What a policy allows one job."""
+
+    max_records: int | None = None
+    max_tokens: Annotated[int | None, Field(description="max_tokens that a record may ask for.")] = None
+
+
+class ReadingOrder(APIModel):
+    """reading.json: the input that a planning pod reads, and what each of its records must be good for."""
+
+    version: Literal[1] = 1
+    namespace: str
+    job: str
+    uid: str
+    type: RequestType
+    input: Input
+    prompt: Prompt | None = None
+    parameters: dict[str, Any] = {}
+    failed_of_uid: Annotated[str | None, Field(description="UID of the job that input.failedOf names.")] = None
+    limits: Limits = Limits()
+    policy: str | None = None
+    spec_hash: str
+
+
+class SourceIdentity(APIModel):
+    """The bytes that were read."""
+
+    uri: Annotated[str, Field(description="Without credentials and query.")]
+    bytes: Annotated[int, Field(description="As they were read, before decompression.")]
+    etag: str | None = None
+    sha256: str | None = None
+
+
+class InputManifest(APIModel):
+    """input.json: the records of a job as chunks, all of them good."""
+
+    version: Literal[1] = 1
+    attempt: Annotated[str, Field(description="Folder of the chunks.")]
+    first: Annotated[list[int], Field(description="Position of each chunk's first record, ascending from 0.")]
+    records: int
+    bytes: Annotated[int, Field(description="Of the records as JSON lines.")]
+    format: Literal["jsonl", "openai-batch"]
+    sources: list[SourceIdentity]
+    spec_hash: str
+
+
+class Validation(APIModel):
+    """validation.json: what is wrong with the input."""
+
+    reason: Annotated[str, Field(description="ValidationFailed, InputChanged, InputNotFound, PolicyViolation.")]
+    problems: Annotated[list[str], Field(description="The first ones, at most 20, each with its record and line.")]
+    total: Annotated[int, Field(description="Problems in all.")]
+
+
 class WorkOrder(APIModel):
     """plan.json: the whole work after defaults, so that worker pods need nothing from the apiserver."""
 
@@ -95,15 +171,24 @@ class WorkOrder(APIModel):
     prompt: Prompt | None = None
     parameters: dict[str, Any] = {}
     format: Literal["jsonl", "openai-batch"]
-    records: Annotated[list[dict[str, Any]], Field(description="The input, in order, copied when it was planned.")]
+    records: Annotated[
+        list[dict[str, Any]], Field(description="A small input, in order, copied when it was planned.")
+    ] = []
+    chunks: Annotated[InputManifest | None, Field(description="Any other input, instead of records.")] = None
+    output: Output = Output()
     concurrency: int
+    dispatch_order: Literal["Input", "Prefix"] = "Input"
     retry: Retry
     request_timeout_seconds: int
     spec_hash: str
 
     @property
+    def total(self) -> int:
+        return self.chunks.records if self.chunks else len(self.records)
+
+    @property
     def tasks(self) -> tuple[TaskRange, ...]:
-        return split_into_tasks(len(self.records))
+        return split_into_tasks(self.total)
 
 
 class Claim(APIModel):
@@ -168,6 +253,7 @@ class WorkerReport(APIModel):
     held: list[HeldTask] = []
     in_flight: int = 0
     engine: EngineState = EngineState()
+    finalized_bytes: Annotated[int, Field(description="Of the output files, when this worker writes them.")] = 0
 
 
 class ClosingTask(APIModel):
@@ -199,6 +285,8 @@ class Final(APIModel):
 
     nonce: str
     complete: Annotated[bool, Field(description="Every task was committed; false when closing cut the job short.")]
+    closing_code: Annotated[str, Field(description="The code of closing, which says why the job was cut short.")] = ""
+    uri: Annotated[str, Field(description="Of the folder with the files, where it is a place of the user's.")] = ""
     counts: RequestCounts
     usage: Usage
     output: FileSummary
@@ -220,10 +308,13 @@ class Progress(APIModel):
     """What the artifact server reads out of a job's folder; counts are of durable lines only."""
 
     planned: bool
+    input: Annotated[InputManifest | None, Field(description="Until the work is planned.")] = None
+    invalid: Validation | None = None
     spec_hash: str | None = None
     tasks: list[TaskProgress] = []
     counts: RequestCounts = RequestCounts()
     usage: Usage = Usage()
     workers: list[WorkerReport] = []
+    finalized_bytes: Annotated[int, Field(description="Of the output files, written so far.")] = 0
     closing: bool = False
     final: Final | None = None

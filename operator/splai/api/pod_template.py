@@ -13,11 +13,38 @@ from splai.api.base import APIModel, ObjectName, Quantity, keyed_by, rules
 StringMap = Annotated[dict[str, str], Field(max_length=64)]
 
 
+class ContainerResourceClaim(APIModel):
+    """As core/v1 ResourceClaim: one of the pod's ``resourceClaims`` that the container uses."""
+
+    name: Annotated[str, Field(min_length=1, max_length=63)]
+    request: Annotated[str | None, Field(max_length=63)] = None
+
+
 class ResourceRequirements(APIModel):
     """Compute resources of a container, as core/v1 ResourceRequirements."""
 
     limits: dict[str, Quantity] | None = None
     requests: dict[str, Quantity] | None = None
+    claims: Annotated[list[ContainerResourceClaim] | None, Field(max_length=16, json_schema_extra=keyed_by("name"))] = (
+        None
+    )
+
+
+class PodResourceClaim(APIModel):
+    """As core/v1 PodResourceClaim: devices by Dynamic Resource Allocation."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            (
+                "has(self.resourceClaimName) != has(self.resourceClaimTemplateName)",
+                "set one of resourceClaimName and resourceClaimTemplateName",
+            )
+        )
+    }
+
+    name: Annotated[str, Field(min_length=1, max_length=63)]
+    resource_claim_name: ObjectName | None = None
+    resource_claim_template_name: ObjectName | None = None
 
 
 class Toleration(APIModel):
@@ -229,6 +256,14 @@ class PodTemplate(APIModel):
     ] = None
     priority_class_name: Annotated[ObjectName | None, Field(description="An existing PriorityClass.")] = None
     runtime_class_name: Annotated[ObjectName | None, Field(description="An existing RuntimeClass.")] = None
+    resource_claims: Annotated[
+        list[PodResourceClaim] | None,
+        Field(
+            max_length=16,
+            description="Devices by Dynamic Resource Allocation, which resources.claims then names.",
+            json_schema_extra=keyed_by("name"),
+        ),
+    ] = None
     service_account_name: Annotated[
         ObjectName | None,
         Field(description="The pods' identity, e.g. for cloud storage; its token is not mounted for the apiserver."),

@@ -4,9 +4,9 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from splai.api.inference_job import Input
+from splai.api.job_input import Input, InputFormat
 from splai.core.inferencejob.prompt import RecordFormat
 
 ITEMS_LIMIT = 64 * 1024
@@ -56,8 +56,8 @@ def read_records(source: Input, config_map_text: str | None, problems: Problems)
     return Records(_format(source.format, records), records, places)
 
 
-def _format(wanted: Literal["auto", "jsonl", "openai-batch"], records: Sequence[dict[str, Any]]) -> RecordFormat:
-    if wanted != "auto":
+def _format(wanted: InputFormat, records: Sequence[dict[str, Any]]) -> RecordFormat:
+    if wanted in ("jsonl", "openai-batch"):
         return wanted
     return "openai-batch" if records and "custom_id" in records[0] and "body" in records[0] else "jsonl"
 

@@ -1,0 +1,106 @@
+"""Where an InferenceJob's finished files go, and what they look like."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from splai.api.base import APIModel, rules
+from splai.api.job_input import BucketEndpoint, VolumePath
+from splai.api.pod_template import LocalObjectReference
+
+OutputFormat = Literal["openai-batch", "parquet"]
+OutputOrder = Literal["input", "completion"]
+
+
+class S3Output(APIModel):
+    """A prefix in a bucket of any S3 API."""
+
+    uri: Annotated[str, Field(pattern=r"^s3://[a-z0-9][-a-z0-9.]+(/.*)?$", max_length=1200)]
+    endpoint: BucketEndpoint | None = None
+    region: Annotated[str | None, Field(max_length=64, description="Default: us-east-1.")] = None
+    secret_ref: Annotated[
+        LocalObjectReference | None,
+        Field(
+            description=(
+                "A Secret with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN), read by the "
+                "kubelet only; without it the ServiceAccount's cloud identity."
+            )
+        ),
+    ] = None
+
+
+class GCSOutput(APIModel):
+    """A prefix in a bucket of Google Cloud Storage."""
+
+    uri: Annotated[str, Field(pattern=r"^gs://[a-z0-9][-_a-z0-9.]+(/.*)?$", max_length=1200)]
+    secret_ref: Annotated[
+        LocalObjectReference | None,
+        Field(
+            description=(
+                "A Secret whose key GOOGLE_SERVICE_ACCOUNT_KEY holds a service account's JSON key, read by the kubelet "
+                "only; without it the ServiceAccount's cloud identity."
+            )
+        ),
+    ] = None
+
+
+class AzureOutput(APIModel):
+    """A prefix in a container of Azure Blob Storage."""
+
+    uri: Annotated[
+        str,
+        Field(
+            pattern=r"^az://[a-z0-9]+/[a-z0-9][-a-z0-9]+(/.*)?$",
+            max_length=1200,
+            description="az://account/container/prefix.",
+        ),
+    ]
+    secret_ref: Annotated[
+        LocalObjectReference | None,
+        Field(
+            description=(
+                "A Secret whose key AZURE_STORAGE_ACCOUNT_KEY holds the account's key, read by the kubelet only; "
+                "without it the ServiceAccount's cloud identity."
+            )
+        ),
+    ] = None
+
+
+class Output(APIModel):
+    """The finished files, ``output`` and ``errors``: in the installation's artifact store, or in one place of yours.
+
+    In a place of yours they stand in a folder with the job's name.
+    """
+
+    model_config = {
+        "json_schema_extra": rules(
+            (
+                "[has(self.s3), has(self.gcs), has(self.azure), has(self.persistentVolumeClaim)]"
+                ".filter(x, x).size() <= 1",
+                "set at most one of s3, gcs, azure, persistentVolumeClaim",
+            )
+        )
+    }
+
+    s3: S3Output | None = None
+    gcs: GCSOutput | None = None
+    azure: AzureOutput | None = None
+    persistent_volume_claim: VolumePath | None = None
+    format: Annotated[
+        OutputFormat,
+        Field(description="openai-batch: lines of the OpenAI Batch output and error files. parquet: their columns."),
+    ] = "openai-batch"
+    order: Annotated[
+        OutputOrder,
+        Field(description="input: that of the records. completion: task after task, each in the order of its answers."),
+    ] = "input"
+
+    @property
+    def has_destination(self) -> bool:
+        """Whether the files go to a place of the user's."""
+        return any((self.s3, self.gcs, self.azure, self.persistent_volume_claim))
+
+    @property
+    def needs_finish_job(self) -> bool:
+        """Whether a pod without a GPU, and with the place's credentials, writes the files instead of a worker."""
+        return self.has_destination or self.format != "openai-batch"
