@@ -36,7 +36,7 @@ install: images ## Install SPLAI from charts/splai into the cluster of .local/ku
 test: $(VENV)/installed ## Everything that CI runs: lint, unit, integration, end to end
 	@mkdir -p .local
 	@echo "building the cluster's binaries in the background: .local/build.log"
-	@$(LOCAL_CLUSTER) build kubernetes etcd kwok helm coredns > .local/build.log 2>&1 &
+	@nice env $(LOCAL_CLUSTER) build kubernetes etcd kwok helm minio coredns kueue argo-workflows > .local/build.log 2>&1 &
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test-unit
 	@$(MAKE) --no-print-directory test-integration
@@ -45,8 +45,9 @@ test: $(VENV)/installed ## Everything that CI runs: lint, unit, integration, end
 test-unit: $(VENV)/installed ## Fast tests, nothing but Python needed
 	$(BIN)/pytest tests/unit
 
-test-integration: $(VENV)/installed ## Against a real kube-apiserver, etcd, controller-manager and scheduler
-	@$(LOCAL_CLUSTER) build
+test-integration: $(VENV)/installed ## Against a real kube-apiserver, etcd, scheduler, MinIO, PostgreSQL
+	@$(LOCAL_CLUSTER) build kubernetes etcd kwok helm minio
+	@$(LOCAL_CLUSTER) packages
 	$(BIN)/pytest tests/integration
 
 test-e2e: $(VENV)/installed ## On a real cluster with real pods and the real small model

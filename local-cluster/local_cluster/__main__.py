@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from local_cluster import build, cluster
+from local_cluster import build, cluster, host
 from local_cluster.errors import ClusterError
 
 
@@ -36,6 +36,8 @@ def _run(options: argparse.Namespace) -> None:
         case "build":
             for name in options.names or build.MODULES:
                 print(build.programs(name))
+        case "packages":
+            host.install_test_packages()
         case "images":
             cluster.load_images(options.names, os.environ)
         case "load":
@@ -50,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("status", help="show what runs")
     build_command = commands.add_parser("build", help="build the cluster's programs into the cache")
     build_command.add_argument("names", nargs="*", metavar="MODULE", help=f"of: {', '.join(build.MODULES)}")
+    commands.add_parser("packages", help="install the Debian packages that the integration tests need")
     images_command = commands.add_parser("images", help="build SPLAI's images and load them into the cluster")
     images_command.add_argument("names", nargs="*", metavar="IMAGE")
     load_command = commands.add_parser("load", help="load an image archive into the cluster")

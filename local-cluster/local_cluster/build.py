@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -17,8 +18,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from local_cluster import paths
+from local_cluster import command, paths
 from local_cluster.errors import ClusterError
 from local_cluster.progress import Step, say, step
 
@@ -38,6 +40,9 @@ class Module:
     """Programs that Go names after a folder that says little."""
     extra: str = ""
     """A folder of the Go module that is kept beside the programs."""
+    links: tuple[tuple[str, str], ...] = ()
+    """(name, target) of symbolic links in the Go module's repository that its build needs: an archive of the Go module
+    proxy holds regular files only."""
 
     @property
     def folder(self) -> Path:
@@ -61,7 +66,8 @@ class Module:
     def key(self, go_version: str) -> str:
         """What the programs depend on, as one short word."""
         digest = hashlib.sha256()
-        for part in (self._go_mod(), (self.folder / "go.sum").read_text(), go_version, *self.flags()):
+        links = [f"{name} -> {target}" for name, target in self.links]
+        for part in (self._go_mod(), (self.folder / "go.sum").read_text(), go_version, *self.flags(), *links):
             digest.update(part.encode())
             digest.update(b"\0")
         return digest.hexdigest()[:16]
@@ -71,6 +77,7 @@ class Module:
 
 
 _KUBERNETES_VERSION = "k8s.io/component-base/version"
+_ARGO_OS = "workflow/executor/osspecific"
 
 MODULES = {
     module.name: module
@@ -93,6 +100,22 @@ MODULES = {
             package="helm.sh/helm/v3",
             cpu_minutes=2,
             version_symbols=("helm.sh/helm/v3/internal/version.version={version}",),
+        ),
+        Module(name="minio", package="github.com/minio/minio", cpu_minutes=4),
+        Module(
+            name="kueue",
+            package="sigs.k8s.io/kueue",
+            cpu_minutes=6,
+            version_symbols=("sigs.k8s.io/kueue/pkg/version.GitVersion={version}",),
+            extra="config",
+        ),
+        Module(
+            name="argo-workflows",
+            package="github.com/argoproj/argo-workflows/v3",
+            cpu_minutes=14,
+            version_symbols=("github.com/argoproj/argo-workflows/v3.version={version}",),
+            extra="manifests",
+            links=((f"{_ARGO_OS}/signal_linux.go", f"{_ARGO_OS}/signal_darwin.go"),),
         ),
     )
 }
@@ -127,8 +150,8 @@ def _build(module: Module, folder: Path) -> None:
     shutil.rmtree(unfinished, ignore_errors=True)  # left by a build that was killed: the lock is ours
     unfinished.mkdir()
     why = f"not in the cache yet; {module.cpu_minutes:g} CPU-minutes at the first time"
-    with step(f"building {module.name} {module.version}", why) as current:
-        _compile(module, unfinished, current)
+    with step(f"building {module.name} {module.version}", why) as current, _complete_source(module) as source:
+        _compile(module, source, unfinished, current)
         for built, wanted in module.renamed:
             (unfinished / built).rename(unfinished / wanted)
         if module.extra:
@@ -136,13 +159,29 @@ def _build(module: Module, folder: Path) -> None:
     unfinished.rename(folder)
 
 
-def _compile(module: Module, destination: Path, current: Step) -> None:
-    command = ["go", "build", "-v", *module.flags(), "-o", f"{destination}/", "tool"]
+@contextmanager
+def _complete_source(module: Module) -> Iterator[Path]:
+    """The folder to build in: where links are missing, a copy that replaces the Go module by one that has them."""
+    if not module.links:
+        yield module.folder
+        return
+    with TemporaryDirectory(prefix=f"{module.name}-source-") as directory:
+        folder = Path(directory)
+        for name in ("go.mod", "go.sum"):
+            shutil.copyfile(module.folder / name, folder / name)
+        # Without the modes: the module cache is read-only.
+        shutil.copytree(_go_module_folder(module), folder / "source", copy_function=shutil.copyfile)
+        for name, target in module.links:
+            shutil.copyfile(folder / "source" / target, folder / "source" / name)
+        command.run("go", "mod", "edit", f"-replace={module.package}=./source", directory=folder)
+        yield folder
+
+
+def _compile(module: Module, source: Path, destination: Path, current: Step) -> None:
+    words = ["go", "build", "-v", *module.flags(), "-o", f"{destination}/", "tool"]
     compiled = 0
     output: list[str] = []
-    with subprocess.Popen(
-        command, cwd=module.folder, env=go_environment(), stderr=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen(words, cwd=source, env=go_environment(), stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None  # noqa: S101  (for the type checker: PIPE was asked for)
         for line in process.stderr:
             output.append(line)
@@ -153,15 +192,14 @@ def _compile(module: Module, destination: Path, current: Step) -> None:
 
 
 def _keep_extra(module: Module, destination: Path) -> None:
-    listed = subprocess.run(
-        ["go", "list", "-m", "-f", "{{.Dir}}", module.package],
-        cwd=module.folder,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    source = Path(listed.stdout.strip()) / module.extra
+    source = _go_module_folder(module) / module.extra
     shutil.copytree(source, destination / source.name, copy_function=shutil.copyfile)
+
+
+def _go_module_folder(module: Module) -> Path:
+    """Where Go keeps the module's content, downloaded first when it is not there."""
+    downloaded = command.run("go", "mod", "download", "-json", module.package, directory=module.folder)
+    return Path(json.loads(downloaded)["Dir"])
 
 
 def go_environment() -> dict[str, str]:
@@ -173,10 +211,7 @@ def _go_version() -> str:
     if shutil.which("go") is None:
         raise ClusterError("Go is missing: the cluster is built from source. Install Go 1.26 (https://go.dev/dl/).")
     # In a module's folder, because the `toolchain` line of a go.mod may ask for another Go than the one on PATH.
-    command = ["go", "version"]
-    return subprocess.run(
-        command, cwd=paths.SOURCES / "kubernetes", check=True, capture_output=True, text=True
-    ).stdout.strip()
+    return command.run("go", "version", directory=paths.SOURCES / "kubernetes").strip()
 
 
 @contextmanager

@@ -7,14 +7,15 @@ import json
 import os
 import platform
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from local_cluster.command import run
 from local_cluster.errors import ClusterError
 from local_cluster.progress import step
 
-# Command or file → the Debian package that has it. The file stands for the folder of the network plugins.
-_NEEDED = {
+# Command or file → the Debian package that has it. The files are in folders that are on nobody's PATH.
+_NODE_NEEDS = {
     "containerd": "containerd",
     "runc": "runc",
     "iptables": "iptables",
@@ -28,7 +29,9 @@ _NEEDED = {
     "debootstrap": "debootstrap",
     "ptp": "containernetworking-plugins",
 }
+_TESTS_NEED = {"initdb": "postgresql"}
 _NETWORK_PLUGINS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
+_POSTGRES = Path("/usr/lib/postgresql")
 _SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 
 # What kubelet and containerd change without being asked, wherever their own folders are.
@@ -72,14 +75,30 @@ def require_root() -> None:
 
 
 def install_packages() -> None:
-    """Install the Debian packages whose commands are missing."""
+    """Install the Debian packages that a node needs and whose commands are missing."""
     _find_system_commands()
-    missing = sorted({package for command, package in _NEEDED.items() if not _present(command)})
+    _install(_NODE_NEEDS, "Debian packages a node needs")
+
+
+def install_test_packages() -> None:
+    """Install the Debian packages that the integration tests need and whose programs are missing."""
+    _install(_TESTS_NEED, "Debian packages the integration tests need")
+
+
+def postgres_programs() -> Path | None:
+    """The folder with the programs of the newest PostgreSQL that is installed."""
+    versions = sorted(_POSTGRES.glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
+    found = versions[-1] if versions else shutil.which("initdb")
+    return Path(found).resolve().parent if found else None
+
+
+def _install(needed: Mapping[str, str], why: str) -> None:
+    missing = sorted({package for command, package in needed.items() if not _present(command)})
     if not missing:
         return
-    if shutil.which("apt-get") is None:
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
         raise ClusterError(f"missing: {', '.join(missing)} (Debian's package names); install them and try again")
-    with step(f"installing {' '.join(missing)}", "Debian packages a node needs"):
+    with step(f"installing {' '.join(missing)}", why):
         environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
         run("apt-get", "update", environment=environment)
         install = ("apt-get", "install", "--yes", "--no-install-recommends")
@@ -128,6 +147,8 @@ def _sysctl(name: str) -> Path:
 def _present(command: str) -> bool:
     if command == "ptp":
         return any((folder / "ptp").exists() for folder in _NETWORK_PLUGINS)
+    if command == "initdb":
+        return postgres_programs() is not None
     return shutil.which(command) is not None
 
 

@@ -1,4 +1,4 @@
-"""Control planes of real programs for the integration tests, and a fresh namespace for each of them.
+"""Control planes, MinIO and PostgreSQL for the integration tests: real programs, and a fresh namespace for each test.
 
 What a test needs and this machine lacks fails the test with the words of what is missing: a suite that skips proves
 nothing. The programs come from `local-cluster/`, which builds them once and keeps them in a cache.
@@ -14,6 +14,8 @@ import pytest
 
 from local_cluster import build
 from local_cluster.errors import ClusterError
+from tests.integration.minio import Minio, running_minio
+from tests.integration.postgres import Postgres, running_postgres
 from tests.integration.running_control_plane import RunningControlPlane, running_control_plane
 
 
@@ -47,3 +49,24 @@ def helm() -> Path:
         return build.program("helm", "helm")
     except ClusterError as error:
         pytest.fail(f"no Helm to install the chart with: {error}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
+    """The S3 that the tests of a session share: each makes buckets of its own."""
+    with running_minio(tmp_path_factory.mktemp("minio")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """The PostgreSQL that the tests of a session share: each makes a database of its own."""
+    with running_postgres(tmp_path_factory.mktemp("postgres")) as running:
+        yield running
+
+
+@pytest.fixture
+def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL for one test, which may kill it."""
+    with running_postgres(tmp_path_factory.mktemp("own-postgres")) as running:
+        yield running

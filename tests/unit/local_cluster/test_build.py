@@ -41,7 +41,11 @@ def test_the_key_stays_the_same_while_nothing_changes(module: build.Module) -> N
     assert module.key(GO) == module.key(GO)
 
 
-@pytest.mark.parametrize("change", [raise_version, change_content, add_linker_symbol])
+def complete_source(module: build.Module) -> build.Module:
+    return replace(module, links=(("signal_linux.go", "signal_darwin.go"),))
+
+
+@pytest.mark.parametrize("change", [raise_version, change_content, add_linker_symbol, complete_source])
 def test_the_key_changes_with_what_the_programs_are_made_of(
     module: build.Module, change: Callable[[build.Module], build.Module]
 ) -> None:

@@ -27,6 +27,24 @@ def test_another_system_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> N
         host.require_root()
 
 
+def test_without_root_what_the_tests_need_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    monkeypatch.setattr(host, "_POSTGRES", tmp_path)
+
+    with pytest.raises(ClusterError, match=r"missing: postgresql \(Debian's package names\)"):
+        host.install_test_packages()
+
+
+def test_the_newest_postgres_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for version in ("9.6", "15", "16"):
+        (tmp_path / version / "bin").mkdir(parents=True)
+        (tmp_path / version / "bin" / "initdb").touch()
+    monkeypatch.setattr(host, "_POSTGRES", tmp_path)
+
+    assert host.postgres_programs() == tmp_path / "16" / "bin"
+
+
 def test_only_folders_that_were_absent_before_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept, made = tmp_path / "kept", tmp_path / "made"
     kept.mkdir()
