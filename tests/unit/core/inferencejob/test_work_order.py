@@ -23,6 +23,8 @@ def test_the_order_holds_all_that_a_worker_needs() -> None:
         "retry": {"maxAttempts": 3, "initialBackoff": "1s", "maxBackoff": "60s"},
         "requestTimeoutSeconds": 5,
         "specHash": spec_hash(job.spec),
+        "output": {"format": "openai-batch", "order": "input"},
+        "dispatchOrder": "Input",
     }
 
 
