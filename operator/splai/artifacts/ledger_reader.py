@@ -19,13 +19,17 @@ from splai.api.base import APIModel
 from splai.api.ledger import (
     CLOSING,
     FINAL,
+    MANIFEST,
     PLAN,
+    VALIDATION,
     WORKERS_PREFIX,
     Claim,
     Commit,
     Final,
+    InputManifest,
     Progress,
     TaskCounts,
+    Validation,
     WorkerReport,
     WorkOrder,
     claim_path,
@@ -61,6 +65,8 @@ class LedgerReader:
         self._clock = clock
         self._lock = asyncio.Lock()  # two readers at once would read the same objects twice
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
+        self._input: InputManifest | None = None
+        self._invalid: Validation | None = None
         self._plan: PlanSummary | None = None
         self._commits: dict[str, CommitSummary] = {}
         self._claimants: dict[tuple[str, int], str] = {}
@@ -89,10 +95,11 @@ class LedgerReader:
     async def _read(self) -> Progress:
         objects = {entry.path: entry for entry in await self._folder.list()}
         if PLAN not in objects:
-            return Progress(planned=False)
+            return await self._read_input(objects)
         if self._plan is None:
             order = await self._require(PLAN, WorkOrder)
-            self._plan = PlanSummary(spec_hash=order.spec_hash, records=len(order.records))
+            self._plan = PlanSummary(spec_hash=order.spec_hash, records=order.total)
+            self._input = None
         if FINAL in objects and self._final is None:
             self._final = await self._require(FINAL, Final)
         await self._read_commits(objects)
@@ -103,6 +110,14 @@ class LedgerReader:
         ledger = self._ledger(objects)
         await self._read_claimants(unnamed_claims(ledger))
         return summarize(replace(ledger, claimants=self._claimants))
+
+    async def _read_input(self, objects: Iterable[str]) -> Progress:
+        """What a planning pod found, until its records are planned."""
+        if MANIFEST in objects and self._input is None:
+            self._input = await self._require(MANIFEST, InputManifest)
+        if VALIDATION in objects and self._invalid is None:
+            self._invalid = await self._require(VALIDATION, Validation)
+        return Progress(planned=False, input=self._input, invalid=self._invalid)
 
     def _ledger(self, objects: dict[str, StoredObject]) -> Ledger:
         now = self._clock()

@@ -63,6 +63,7 @@ def summarize(ledger: Ledger) -> Progress:
         counts=ledger.final.counts if ledger.final else _count(ledger.plan.records, tasks, alive),
         usage=ledger.final.usage if ledger.final else _usage(ledger.commits.values()),
         workers=alive,
+        finalized_bytes=sum(report.finalized_bytes for report in alive),
         closing=ledger.closing,
         final=ledger.final,
     )

@@ -14,7 +14,10 @@ from splai.api.ledger import (
     FileSummary,
     Final,
     HeldTask,
+    InputManifest,
+    SourceIdentity,
     TaskCounts,
+    Validation,
     WorkerReport,
     WorkOrder,
     claim_path,
@@ -202,3 +205,33 @@ async def test_a_forgotten_job_is_read_anew(folder: CountingFolder, clock: Clock
     await folder.remove()
     readers.forget("a")
     assert not (await readers.read("a", folder)).planned
+
+
+def manifest(records: int) -> InputManifest:
+    source = SourceIdentity(uri="s3://bucket/tickets.jsonl", bytes=12)
+    return InputManifest(
+        attempt="pod-1", first=[0], records=records, bytes=12, format="jsonl", sources=[source], spec_hash="abc"
+    )
+
+
+async def test_the_input_that_a_planning_pod_read_is_shown_until_it_is_planned(
+    folder: CountingFolder, reader: LedgerReader
+) -> None:
+    await folder.write("input.json", manifest(3))
+    for _ in range(2):
+        progress = await reader.read()
+        assert (progress.planned, progress.input) == (False, manifest(3))
+    assert folder.gets["input.json"] == 1
+
+    await folder.write("plan.json", plan(0).model_copy(update={"chunks": manifest(3)}))
+    progress = await reader.read()
+    assert (progress.planned, progress.input, progress.counts.total, len(progress.tasks)) == (True, None, 3, 3)
+
+
+async def test_an_input_that_cannot_be_used_is_shown(folder: CountingFolder, reader: LedgerReader) -> None:
+    invalid = Validation(reason="ValidationFailed", problems=["record 2 (line 2): not valid JSON"], total=1)
+    await folder.write("validation.json", invalid)
+
+    progress = await reader.read()
+
+    assert (progress.planned, progress.input, progress.invalid) == (False, None, invalid)

@@ -142,3 +142,9 @@ def test_final_is_the_answer() -> None:
         final,
         True,
     )
+
+
+def test_what_live_workers_wrote_of_the_output_is_shown() -> None:
+    writing = report("w").model_copy(update={"finalized_bytes": 4096})
+    dead = report("dead").model_copy(update={"finalized_bytes": 1024})
+    assert summarize(Ledger(plan=TWO_TASKS, reports=[writing, dead], alive={"w"})).finalized_bytes == 4096
