@@ -9,9 +9,9 @@ import pytest
 
 from splai.api.inference_job import InferenceJob
 from splai.api.model_backend import ModelBackend
+from splai.core.inferencejob.finish_job import build_finish_job
 from splai.core.inferencejob.plan import plan
 from splai.core.inferencejob.snapshot import JobSnapshot
-from splai.core.inferencejob.workers import build_finish_job
 from splai.core.observed import ObservedJob
 from splai.core.plan import Create, Plan, Scale
 from splai.core.settings import OperatorSettings

@@ -1,4 +1,5 @@
-"""The child Jobs of an InferenceJob: ``<job>-0``, ``<job>-1``, … do the work, ``<job>-finish`` may end it.
+"""The child Jobs of an InferenceJob: ``<job>-plan`` may read the input, ``<job>-0``, ``<job>-1``, … do the work,
+``<job>-finish`` may end it.
 
 A child is disposable, the ledger is the state: one that ended early or was deleted is followed by the next number.
 """
@@ -10,6 +11,7 @@ from datetime import datetime, timedelta
 from splai.api.inference_job import InferenceJob
 from splai.core.observed import CHILD_LABEL, ObservedJob, ObservedPod
 
+PLAN = "plan"
 FINISH = "finish"
 LOST_AFTER = timedelta(seconds=60)
 """A pod that long past its grace period sits on a node that does not answer: nobody waits for it any more."""

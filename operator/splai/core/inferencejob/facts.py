@@ -8,6 +8,7 @@ from datetime import datetime
 from splai.api.inference_job import TERMINAL_PHASES, InferenceJob, InferenceJobStatus, JobPhase
 from splai.api.ledger import Final, Progress
 from splai.core.inferencejob.backend import BackendChoice, choose_backend
+from splai.core.inferencejob.child_job import EXIT_BAD_INPUT
 from splai.core.inferencejob.children import FINISH, Children, running, sort_children
 from splai.core.inferencejob.records import Records
 from splai.core.inferencejob.snapshot import (
@@ -22,7 +23,6 @@ from splai.core.inferencejob.snapshot import (
     template_timeout,
 )
 from splai.core.inferencejob.validation import Invalid, validate
-from splai.core.inferencejob.workers import EXIT_BAD_INPUT
 from splai.core.observed import CHILD_LABEL, ObservedJob, ObservedPod
 
 _REASON = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")

@@ -11,10 +11,11 @@ from splai.api.base import parse_time
 from splai.api.inference_job import TERMINAL_PHASES, InferenceJob, JobPhase
 from splai.core.inferencejob.children import is_lost, seconds_until_lost
 from splai.core.inferencejob.facts import Facts
+from splai.core.inferencejob.finish_job import build_finish_job
 from splai.core.inferencejob.snapshot import JobSnapshot
 from splai.core.inferencejob.tasks import count_tasks
 from splai.core.inferencejob.work_order import make_work_order
-from splai.core.inferencejob.workers import build_finish_job, build_worker_job, engine_address, service_address
+from splai.core.inferencejob.worker_job import build_worker_job, engine_address, service_address
 from splai.core.observed import ObservedJob
 from splai.core.plan import Action, Create, Delete, ObjectReference, Scale, WriteWorkOrder
 

@@ -2,8 +2,9 @@ from typing import Any
 
 import pytest
 
-from splai.core.inferencejob.workers import build_finish_job, build_worker_job
+from splai.core.inferencejob.worker_job import build_worker_job
 from tests.unit.core.builders import SETTINGS, UID, make_backend, make_job
+from tests.unit.core.inferencejob.child_pods import env_of, pod_of
 
 GPU = {"gpu": {"vendor": "nvidia", "count": 2}}
 
@@ -12,15 +13,6 @@ def build(*, backend: dict[str, Any] | None = None, **spec: Any) -> dict[str, An
     return build_worker_job(
         make_job(**spec), make_backend(**(backend or {})), SETTINGS, number=3, parallelism=4, backoff_limit=6
     )
-
-
-def pod_of(body: dict[str, Any]) -> dict[str, Any]:
-    spec: dict[str, Any] = body["spec"]["template"]["spec"]
-    return spec
-
-
-def env_of(container: dict[str, Any]) -> dict[str, Any]:
-    return {it["name"]: it.get("value", it.get("valueFrom")) for it in container["env"]}
 
 
 def test_the_job_is_indexed_with_a_seat_for_every_worker() -> None:
@@ -139,35 +131,3 @@ class TestDedicated:
         }
         assert len(names) == len(set(names))
         assert mounts == set(names)
-
-
-class TestFinish:
-    def body(self, **template: Any) -> dict[str, Any]:
-        job = make_job(workers={"mode": "Dedicated", "template": template})
-        return build_finish_job(job, SETTINGS, code="batch_cancelled", message="canceled")
-
-    def test_it_runs_once_without_an_engine(self) -> None:
-        body = self.body()
-        assert body["metadata"]["name"] == "triage-finish"
-        assert body["metadata"]["labels"]["app.kubernetes.io/component"] == "finish"
-        assert "completionMode" not in body["spec"]
-        assert "initContainers" not in pod_of(body)
-        assert pod_of(body)["containers"][0]["args"] == ["worker", "finish"]
-
-    def test_it_is_told_what_to_write_for_records_without_an_answer(self) -> None:
-        env = env_of(pod_of(self.body())["containers"][0])
-        assert (env["SPLAI_CLOSING_CODE"], env["SPLAI_CLOSING_MESSAGE"]) == ("batch_cancelled", "canceled")
-
-    def test_it_needs_no_gpu_and_none_of_the_nodes_that_have_them(self) -> None:
-        pod = pod_of(
-            self.body(
-                nodeSelector={"nvidia.com/gpu.product": "NVIDIA-L4"},
-                resources={"limits": {"nvidia.com/gpu": 1}},
-                tolerations=[{"key": "gpu", "operator": "Exists"}],
-                imagePullSecrets=[{"name": "registry"}],
-            )
-        )
-        assert "nodeSelector" not in pod
-        assert "limits" not in pod["containers"][0]["resources"]
-        assert pod["tolerations"] == [{"key": "gpu", "operator": "Exists"}]
-        assert pod["imagePullSecrets"] == [{"name": "registry"}]

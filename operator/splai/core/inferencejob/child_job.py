@@ -1,0 +1,147 @@
+"""What all child Jobs have in common: they run in the user's namespace, with no credential but for their own folder."""
+
+from typing import Any
+
+from splai.api.inference_job import InferenceJob
+from splai.api.pod_template import LocalObjectReference, PodTemplate
+from splai.core.inferencejob.children import child_name
+from splai.core.inferencejob.snapshot import WORKER_CONTAINER
+from splai.core.observed import CHILD_LABEL, JOB_UID_LABEL
+from splai.core.ownership import Component, child_labels, child_metadata
+from splai.core.settings import OperatorSettings
+
+Object = dict[str, Any]
+
+TOKEN_PATH = "/var/run/secrets/splai"  # noqa: S105 - a path
+EXIT_BAD_INPUT = 42
+EXIT_DRAINED = 143
+_USER = 65532
+_TOKEN_SECONDS = 3600
+_GRACE_SECONDS = 30
+# What a pod without an engine may need of the user's template; GPUs and the nodes that have them are not among it.
+_FIELDS_WITHOUT_ENGINE = {
+    *("labels", "annotations", "tolerations", "priority_class_name", "service_account_name", "image_pull_secrets"),
+}
+
+FAILURE_RULES: list[Object] = [
+    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+    {
+        "action": "FailJob",
+        "onExitCodes": {"containerName": WORKER_CONTAINER, "operator": "In", "values": [EXIT_BAD_INPUT]},
+    },
+    {
+        "action": "Ignore",
+        "onExitCodes": {"containerName": WORKER_CONTAINER, "operator": "In", "values": [EXIT_DRAINED]},
+    },
+]
+
+
+def child_job(job: InferenceJob, child: int | str, component: Component, spec: Object) -> Object:
+    """The batch/v1 Job ``<job>-<child>`` with ``spec``."""
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": child_metadata(job, child_name(job, child), _labels(job, component, child)),
+        "spec": spec,
+    }
+
+
+def child_pod(
+    job: InferenceJob,
+    settings: OperatorSettings,
+    child: int | str,
+    component: Component,
+    *,
+    command: str,
+    requests: dict[str, str],
+) -> Object:
+    """The pod template whose one container runs ``splai worker <command>``."""
+    return {
+        "metadata": {"labels": _labels(job, component, child)},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": _GRACE_SECONDS,
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [_container(job, settings, child, command, requests)],
+            "volumes": [
+                {"name": "splai-token", "projected": {"sources": [folder_token(job.metadata["uid"], "token")]}},
+                {"name": "splai-tmp", "emptyDir": {}},
+            ],
+        },
+    }
+
+
+def folder_token(uid: str, path: str) -> Object:
+    """A projected token that opens the folder of the job with ``uid`` and nothing else."""
+    audience = f"splai-artifacts/{uid}"
+    return {"serviceAccountToken": {"path": path, "audience": audience, "expirationSeconds": _TOKEN_SECONDS}}
+
+
+def add_variables(pod: Object, values: dict[str, str]) -> None:
+    pod["spec"]["containers"][0]["env"] += [{"name": name, "value": value} for name, value in values.items()]
+
+
+def add_secret(pod: Object, reference: LocalObjectReference | None) -> None:
+    """Every key as a variable, put there by the kubelet: SPLAI itself never reads a Secret."""
+    if reference is not None:
+        pod["spec"]["containers"][0]["envFrom"] = [{"secretRef": {"name": reference.name}}]
+
+
+def add_claim(pod: Object, claim: str, path: str, *, read_only: bool) -> None:
+    """Mount the root of a PersistentVolumeClaim."""
+    name = f"splai-{path.strip('/')}"
+    spec = pod["spec"]
+    spec["volumes"].append(
+        {"name": name, "persistentVolumeClaim": {"claimName": claim, **({"readOnly": True} if read_only else {})}}
+    )
+    spec["containers"][0]["volumeMounts"].append(
+        {"name": name, "mountPath": path, **({"readOnly": True} if read_only else {})}
+    )
+
+
+def template_without_engine(job: InferenceJob) -> PodTemplate | None:
+    """Of the job's template what a pod may need that only reads or writes files."""
+    template = job.spec.workers.template
+    given = {field: getattr(template, field) for field in _FIELDS_WITHOUT_ENGINE} if template else None
+    return PodTemplate(**given) if given else None
+
+
+def _labels(job: InferenceJob, component: Component, child: int | str) -> dict[str, str]:
+    return {**child_labels(job, component), CHILD_LABEL: str(child), JOB_UID_LABEL: job.metadata["uid"]}
+
+
+def _container(
+    job: InferenceJob, settings: OperatorSettings, child: int | str, command: str, requests: dict[str, str]
+) -> Object:
+    values = {
+        "SPLAI_ARTIFACTS_URL": settings.artifacts_url,
+        "SPLAI_ARTIFACTS_TOKEN_FILE": f"{TOKEN_PATH}/token",
+        "SPLAI_JOB_NAMESPACE": job.metadata["namespace"],
+        "SPLAI_JOB_UID": job.metadata["uid"],
+        "SPLAI_CHILD_JOB": child_name(job, child),
+    }
+    fields = {"SPLAI_POD_NAME": "metadata.name", "SPLAI_POD_UID": "metadata.uid"}
+    return {
+        "name": WORKER_CONTAINER,
+        "image": settings.image,
+        "imagePullPolicy": settings.image_pull_policy,
+        "args": ["worker", command],
+        "env": [
+            *({"name": name, "value": value} for name, value in values.items()),
+            *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()),
+        ],
+        "resources": {"requests": dict(requests)},
+        "volumeMounts": [
+            {"name": "splai-token", "mountPath": TOKEN_PATH, "readOnly": True},
+            {"name": "splai-tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own
+        ],
+        "securityContext": {
+            "runAsUser": _USER,
+            "runAsNonRoot": True,
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+    }

@@ -1,0 +1,55 @@
+"""The child Job ``<job>-plan`` that reads an input which the apiserver does not hold.
+
+It needs no GPU and no quota of the workers', and it alone has the credentials of the source.
+"""
+
+from splai.api.inference_job import InferenceJob
+from splai.api.job_input import Input
+from splai.core.inferencejob.child_job import (
+    FAILURE_RULES,
+    TOKEN_PATH,
+    Object,
+    add_claim,
+    add_secret,
+    add_variables,
+    child_job,
+    child_pod,
+    folder_token,
+    template_without_engine,
+)
+from splai.core.inferencejob.children import PLAN
+from splai.core.inferencejob.snapshot import WORKER_CONTAINER
+from splai.core.pod_overlay import overlay_pod
+from splai.core.settings import OperatorSettings
+
+INPUT_PATH = "/input"
+_TRIES = 6
+_REQUESTS = {"cpu": "100m", "memory": "256Mi"}
+
+
+def build_plan_job(job: InferenceJob, settings: OperatorSettings, *, earlier_uid: str | None = None) -> Object:
+    """``earlier_uid`` is that of the job which ``input.failedOf`` names: its folder is opened for reading, too."""
+    pod = child_pod(job, settings, PLAN, "plan", command="plan", requests=_REQUESTS)
+    _add_source(pod, job.spec.input)
+    if earlier_uid is not None:
+        pod["spec"]["volumes"][0]["projected"]["sources"].append(folder_token(earlier_uid, "earlier-token"))
+        add_variables(pod, {"SPLAI_EARLIER_TOKEN_FILE": f"{TOKEN_PATH}/earlier-token"})
+    return child_job(
+        job,
+        PLAN,
+        "plan",
+        {
+            "backoffLimit": _TRIES,
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": {"rules": FAILURE_RULES},
+            "template": overlay_pod(pod, [template_without_engine(job)], container=WORKER_CONTAINER),
+        },
+    )
+
+
+def _add_source(pod: Object, source: Input) -> None:
+    remote = source.s3 or source.http or source.hugging_face
+    if remote:
+        add_secret(pod, remote.secret_ref)
+    if source.persistent_volume_claim:
+        add_claim(pod, source.persistent_volume_claim.claim_name, INPUT_PATH, read_only=True)

@@ -1,0 +1,65 @@
+"""The child Jobs ``<job>-0``, ``<job>-1``, … that send the records to the model.
+
+Worker pods form one Indexed Job with as many completions as pods, so that an index is a seat: when a pod is lost, its
+successor takes the seat and knows that its predecessor is gone. Failures are counted by Kubernetes and judged by us.
+"""
+
+from splai.api.inference_job import InferenceJob
+from splai.api.model_backend import ModelBackend
+from splai.core.inferencejob.child_job import FAILURE_RULES, Object, child_job, child_pod
+from splai.core.inferencejob.snapshot import WORKER_CONTAINER
+from splai.core.pod_overlay import overlay_pod
+from splai.core.settings import OperatorSettings
+from splai.engines import ENGINE_CONTAINER, EnginePod, engine_pod
+
+# A worker waits for answers most of the time: 64 requests in flight take a tenth of a core and some 100 MiB.
+_REQUESTS = {"cpu": "50m", "memory": "128Mi"}
+
+
+def engine_address(backend: ModelBackend, settings: OperatorSettings) -> str:
+    """Where a Dedicated worker finds the engine beside it."""
+    return f"http://127.0.0.1:{engine_pod(backend.spec, settings.engine_images).port}"
+
+
+def service_address(backend: ModelBackend) -> str:
+    """Where Shared workers find the backend."""
+    return f"http://{backend.metadata['name']}.{backend.metadata['namespace']}.svc"
+
+
+def build_worker_job(
+    job: InferenceJob,
+    backend: ModelBackend | None,
+    settings: OperatorSettings,
+    *,
+    number: int,
+    parallelism: int,
+    backoff_limit: int,
+) -> Object:
+    """Child ``number``. Dedicated workers need the backend: its engine becomes a native sidecar of each."""
+    dedicated = backend if job.spec.workers.mode == "Dedicated" else None
+    pod = child_pod(job, settings, number, "worker", command="run", requests=_REQUESTS)
+    if dedicated:
+        _add_engine(pod, engine_pod(dedicated.spec, settings.engine_images), settings)
+    templates = [dedicated.spec.template if dedicated else None, job.spec.workers.template]
+    main = ENGINE_CONTAINER if dedicated else WORKER_CONTAINER
+    return child_job(
+        job,
+        number,
+        "worker",
+        {
+            "completionMode": "Indexed",
+            "completions": parallelism,
+            "parallelism": parallelism,
+            "backoffLimit": backoff_limit,
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": {"rules": FAILURE_RULES},
+            "template": overlay_pod(pod, templates, container=main),
+        },
+    )
+
+
+def _add_engine(pod: Object, engine: EnginePod, settings: OperatorSettings) -> None:
+    """As an init container that goes on: the worker starts when the engine answers, and the engine ends with it."""
+    sidecar = {**engine.container, "imagePullPolicy": settings.image_pull_policy, "restartPolicy": "Always"}
+    pod["spec"]["initContainers"] = [sidecar]
+    pod["spec"]["volumes"] += engine.volumes

@@ -1,0 +1,98 @@
+from typing import Any
+
+import pytest
+
+from splai.core.inferencejob.plan_job import build_plan_job
+from tests.unit.core.builders import SETTINGS, UID, make_job
+from tests.unit.core.inferencejob.child_pods import env_of, pod_of, volume_of
+
+S3 = {"s3": {"uri": "s3://bucket/questions.jsonl"}}
+
+
+def build(source: dict[str, Any] = S3, *, earlier_uid: str | None = None, **spec: Any) -> dict[str, Any]:
+    return build_plan_job(make_job(input=source, **spec), SETTINGS, earlier_uid=earlier_uid)
+
+
+def test_it_reads_the_source_once_without_an_engine() -> None:
+    body = build(workers={"mode": "Dedicated"})
+    assert body["metadata"]["name"] == "triage-plan"
+    assert body["metadata"]["labels"]["app.kubernetes.io/component"] == "plan"
+    assert body["metadata"]["labels"]["splai.dev/child"] == "plan"
+    assert "completionMode" not in body["spec"]
+    assert pod_of(body).keys() & {"initContainers"} == set()
+    assert pod_of(body)["containers"][0]["args"] == ["worker", "plan"]
+
+
+def test_a_bad_input_is_told_from_a_source_that_is_away() -> None:
+    spec = build()["spec"]
+    actions = {tuple(it["onExitCodes"]["values"]): it["action"] for it in spec["podFailurePolicy"]["rules"][1:]}
+    assert actions == {(42,): "FailJob", (143,): "Ignore"}
+    assert spec["backoffLimit"] == 6
+
+
+def test_it_knows_its_folder_and_itself() -> None:
+    env = env_of(pod_of(build())["containers"][0])
+    assert env["SPLAI_CHILD_JOB"] == "triage-plan"
+    assert env["SPLAI_JOB_UID"] == UID
+    assert env["SPLAI_POD_UID"] == {"fieldRef": {"fieldPath": "metadata.uid"}}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"s3": {"uri": "s3://bucket/questions.jsonl", "secretRef": {"name": "keys"}}},
+        {"http": {"url": "https://example.com/questions.csv", "secretRef": {"name": "keys"}}},
+        {"huggingFace": {"dataset": "team/questions", "secretRef": {"name": "keys"}}},
+    ],
+)
+def test_the_sources_secret_reaches_it_through_the_kubelet(source: dict[str, Any]) -> None:
+    (container,) = pod_of(build(source))["containers"]
+    assert container["envFrom"] == [{"secretRef": {"name": "keys"}}]
+
+
+def test_the_destinations_secret_does_not_reach_it() -> None:
+    output = {"s3": {"uri": "s3://bucket/answers", "secretRef": {"name": "keys"}}}
+    assert "envFrom" not in pod_of(build(output=output))["containers"][0]
+
+
+def test_a_volume_of_the_users_is_only_read() -> None:
+    source = {"persistentVolumeClaim": {"claimName": "questions", "path": "today.csv"}}
+    volume = volume_of(pod_of(build(source)), "/input")
+    assert volume["persistentVolumeClaim"] == {"claimName": "questions", "readOnly": True}
+    assert volume["mount"] == {"readOnly": True}
+
+
+def test_the_folder_of_an_earlier_job_is_opened_by_a_token_of_its_own() -> None:
+    pod = pod_of(build({"failedOf": {"name": "yesterday"}}, earlier_uid="uid-of-yesterday"))
+    tokens = [it["serviceAccountToken"] for it in pod["volumes"][0]["projected"]["sources"]]
+    assert [(it["path"], it["audience"]) for it in tokens] == [
+        ("token", f"splai-artifacts/{UID}"),
+        ("earlier-token", "splai-artifacts/uid-of-yesterday"),
+    ]
+    assert env_of(pod["containers"][0])["SPLAI_EARLIER_TOKEN_FILE"] == "/var/run/secrets/splai/earlier-token"
+
+
+def test_any_other_job_has_only_its_own_token() -> None:
+    pod = pod_of(build())
+    assert len(pod["volumes"][0]["projected"]["sources"]) == 1
+    assert "SPLAI_EARLIER_TOKEN_FILE" not in env_of(pod["containers"][0])
+
+
+def test_no_queue_holds_it_back() -> None:
+    job = make_job(input=S3)
+    labelled = job.model_copy(update={"metadata": {**job.metadata, "labels": {"kueue.x-k8s.io/queue-name": "gpus"}}})
+    body = build_plan_job(labelled, SETTINGS)
+    assert "suspend" not in body["spec"]
+    assert "kueue.x-k8s.io/queue-name" not in body["metadata"]["labels"]
+
+
+def test_it_needs_no_gpu_and_none_of_the_nodes_that_have_them() -> None:
+    template = {
+        "nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-L4"},
+        "resources": {"limits": {"nvidia.com/gpu": 1}},
+        "serviceAccountName": "reader",
+    }
+    pod = pod_of(build(workers={"mode": "Dedicated", "template": template}))
+    assert "nodeSelector" not in pod
+    assert pod["containers"][0]["resources"].keys() == {"requests"}
+    assert pod["serviceAccountName"] == "reader"
