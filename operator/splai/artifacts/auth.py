@@ -155,6 +155,12 @@ def _service_account(claims: dict[str, Any]) -> tuple[str, str]:
     return namespace, name
 
 
+def require_trusted(identity: Identity) -> None:
+    """Raise Forbidden unless the identity may do everything."""
+    if not (isinstance(identity, Service) and identity.writes):
+        raise Forbidden("this token may not list the folders of all jobs")
+
+
 def require(identity: Identity, access: Access, namespace: str, uid: str) -> None:
     """Raise Forbidden unless the identity may do this."""
     if not identity.may(access, namespace, uid):

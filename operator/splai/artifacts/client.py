@@ -16,13 +16,13 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 from typing import Final as Constant
-from typing import Literal
 
 import httpx
 
 from splai.api.ledger import Progress
-from splai.artifacts.folder import JobFolder, StoredObject, StoreRefused, StoreUnavailable
+from splai.artifacts.folder import FolderName, JobFolder, StoredObject, StoreRefused, StoreUnavailable
 
 __all__ = ["ArtifactClient", "JobFolder", "StoreRefused", "StoreUnavailable", "StoredObject"]
 
@@ -80,8 +80,16 @@ class ArtifactClient:
 
     def job(self, namespace: str, uid: str, *, deadline: float | None = None) -> "HTTPJobFolder":
         """The folder of a job; ``deadline`` bounds each of its calls, in seconds."""
-        start = partial(Attempts, self._deadline if deadline is None else deadline, self._clock, self._jitter)
-        return HTTPJobFolder(self._http, self._token, f"/{namespace}/{uid}/", start)
+        return self._folder(f"/{namespace}/{uid}/", self._deadline if deadline is None else deadline)
+
+    def _folder(self, base: str, deadline: float) -> "HTTPJobFolder":
+        return HTTPJobFolder(self._http, self._token, base, partial(Attempts, deadline, self._clock, self._jitter))
+
+    async def folders(self) -> AsyncGenerator[FolderName]:
+        """The folders of all jobs, in the order of their names; only for a trusted ServiceAccount."""
+        async for page in self._folder("/", self._deadline).pages({}):
+            for name in page["folders"]:
+                yield FolderName(name["namespace"], name["uid"])
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -181,13 +189,23 @@ class HTTPJobFolder:
 
     async def list(self, prefix: str = "") -> Sequence[StoredObject]:
         objects: list[StoredObject] = []
-        query = {"list": prefix}
+        async for page in self.pages({"list": prefix}):
+            objects += [StoredObject(entry["path"], entry["size"], entry["etag"]) for entry in page["objects"]]
+        return objects
+
+    async def pages(self, query: dict[str, str]) -> AsyncGenerator[dict[str, Any]]:
+        """The pages of a list."""
         while True:
             page = (await self._call("GET", "", params=query)).json()
-            objects += [StoredObject(entry["path"], entry["size"], entry["etag"]) for entry in page["objects"]]
+            yield page
             if not page.get("next"):
-                return objects
-            query["after"] = page["next"]
+                return
+            query = {**query, "after": page["next"]}
+
+    async def idle_seconds(self) -> float | None:
+        """How long no object of the folder has changed, by the server's clock; None if there is none."""
+        seconds: float | None = (await self._call("GET", "idle")).json()["idleSeconds"]
+        return seconds
 
     async def remove(self) -> None:
         await self._call("DELETE", "")

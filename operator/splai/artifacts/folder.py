@@ -42,6 +42,14 @@ class StoredObject:
     etag: str = ""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class FolderName:
+    """A job's folder among all."""
+
+    namespace: str
+    uid: str
+
+
 class JobFolder(Protocol):
     """The objects of one job; paths are relative to its folder."""
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
 from typing import Final as Constant
 
 from aiohttp import hdrs, web
@@ -10,10 +11,12 @@ from obstore.store import ObjectStore
 
 from splai.api.ledger import PLAN, is_decisive
 from splai.artifacts import bodies
-from splai.artifacts.auth import Access, Authenticator, require
+from splai.artifacts.all_folders import all_folders
+from splai.artifacts.auth import Access, Authenticator, require, require_trusted
 from splai.artifacts.byte_range import RangeNotSatisfiable, resolve
 from splai.artifacts.disk import MeasureSpace
 from splai.artifacts.errors import APIError
+from splai.artifacts.folder import FolderName
 from splai.artifacts.ledger_reader import LedgerReaders
 from splai.artifacts.metrics import Metrics
 from splai.artifacts.paths import folder_problem, object_problem, prefix_problem
@@ -46,9 +49,11 @@ class Handlers:
     def routes(self) -> list[web.RouteDef]:
         folder, item = "/{namespace}/{uid}/", "/{namespace}/{uid}/{path:.+}"
         return [
+            web.get("/", self.folders, allow_head=False),
             web.get(folder, self.list, allow_head=False),
             web.delete(folder, self.remove),
             web.get("/{namespace}/{uid}/progress", self.progress, allow_head=False),
+            web.get("/{namespace}/{uid}/idle", self.idle, allow_head=False),
             web.put(item, self.put),
             web.get(item, self.get, allow_head=False),
             web.head(item, self.head),
@@ -139,11 +144,9 @@ class Handlers:
         prefix, after = request.query.get("list", ""), request.query.get("after", "")
         if problem := prefix_problem(prefix):
             raise APIError(400, "bad_prefix", problem)
-        limit = request.query.get("limit", str(PAGE))
-        if not limit.isdecimal() or len(limit) > len(str(PAGE)) or not 0 < int(limit) <= PAGE:
-            raise APIError(400, "bad_limit", f"limit is a number from 1 to {PAGE}")
+        limit = _limit(request)
         objects = [entry for entry in await self._open(namespace, uid).list(prefix) if entry.path > after]
-        page = objects[: int(limit)]
+        page = objects[:limit]
         answer: dict[str, object] = {
             "objects": [{"path": entry.path, "size": entry.size, "etag": entry.etag} for entry in page]
         }
@@ -156,6 +159,27 @@ class Handlers:
         progress = await self._readers.read(f"{namespace}/{uid}", self._open(namespace, uid))
         body = progress.model_dump_json(by_alias=True, exclude_none=True)
         return web.Response(text=body, content_type="application/json")
+
+    async def idle(self, request: web.Request) -> web.Response:
+        """How long no object of the folder has changed, in seconds; null if there is none."""
+        namespace, uid = await self._folder(request, Access.READ)
+        newest = await self._open(namespace, uid).newest_change()
+        seconds = None if newest is None else max(0.0, (datetime.now(UTC) - newest).total_seconds())
+        return web.json_response({"idleSeconds": seconds})
+
+    async def folders(self, request: web.Request) -> web.Response:
+        """The folders of all jobs, a page at a time."""
+        require_trusted(await self._authenticator.authenticate(request.headers.get(hdrs.AUTHORIZATION)))
+        limit = _limit(request)
+        namespace, _, uid = request.query.get("after", "").partition("/")
+        page: list[FolderName] = []
+        async for name in all_folders(self._store, FolderName(namespace, uid) if namespace else None):
+            if len(page) == limit:
+                break
+            page.append(name)
+        else:
+            return web.json_response(_folder_page(page))
+        return web.json_response(_folder_page(page) | {"next": f"{page[-1].namespace}/{page[-1].uid}"})
 
     async def remove(self, request: web.Request) -> web.Response:
         namespace, uid = await self._folder(request, Access.REMOVE)
@@ -180,3 +204,14 @@ class Handlers:
 
     def _open(self, namespace: str, uid: str) -> StoreFolder:
         return StoreFolder(self._store, namespace, uid)
+
+
+def _limit(request: web.Request) -> int:
+    limit = request.query.get("limit", str(PAGE))
+    if not limit.isdecimal() or len(limit) > len(str(PAGE)) or not 0 < int(limit) <= PAGE:
+        raise APIError(400, "bad_limit", f"limit is a number from 1 to {PAGE}")
+    return int(limit)
+
+
+def _folder_page(page: Sequence[FolderName]) -> dict[str, object]:
+    return {"folders": [{"namespace": name.namespace, "uid": name.uid} for name in page]}

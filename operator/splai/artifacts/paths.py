@@ -8,7 +8,7 @@ import re
 from typing import Final as Constant
 
 MAX_DEPTH: Constant = 6
-RESERVED: Constant = "progress"  # the folder's progress is served under this name
+RESERVED: Constant = ("progress", "idle")  # what is said about the folder is served under these names
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _UID = re.compile(r"[A-Za-z0-9][-A-Za-z0-9]{0,62}")
 _SEGMENT = re.compile(r"[A-Za-z0-9][-._A-Za-z0-9]{0,199}")
@@ -31,8 +31,8 @@ def object_problem(path: str) -> str | None:
         return f"the path is deeper than {MAX_DEPTH} segments"
     if not all(_SEGMENT.fullmatch(segment) for segment in segments):
         return "a segment starts with a letter or digit and holds at most 200 of A-Z a-z 0-9 . _ -"
-    if path == RESERVED:
-        return f"{RESERVED!r} is not an object"
+    if path in RESERVED:
+        return f"{path!r} is not an object"
     return None
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Final as Constant
@@ -25,6 +26,7 @@ CHUNK_BYTES: Constant = 1024 * 1024
 PART_BYTES: Constant = 5 * 1024 * 1024  # the least that S3 takes as a part
 PARTS_AT_ONCE: Constant = 2
 LIST_CHUNK: Constant = 1000
+DELETES_AT_ONCE: Constant = 32
 _NO_SPACE = ("os error 28", "os error 122")  # ENOSPC, EDQUOT: obstore keeps the number in its message only
 
 
@@ -116,6 +118,14 @@ class StoreFolder:
                 ]
         return sorted((entry for entry in objects if entry.path.startswith(prefix)), key=lambda entry: entry.path)
 
+    async def newest_change(self) -> datetime | None:
+        """When an object was written last; None if there is none."""
+        newest: datetime | None = None
+        with translated_errors():
+            async for chunk in obstore.list(self._store, self._base, chunk_size=LIST_CHUNK):
+                newest = max([entry["last_modified"] for entry in chunk] + ([newest] if newest else []))
+        return newest
+
     async def delete(self, path: str) -> None:
         with translated_errors():
             try:
@@ -128,8 +138,9 @@ class StoreFolder:
             # Directories, and the leftovers of writers that were killed, are no objects: they would stay.
             await asyncio.to_thread(shutil.rmtree, Path(self._store.prefix) / self._base, ignore_errors=True)
             return
-        for entry in await self.list():
-            await self.delete(entry.path)
+        objects = await self.list()
+        for start in range(0, len(objects), DELETES_AT_ONCE):
+            await asyncio.gather(*(self.delete(entry.path) for entry in objects[start : start + DELETES_AT_ONCE]))
 
     async def progress(self) -> Progress:
         if self._reader is None:
