@@ -1,11 +1,13 @@
 """The operator's settings, from environment variables."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal, cast, get_args
 
 from splai import __version__
+from splai.api.base import parse_duration
 from splai.core.settings import OperatorSettings
 from splai.engines.images import EngineImages
 
@@ -28,6 +30,12 @@ class Settings:
     artifacts_client_url: str
     """The artifact server as the operator reaches it."""
     artifacts_token_file: Path
+    artifact_retention: timedelta
+    """How long a job's folder is kept after its resource is gone."""
+    policies_file: Path | None = None
+    """The policies that jobs may name; None: there are none."""
+    postgres_dsn: str | None = field(default=None, repr=False)
+    """Where the history of deleted jobs is kept; None: in their folders in the artifact store."""
     lease_name: str = "splai-operator"
     reconcile_workers: int = 16
     health_port: int = 8081
@@ -58,6 +66,7 @@ class Settings:
             artifacts_url=artifacts_url,
             public_url=text("SPLAI_PUBLIC_URL", f"http://splai-api-gateway.{namespace}.svc:8080"),
         )
+        policies_file = text("SPLAI_POLICIES_FILE", "")
         watched = (part.strip() for part in text("SPLAI_WATCH_NAMESPACES", "").split(","))
         return cls(
             core=core,
@@ -65,6 +74,9 @@ class Settings:
             watch_namespaces=tuple(part for part in watched if part),
             artifacts_client_url=text("SPLAI_ARTIFACTS_CLIENT_URL", artifacts_url),
             artifacts_token_file=Path(text("SPLAI_ARTIFACTS_TOKEN_FILE", "/var/run/secrets/splai/token")),
+            artifact_retention=_retention(text("SPLAI_ARTIFACT_RETENTION", "720h")),
+            policies_file=Path(policies_file) if policies_file else None,
+            postgres_dsn=_postgres_dsn(text("SPLAI_STORE", "artifacts"), text("SPLAI_POSTGRES_DSN", "")),
             lease_name=text("SPLAI_LEASE_NAME", cls.lease_name),
             reconcile_workers=number("SPLAI_RECONCILE_WORKERS", cls.reconcile_workers, lowest=1),
             health_port=number("SPLAI_HEALTH_PORT", cls.health_port, lowest=1),
@@ -78,3 +90,21 @@ def _pull_policy(value: str) -> PullPolicy:
             f"SPLAI_IMAGE_PULL_POLICY is {value!r}: it must be one of {', '.join(get_args(PullPolicy))}"
         )
     return cast("PullPolicy", value)
+
+
+def _retention(value: str) -> timedelta:
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise SettingsInvalid(f"SPLAI_ARTIFACT_RETENTION is {value!r}: it must be a duration such as 720h") from error
+
+
+def _postgres_dsn(store: str, dsn: str) -> str | None:
+    """The DSN holds a password, so no message quotes it."""
+    if store == "artifacts":
+        return None
+    if store != "postgres":
+        raise SettingsInvalid(f"SPLAI_STORE is {store!r}: it must be artifacts or postgres")
+    if not dsn.startswith(("postgres://", "postgresql://")):
+        raise SettingsInvalid("SPLAI_STORE is 'postgres': SPLAI_POSTGRES_DSN must begin with postgres://")
+    return dsn

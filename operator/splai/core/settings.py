@@ -1,8 +1,10 @@
 """What the decisions need to know about the installation."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
+from splai.api.policy import Policy
 from splai.engines.images import EngineImages
 
 
@@ -18,3 +20,5 @@ class OperatorSettings:
     """The artifact server as worker pods reach it."""
     public_url: str = "http://splai-api-gateway.splai-system.svc:8080"
     """The gateway as users reach it: the base of every URI in a status."""
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+    """By the name that a job's ``spec.policy`` gives."""
