@@ -52,6 +52,7 @@ test-integration: $(VENV)/installed ## Against a real kube-apiserver, etcd, sche
 
 test-e2e: $(VENV)/installed ## On a real cluster with real pods and the real small model
 	@$(MAKE) --no-print-directory cluster install
+	@$(LOCAL_CLUSTER) build kueue argo-workflows
 	KUBECONFIG=$(KUBECONFIG_FILE) PATH="$(CURDIR)/.local/bin:$$PATH" $(BIN)/pytest tests/e2e
 
 lint: $(VENV)/installed ## ruff, mypy strict, and no drift in generated files

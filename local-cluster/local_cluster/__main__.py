@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from local_cluster import build, cluster, host
+from local_cluster import build, cluster, host, neighbours
 from local_cluster.errors import ClusterError
 
 
@@ -40,6 +40,8 @@ def _run(options: argparse.Namespace) -> None:
             host.install_test_packages()
         case "images":
             cluster.load_images(options.names, os.environ)
+        case "install":
+            cluster.install(options.name)
         case "load":
             cluster.load_archive(options.archive)
 
@@ -55,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("packages", help="install the Debian packages that the integration tests need")
     images_command = commands.add_parser("images", help="build SPLAI's images and load them into the cluster")
     images_command.add_argument("names", nargs="*", metavar="IMAGE")
+    install_command = commands.add_parser("install", help="install a neighbour of SPLAI's into the cluster")
+    install_command.add_argument("name", metavar="NEIGHBOUR", help=f"of: {', '.join(neighbours.NEIGHBOURS)}")
     load_command = commands.add_parser("load", help="load an image archive into the cluster")
     load_command.add_argument("archive", type=Path)
     return parser

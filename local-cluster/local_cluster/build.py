@@ -169,9 +169,9 @@ def _complete_source(module: Module) -> Iterator[Path]:
         folder = Path(directory)
         for name in ("go.mod", "go.sum"):
             shutil.copyfile(module.folder / name, folder / name)
-        # Without the modes: the module cache is read-only.
         shutil.copytree(_go_module_folder(module), folder / "source", copy_function=shutil.copyfile)
         for name, target in module.links:
+            (folder / "source" / name).parent.chmod(0o755)  # the module cache is read-only
             shutil.copyfile(folder / "source" / target, folder / "source" / name)
         command.run("go", "mod", "edit", f"-replace={module.package}=./source", directory=folder)
         yield folder

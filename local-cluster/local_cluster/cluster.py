@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from local_cluster import build, builders, cleanup, host, images, kind, kubeconfig, paths
+from local_cluster import build, builders, cleanup, host, images, kind, kubeconfig, neighbours, paths
 from local_cluster.command import run
 from local_cluster.errors import ClusterError
 from local_cluster.images import Image
@@ -52,11 +52,19 @@ def load_images(names: Sequence[str], environment: Mapping[str, str]) -> None:
         )
     builder = builders.available()
     for name in names or list(images.RECIPES):
-        image = images.image(name, builder)
-        changed = kind.load(image) if way is Way.KIND else _node().load(image)
-        say(f"{image.name} {'is now' if changed else 'was already'} in the cluster ({image.key})")
-        if changed:
-            _restart_users(Kubectl(paths.PROGRAMS / "kubectl", paths.KUBECONFIG), image)
+        _load(images.image(name, builder), way)
+
+
+def install(name: str) -> None:
+    """Install a neighbour and wait until it serves; its images are built first where the cache lacks them."""
+    way = _require_started()
+    if way is Way.CURRENT:
+        raise ClusterError(f"{name} cannot be installed into a cluster that was not started here: install its release")
+    neighbour = neighbours.find(name)
+    builder = builders.available()
+    for program in neighbour.programs:
+        _load(images.program(neighbour.name, program, builder), way)
+    neighbours.install(neighbour, _kubectl())
 
 
 def load_archive(archive: Path) -> None:
@@ -100,6 +108,17 @@ def down() -> None:
     shutil.rmtree(paths.PROGRAMS, ignore_errors=True)
 
 
+def _load(image: Image, way: Way) -> None:
+    changed = kind.load(image) if way is Way.KIND else _node().load(image)
+    say(f"{image.name} {'is now' if changed else 'was already'} in the cluster ({image.key})")
+    if changed:
+        _restart_users(_kubectl(), image)
+
+
+def _kubectl() -> Kubectl:
+    return Kubectl(paths.PROGRAMS / "kubectl", paths.KUBECONFIG)
+
+
 def _up_local(_: Kubectl) -> None:
     node = _node()
     node.up()
@@ -141,7 +160,7 @@ def _provide_programs(way: Way) -> Kubectl:
         link = paths.PROGRAMS / name
         link.unlink(missing_ok=True)
         link.symlink_to(installed or build.program(module, name))
-    return Kubectl(paths.PROGRAMS / "kubectl", paths.KUBECONFIG)
+    return _kubectl()
 
 
 def _give_to_caller(environment: Mapping[str, str]) -> None:

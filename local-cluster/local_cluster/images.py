@@ -42,11 +42,13 @@ class Recipe:
     context: Path
     sources: tuple[str, ...]
     """What the Dockerfile copies, relative to the context: the content that the key covers."""
+    version: str = ""
+    """SPLAI's own, unless it is said."""
 
     @property
     def tag(self) -> str:
         """The full name: with Docker's default registry, which is what `splai/…` means in a manifest."""
-        return f"docker.io/splai/{self.name}:{_version()}"
+        return f"docker.io/splai/{self.name}:{self.version or _version()}"
 
     def key(self, base: str) -> str:
         """What the image depends on, as one short word."""
@@ -146,6 +148,12 @@ def pause(builder: Builder) -> Image:
         "go", "build", "-trimpath", "-ldflags=-s -w", "-o", program, ".", directory=source, environment=environment
     )
     return _cached(Recipe("pause", source / "Dockerfile", context, ("pause",)), builder)
+
+
+def program(module: str, name: str, builder: Builder) -> Image:
+    """An image with one program of a Go module and nothing else, tagged `local`."""
+    folder = build.program(module, name).parent
+    return _cached(Recipe(name, paths.SOURCES / "program.Dockerfile", folder, (name,), version="local"), builder)
 
 
 def _cached(recipe: Recipe, builder: Builder) -> Image:

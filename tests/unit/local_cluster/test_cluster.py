@@ -34,6 +34,11 @@ def test_with_a_registry_nothing_is_built_and_the_names_are_told(capsys: pytest.
     assert all(name in said for name in images.pulled_names("registry.example/team"))
 
 
+def test_no_neighbour_is_installed_into_a_cluster_of_somebody_else() -> None:
+    with pytest.raises(ClusterError, match="kueue cannot be installed into a cluster that was not started here"):
+        cluster.install("kueue")
+
+
 def test_kubectl_that_can_neither_be_found_nor_built_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda _command: None)
     monkeypatch.setattr(paths, "LOCAL", tmp_path)
