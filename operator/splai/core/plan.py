@@ -7,7 +7,8 @@ clients: so every decision is tested without a cluster, and every action is carr
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
-from splai.api.ledger import WorkOrder
+from splai.api.history import HistoryRecord
+from splai.api.ledger import ReadingOrder, WorkOrder
 
 StatusT_co = TypeVar("StatusT_co", covariant=True)
 
@@ -69,15 +70,32 @@ class Delete:
 
 
 @dataclass(frozen=True)
+class WriteReadingOrder:
+    """Create reading.json in the job's folder; one that is already there is success and stays as it is."""
+
+    order: ReadingOrder
+
+
+@dataclass(frozen=True)
 class WriteWorkOrder:
     """Create plan.json in the job's folder; one that is already there is success and stays as it is."""
 
     order: WorkOrder
 
 
-TEMPLATE_TIMEOUT = "TemplateTimeout"
+@dataclass(frozen=True)
+class Archive:
+    """Save the record in the history, and only then delete the resource, with its UID as precondition."""
 
-Action = Create | Apply | Scale | Delete | WriteWorkOrder
+    record: HistoryRecord
+    reference: ObjectReference
+
+
+TEMPLATE_TIMEOUT = "TemplateTimeout"
+STORE_REASONS = frozenset({"ArtifactStoreUnavailable", "ArtifactStoreFull"})
+"""Of refusals of what is to be written to the artifact store."""
+
+Action = Create | Apply | Scale | Delete | WriteReadingOrder | WriteWorkOrder | Archive
 
 
 @dataclass(frozen=True)
@@ -85,8 +103,8 @@ class Refusal:
     """An action that was refused for good: trying the same again will not help before something else changes.
 
     Reasons: ``QuotaExceeded``, ``Forbidden``, ``NameConflict`` (an object of another owner has the name), ``Invalid``,
-    ``ArtifactStoreUnavailable`` for a work order that could not be written, and ``TEMPLATE_TIMEOUT`` for a decision
-    that had to be stopped while it rendered the user's template: it must not be rendered again.
+    ``STORE_REASONS`` for an order that could not be written, and ``TEMPLATE_TIMEOUT`` for a decision that had to be
+    stopped while it rendered the user's template: it must not be rendered again.
     """
 
     reference: ObjectReference

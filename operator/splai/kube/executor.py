@@ -10,7 +10,18 @@ from typing import Protocol
 
 from splai.api import ledger
 from splai.artifacts.folder import JobFolder, StoreRefused, StoreUnavailable
-from splai.core.plan import Action, Apply, Create, Delete, ObjectReference, Refusal, Scale, WriteWorkOrder
+from splai.core.plan import (
+    Action,
+    Apply,
+    Archive,
+    Create,
+    Delete,
+    ObjectReference,
+    Refusal,
+    Scale,
+    WriteReadingOrder,
+    WriteWorkOrder,
+)
 from splai.kube.cache import controller_uid
 from splai.kube.client import Client, Object
 from splai.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
@@ -67,8 +78,12 @@ class Executor:
                 await self._scale(action.reference, action.parallelism)
             case Delete():
                 await self._delete(action)
+            case WriteReadingOrder():
+                await self._write(ledger.READING, action.order)
             case WriteWorkOrder():
-                await self._write(action.order)
+                await self._write(ledger.PLAN, action.order)
+            case Archive():
+                raise NotImplementedError("no history is kept yet")
 
     async def _create(self, body: Object) -> None:
         target = ObjectReference.of(body)
@@ -133,17 +148,15 @@ class Executor:
         if left.get("kind") == resource.kind:
             self._known.absorb(resource, left)
 
-    async def _write(self, order: ledger.WorkOrder) -> None:
+    async def _write(self, path: str, order: ledger.ReadingOrder | ledger.WorkOrder) -> None:
         """False from the store means that an earlier attempt wrote it; the spec it was made from cannot change."""
         folder = self._folder(order.namespace, order.uid)
         try:
-            await folder.create(ledger.PLAN, order.model_dump_json(by_alias=True, exclude_none=True).encode())
+            await folder.create(path, order.model_dump_json(by_alias=True, exclude_none=True).encode())
         except StoreUnavailable as error:
             raise _RefusedError("ArtifactStoreUnavailable", str(error)) from error
         except StoreRefused as error:
-            raise _RefusedError(
-                "ArtifactStoreUnavailable", f"the artifact server refuses the work order: {error}"
-            ) from error
+            raise _RefusedError("ArtifactStoreUnavailable", f"the artifact server refuses {path}: {error}") from error
 
 
 def _require_ours(live: Object, wanted: Object, target: ObjectReference) -> None:
@@ -160,9 +173,9 @@ def _target(action: Action) -> ObjectReference:
     match action:
         case Create() | Apply():
             return ObjectReference.of(action.body)
-        case Scale() | Delete():
+        case Scale() | Delete() | Archive():
             return action.reference
-        case WriteWorkOrder():
+        case WriteReadingOrder() | WriteWorkOrder():
             order = action.order
             return ObjectReference(
                 api_version="splai.dev/v1alpha1",

@@ -19,12 +19,13 @@ LOST_AFTER = timedelta(seconds=60)
 
 @dataclass(frozen=True)
 class Children:
-    """Worker children, oldest first, and the finish Job."""
+    """Worker children, oldest first, and the Jobs before and after them."""
 
     workers: tuple[ObservedJob, ...]
     finish: ObservedJob | None
     next_number: int
     """Of the child that would be created now."""
+    plan: ObservedJob | None = None
 
     @property
     def latest(self) -> ObservedJob | None:
@@ -38,7 +39,7 @@ def sort_children(job: InferenceJob, child_jobs: Iterable[ObservedJob]) -> Child
     labelled = {child.labels.get(CHILD_LABEL, ""): child for child in child_jobs}
     workers = sorted((child for label, child in labelled.items() if label.isdecimal()), key=number_of)
     numbers = [number_of(child) for child in workers] + _remembered(job)
-    return Children(tuple(workers), labelled.get(FINISH), max(numbers, default=-1) + 1)
+    return Children(tuple(workers), labelled.get(FINISH), max(numbers, default=-1) + 1, labelled.get(PLAN))
 
 
 def number_of(child: ObservedJob) -> int:
@@ -47,6 +48,11 @@ def number_of(child: ObservedJob) -> int:
 
 def child_name(job: InferenceJob, child: int | str) -> str:
     return f"{job.metadata['name']}-{child}"
+
+
+def is_active(child: ObservedJob) -> bool:
+    """It may have pods still, or make some."""
+    return child.ended is None and child.deletion is None
 
 
 def is_lost(pod: ObservedPod, now: datetime) -> bool:
