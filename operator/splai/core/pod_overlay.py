@@ -60,7 +60,12 @@ def _keys(old: Object, new: Object) -> Object:
 
 
 def _resources(old: Object, new: Object) -> Object:
-    return {kind: {**old.get(kind, {}), **new.get(kind, {})} for kind in ("limits", "requests") if kind in old | new}
+    merges = {"limits": _keys, "requests": _keys, "claims": _by("name")}
+    return {
+        kind: merge(old[kind], new[kind]) if kind in old and kind in new else (old | new)[kind]
+        for kind, merge in merges.items()
+        if kind in old | new
+    }
 
 
 _CONTAINER_FIELDS = ("env", "resources", "volumeMounts")
@@ -68,6 +73,7 @@ _MERGES: Mapping[str, Callable[[Any, Any], Any]] = {
     "nodeSelector": _keys,
     "tolerations": lambda old, new: [*old, *new],
     "imagePullSecrets": _by("name"),
+    "resourceClaims": _by("name"),
     "volumes": _by("name"),
     "env": _by("name"),
     "volumeMounts": _by("mountPath"),

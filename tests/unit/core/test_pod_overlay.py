@@ -51,6 +51,17 @@ def test_labels_are_added_but_ours_win() -> None:
         ({"priorityClassName": "low"}, {"priorityClassName": "high"}, "priorityClassName", "high"),
         ({"runtimeClassName": "nvidia"}, {}, "runtimeClassName", "nvidia"),
         (
+            {
+                "resourceClaims": [
+                    {"name": "gpu", "resourceClaimName": "mine"},
+                    {"name": "nic", "resourceClaimName": "n"},
+                ]
+            },
+            {"resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "one-gpu"}]},
+            "resourceClaims",
+            [{"name": "gpu", "resourceClaimTemplateName": "one-gpu"}, {"name": "nic", "resourceClaimName": "n"}],
+        ),
+        (
             {"volumes": [{"name": "data", "emptyDir": {}}]},
             {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "c"}}]},
             "volumes",
@@ -75,3 +86,23 @@ def test_resources_are_replaced_name_by_name_in_the_named_container_only() -> No
     spec = lay({"resources": {"limits": {"memory": "8Gi"}}}, container="engine")["spec"]
     assert spec["initContainers"][0]["resources"] == {"limits": {"nvidia.com/gpu": "1", "memory": "8Gi"}}
     assert spec["containers"] == make_pod()["spec"]["containers"]
+
+
+@pytest.mark.parametrize(
+    ("templates", "want"),
+    [
+        ([{"claims": [{"name": "gpu"}]}], {"limits": {"nvidia.com/gpu": "1"}, "claims": [{"name": "gpu"}]}),
+        (
+            [{"claims": [{"name": "gpu"}]}, {"claims": [{"name": "gpu", "request": "big"}, {"name": "nic"}]}],
+            {"limits": {"nvidia.com/gpu": "1"}, "claims": [{"name": "gpu", "request": "big"}, {"name": "nic"}]},
+        ),
+        ([{"limits": {"habana.ai/gaudi": 8}}], {"limits": {"nvidia.com/gpu": "1", "habana.ai/gaudi": 8}}),
+        (
+            [{"claims": [{"name": "gpu"}]}, {"requests": {"cpu": "1"}}],
+            {"limits": {"nvidia.com/gpu": "1"}, "requests": {"cpu": "1"}, "claims": [{"name": "gpu"}]},
+        ),
+    ],
+)
+def test_devices_of_any_kind_reach_the_container(templates: list[dict[str, Any]], want: dict[str, Any]) -> None:
+    spec = lay(*({"resources": resources} for resources in templates), container="engine")["spec"]
+    assert spec["initContainers"][0]["resources"] == want

@@ -1,5 +1,6 @@
 """What all child Jobs have in common: they run in the user's namespace, with no credential but for their own folder."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from splai.api.inference_job import InferenceJob
@@ -13,6 +14,8 @@ from splai.core.settings import OperatorSettings
 Object = dict[str, Any]
 
 TOKEN_PATH = "/var/run/secrets/splai"  # noqa: S105 - a path
+PRIORITY_CLASSES: Mapping[str, str] = {"interactive": "splai-interactive", "batch": "splai-batch"}
+"""Those that an installation brings along; any other priority is the name of an existing class."""
 EXIT_BAD_INPUT = 42
 EXIT_DRAINED = 143
 _USER = 65532
@@ -101,11 +104,17 @@ def add_claim(pod: Object, claim: str, path: str, *, read_only: bool) -> None:
     )
 
 
-def template_without_engine(job: InferenceJob) -> PodTemplate | None:
-    """Of the job's template what a pod may need that only reads or writes files."""
+def priority_template(job: InferenceJob) -> PodTemplate | None:
+    """The PriorityClass that ``spec.priority`` means; a template of the user's that names another one wins."""
+    priority = job.spec.priority
+    return PodTemplate(priority_class_name=PRIORITY_CLASSES.get(priority, priority)) if priority else None
+
+
+def templates_without_engine(job: InferenceJob) -> Sequence[PodTemplate | None]:
+    """Of the job what a pod may need that only reads or writes files."""
     template = job.spec.workers.template
-    given = {field: getattr(template, field) for field in _FIELDS_WITHOUT_ENGINE} if template else None
-    return PodTemplate(**given) if given else None
+    reduced = PodTemplate(**{field: getattr(template, field) for field in _FIELDS_WITHOUT_ENGINE}) if template else None
+    return priority_template(job), reduced
 
 
 def _labels(job: InferenceJob, component: Component, child: int | str) -> dict[str, str]:

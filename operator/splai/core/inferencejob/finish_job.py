@@ -12,7 +12,7 @@ from splai.core.inferencejob.child_job import (
     add_variables,
     child_job,
     child_pod,
-    template_without_engine,
+    templates_without_engine,
 )
 from splai.core.inferencejob.children import FINISH
 from splai.core.inferencejob.snapshot import WORKER_CONTAINER
@@ -30,7 +30,7 @@ def build_finish_job(job: InferenceJob, settings: OperatorSettings, *, code: str
     pod = child_pod(job, settings, FINISH, "finish", command="finish", requests=_REQUESTS)
     add_variables(pod, {"SPLAI_CLOSING_CODE": code, "SPLAI_CLOSING_MESSAGE": message})
     _add_destination(pod, job.spec.output)
-    template = overlay_pod(pod, [template_without_engine(job)], container=WORKER_CONTAINER)
+    template = overlay_pod(pod, templates_without_engine(job), container=WORKER_CONTAINER)
     return child_job(job, FINISH, "finish", {"backoffLimit": _TRIES, "template": template})
 
 

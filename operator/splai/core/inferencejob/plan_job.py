@@ -15,7 +15,7 @@ from splai.core.inferencejob.child_job import (
     child_job,
     child_pod,
     folder_token,
-    template_without_engine,
+    templates_without_engine,
 )
 from splai.core.inferencejob.children import PLAN
 from splai.core.inferencejob.snapshot import WORKER_CONTAINER
@@ -42,7 +42,7 @@ def build_plan_job(job: InferenceJob, settings: OperatorSettings, *, earlier_uid
             "backoffLimit": _TRIES,
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {"rules": FAILURE_RULES},
-            "template": overlay_pod(pod, [template_without_engine(job)], container=WORKER_CONTAINER),
+            "template": overlay_pod(pod, templates_without_engine(job), container=WORKER_CONTAINER),
         },
     )
 

@@ -6,12 +6,15 @@ successor takes the seat and knows that its predecessor is gone. Failures are co
 
 from splai.api.inference_job import InferenceJob
 from splai.api.model_backend import ModelBackend
-from splai.core.inferencejob.child_job import FAILURE_RULES, Object, child_job, child_pod
+from splai.core.inferencejob.child_job import FAILURE_RULES, Object, child_job, child_pod, priority_template
 from splai.core.inferencejob.snapshot import WORKER_CONTAINER
 from splai.core.pod_overlay import overlay_pod
 from splai.core.settings import OperatorSettings
 from splai.engines import ENGINE_CONTAINER, EnginePod, engine_pod
 
+_KUEUE = "kueue.x-k8s.io"
+QUEUE_LABEL = f"{_KUEUE}/queue-name"
+_QUEUE_PRIORITY_LABEL = f"{_KUEUE}/priority-class"
 # A worker waits for answers most of the time: 64 requests in flight take a tenth of a core and some 100 MiB.
 _REQUESTS = {"cpu": "50m", "memory": "128Mi"}
 
@@ -40,9 +43,9 @@ def build_worker_job(
     pod = child_pod(job, settings, number, "worker", command="run", requests=_REQUESTS)
     if dedicated:
         _add_engine(pod, engine_pod(dedicated.spec, settings.engine_images), settings)
-    templates = [dedicated.spec.template if dedicated else None, job.spec.workers.template]
+    templates = [dedicated.spec.template if dedicated else None, priority_template(job), job.spec.workers.template]
     main = ENGINE_CONTAINER if dedicated else WORKER_CONTAINER
-    return child_job(
+    body = child_job(
         job,
         number,
         "worker",
@@ -56,6 +59,24 @@ def build_worker_job(
             "template": overlay_pod(pod, templates, container=main),
         },
     )
+    if QUEUE_LABEL in job.metadata.get("labels", {}):
+        _put_in_queue(body, job)
+    return body
+
+
+def _put_in_queue(body: Object, job: InferenceJob) -> None:
+    """Leave the start to Kueue. Suspended from the first moment, also where Kueue's webhooks come late or never."""
+    labels, spec = job.metadata["labels"], body["spec"]
+    body["metadata"]["labels"] |= {
+        name: labels[name] for name in (QUEUE_LABEL, _QUEUE_PRIORITY_LABEL) if name in labels
+    }
+    # Kueue may run fewer pods than asked for; then the Job stays one whose completions equal its parallelism.
+    annotations = {f"{_KUEUE}/job-completions-equal-parallelism": "true"}
+    least = job.spec.workers.min_parallelism
+    if least is not None and least < spec["parallelism"]:  # Kueue refuses a Job where it is not
+        annotations[f"{_KUEUE}/job-min-parallelism"] = str(least)
+    body["metadata"]["annotations"] = annotations
+    spec["suspend"] = True
 
 
 def _add_engine(pod: Object, engine: EnginePod, settings: OperatorSettings) -> None:

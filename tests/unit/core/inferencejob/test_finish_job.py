@@ -71,3 +71,9 @@ def test_a_volume_of_the_users_can_be_written() -> None:
 
 def test_without_such_a_volume_nothing_is_asked_of_the_cluster_about_groups() -> None:
     assert "fsGroup" not in pod_of(build())["securityContext"]
+
+
+def test_it_waits_for_a_node_as_the_jobs_priority_says() -> None:
+    assert pod_of(build(priority="batch"))["priorityClassName"] == "splai-batch"
+    template = {"priorityClassName": "own"}
+    assert pod_of(build(priority="batch", workers={"template": template}))["priorityClassName"] == "own"

@@ -96,3 +96,9 @@ def test_it_needs_no_gpu_and_none_of_the_nodes_that_have_them() -> None:
     assert "nodeSelector" not in pod
     assert pod["containers"][0]["resources"].keys() == {"requests"}
     assert pod["serviceAccountName"] == "reader"
+
+
+def test_it_waits_for_a_node_as_the_jobs_priority_says() -> None:
+    assert pod_of(build(priority="batch"))["priorityClassName"] == "splai-batch"
+    template = {"priorityClassName": "own"}
+    assert pod_of(build(priority="batch", workers={"template": template}))["priorityClassName"] == "own"

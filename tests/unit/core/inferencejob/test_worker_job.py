@@ -131,3 +131,84 @@ class TestDedicated:
         }
         assert len(names) == len(set(names))
         assert mounts == set(names)
+
+
+@pytest.mark.parametrize(
+    ("spec", "backend", "want"),
+    [
+        ({"priority": "interactive"}, {}, "splai-interactive"),
+        ({"priority": "batch"}, {}, "splai-batch"),
+        ({"priority": "gold"}, {}, "gold"),
+        ({"priority": "batch"}, {"priorityClassName": "serving"}, "splai-batch"),
+        ({"priority": "batch", "workers": {"template": {"priorityClassName": "own"}}}, {}, "own"),
+        ({}, {"priorityClassName": "serving"}, "serving"),
+        ({}, {}, None),
+    ],
+)
+def test_the_priority_names_a_priority_class(spec: dict[str, Any], backend: dict[str, Any], want: str | None) -> None:
+    workers = {"mode": "Dedicated", **spec.get("workers", {})}
+    pod = pod_of(build(backend={"template": backend}, **{**spec, "workers": workers}))
+    assert pod.get("priorityClassName") == want
+
+
+@pytest.mark.parametrize(
+    ("template", "engine", "pod"),
+    [
+        ({"resources": {"limits": {"amd.com/gpu": 4}}}, {"limits": {"amd.com/gpu": 4}}, {}),
+        ({"resources": {"limits": {"nvidia.com/mig-1g.10gb": 1}}}, {"limits": {"nvidia.com/mig-1g.10gb": 1}}, {}),
+        (
+            {
+                "resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "one-gpu"}],
+                "resources": {"claims": [{"name": "gpu"}]},
+                "runtimeClassName": "nvidia",
+            },
+            {"claims": [{"name": "gpu"}]},
+            {
+                "resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "one-gpu"}],
+                "runtimeClassName": "nvidia",
+            },
+        ),
+    ],
+)
+def test_any_kind_of_gpu_reaches_the_engine_of_a_dedicated_worker(
+    template: dict[str, Any], engine: dict[str, Any], pod: dict[str, Any]
+) -> None:
+    made = pod_of(build(workers={"mode": "Dedicated", "template": template}))
+    assert made["initContainers"][0]["resources"] == engine
+    assert made.items() >= pod.items()
+
+
+class TestQueue:
+    def build(self, *, parallelism: int = 4, labels: dict[str, str] | None = None, **workers: Any) -> dict[str, Any]:
+        job = make_job(workers=workers)
+        queue = {"kueue.x-k8s.io/queue-name": "gpus", "team": "a"} if labels is None else labels
+        queued = job.model_copy(update={"metadata": {**job.metadata, "labels": queue}})
+        return build_worker_job(queued, make_backend(), SETTINGS, number=0, parallelism=parallelism, backoff_limit=6)
+
+    def test_a_queued_job_waits_for_kueue_to_start_it(self) -> None:
+        body = self.build()
+        assert body["spec"]["suspend"] is True
+        assert body["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpus"
+        assert body["metadata"]["annotations"] == {"kueue.x-k8s.io/job-completions-equal-parallelism": "true"}
+
+    def test_no_other_label_of_the_users_goes_along(self) -> None:
+        assert "team" not in self.build()["metadata"]["labels"]
+
+    def test_its_priority_in_the_queue_goes_along(self) -> None:
+        labels = {"kueue.x-k8s.io/queue-name": "gpus", "kueue.x-k8s.io/priority-class": "high"}
+        assert self.build(labels=labels)["metadata"]["labels"].items() >= labels.items()
+
+    @pytest.mark.parametrize(
+        ("least", "parallelism", "want"), [(2, 4, "2"), (3, 4, "3"), (4, 4, None), (9, 4, None), (1, 1, None)]
+    )
+    def test_kueue_may_admit_fewer_workers_only_if_they_are_fewer(
+        self, least: int, parallelism: int, want: str | None
+    ) -> None:
+        body = self.build(parallelism=parallelism, minParallelism=least)
+        assert body["metadata"]["annotations"].get("kueue.x-k8s.io/job-min-parallelism") == want
+
+    def test_without_a_queue_nothing_is_said_about_kueue(self) -> None:
+        body = self.build(labels={"team": "a"}, minParallelism=2)
+        assert "suspend" not in body["spec"]
+        assert "annotations" not in body["metadata"]
+        assert not [name for name in body["metadata"]["labels"] if "kueue" in name]
