@@ -60,7 +60,7 @@ def _keys(old: Object, new: Object) -> Object:
 
 
 def _resources(old: Object, new: Object) -> Object:
-    merges = {"limits": _keys, "requests": _keys, "claims": _by("name")}
+    merges: Mapping[str, Callable[[Any, Any], Any]] = {"limits": _keys, "requests": _keys, "claims": _by("name")}
     return {
         kind: merge(old[kind], new[kind]) if kind in old and kind in new else (old | new)[kind]
         for kind, merge in merges.items()
