@@ -12,13 +12,15 @@ import pytest
 
 SOURCE = Path(__file__).parents[2] / "operator" / "splai"
 
-DECISIONS = {"api", "core", "engines", "resilience", "artifacts"}
+DECISIONS = {"api", "core", "engines", "resilience", "artifacts", "history", "outputs"}
 MAY_IMPORT: dict[str, set[str]] = {
     "api": set(),
     "logs": set(),
     "engines": {"api"},
     "resilience": {"api"},
     "artifacts": {"api", "logs"},
+    "history": {"api", "artifacts"},
+    "outputs": {"api"},
     "core": {"api", "engines"},
     "kube": DECISIONS,
     "worker": DECISIONS | {"logs"},

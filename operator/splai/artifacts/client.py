@@ -85,9 +85,9 @@ class ArtifactClient:
     def _folder(self, base: str, deadline: float) -> "HTTPJobFolder":
         return HTTPJobFolder(self._http, self._token, base, partial(Attempts, deadline, self._clock, self._jitter))
 
-    async def folders(self) -> AsyncGenerator[FolderName]:
-        """The folders of all jobs, in the order of their names; only for a trusted ServiceAccount."""
-        async for page in self._folder("/", self._deadline).pages({}):
+    async def folders(self, namespace: str = "") -> AsyncGenerator[FolderName]:
+        """The folders of all jobs, or of a namespace's, by name; only for a trusted ServiceAccount."""
+        async for page in self._folder("/", self._deadline).pages({"namespace": namespace}):
             for name in page["folders"]:
                 yield FolderName(name["namespace"], name["uid"])
 

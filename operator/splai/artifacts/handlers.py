@@ -168,12 +168,12 @@ class Handlers:
         return web.json_response({"idleSeconds": seconds})
 
     async def folders(self, request: web.Request) -> web.Response:
-        """The folders of all jobs, a page at a time."""
+        """The folders of all jobs, or of a namespace's, a page at a time."""
         require_trusted(await self._authenticator.authenticate(request.headers.get(hdrs.AUTHORIZATION)))
         limit = _limit(request)
-        namespace, _, uid = request.query.get("after", "").partition("/")
+        after = FolderName(*request.query.get("after", "").partition("/")[::2])
         page: list[FolderName] = []
-        async for name in all_folders(self._store, FolderName(namespace, uid) if namespace else None):
+        async for name in all_folders(self._store, after=after, namespace=request.query.get("namespace", "")):
             if len(page) == limit:
                 break
             page.append(name)

@@ -26,6 +26,13 @@ async def test_the_operator_sees_every_folder_but_the_servers_own(server: Server
         assert [name async for name in client.folders()] == FOLDERS
 
 
+async def test_the_folders_of_one_namespace(server: Server) -> None:
+    await fill(LocalStore(server.root))
+    async with server.client(service_token()) as client:
+        assert [name async for name in client.folders("team-b")] == FOLDERS[2:]
+        assert [name async for name in client.folders("team")] == []
+
+
 async def test_folders_come_in_pages(server: Server) -> None:
     await fill(LocalStore(server.root))
     async with server.http(service_token()) as http:

@@ -1,0 +1,62 @@
+"""The history in the artifact store: each job's record in the job's own folder, and gone with it.
+
+A list reads every record of the namespace. That is meant for installations without a database, whose folders end after
+the retention; whoever wants to search years of jobs takes PostgreSQL.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final as Constant
+
+from pydantic import ValidationError
+
+from splai.api.history import HistoryRecord
+from splai.api.ledger import HISTORY
+from splai.artifacts.client import ArtifactClient
+from splai.artifacts.folder import StoreRefused, StoreUnavailable
+from splai.history.store import HistoryPage, HistoryUnavailable, Place, page_of
+
+READS_AT_ONCE: Constant = 16
+
+
+class ArtifactHistory:
+    """``history.json`` of every job."""
+
+    def __init__(self, client: ArtifactClient) -> None:
+        self._client = client
+
+    async def save(self, record: HistoryRecord) -> None:
+        with _translated():
+            folder = self._client.job(record.namespace, record.uid)
+            await folder.put(HISTORY, record.model_dump_json(by_alias=True, exclude_none=True).encode())
+
+    async def get(self, namespace: str, uid: str) -> HistoryRecord | None:
+        with _translated():
+            data = await self._client.job(namespace, uid).get(HISTORY)
+        try:
+            return None if data is None else HistoryRecord.model_validate_json(data)
+        except ValidationError:
+            raise HistoryUnavailable(f"{HISTORY} of {namespace}/{uid} is no history record") from None
+
+    async def list(self, namespace: str, *, limit: int = 100, before: str | None = None) -> HistoryPage:
+        end = Place.parse(before) if before is not None else None
+        turns = asyncio.Semaphore(READS_AT_ONCE)
+
+        async def read(uid: str) -> HistoryRecord | None:
+            async with turns:
+                return await self.get(namespace, uid)
+
+        with _translated():
+            uids = [name.uid async for name in self._client.folders(namespace)]
+        found = [record for record in await asyncio.gather(*map(read, uids)) if record is not None]
+        wanted = [record for record in found if end is None or Place.of(record) < end]
+        return page_of(sorted(wanted, key=Place.of, reverse=True), limit)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (StoreUnavailable, StoreRefused) as error:
+        raise HistoryUnavailable(f"the artifact store: {error.code}") from error
