@@ -260,6 +260,8 @@ class Usage(APIModel):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     total_tokens: int = 0
+    cached_tokens: Annotated[int, Field(description="Prompt tokens that the engine had in its prefix cache.")] = 0
+    reasoning_tokens: Annotated[int, Field(description="Completion tokens spent on reasoning.")] = 0
 
 
 class Throughput(APIModel):

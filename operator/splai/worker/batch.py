@@ -9,7 +9,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 from typing import Final as Constant
@@ -22,7 +22,9 @@ from splai.worker.dispatch import Client, Dispatcher
 from splai.worker.finalize import settle, write_outputs
 from splai.worker.heartbeat import Heartbeat
 from splai.worker.ledger import Ledger
+from splai.worker.prefix_order import PrefixOrder
 from splai.worker.recorder import Recorder
+from splai.worker.records import Records
 from splai.worker.settings import Identity
 from splai.worker.store import PatientFolder
 
@@ -66,6 +68,7 @@ class Batch:
         self._group = asyncio.TaskGroup()
         self._running: set[asyncio.Task[None]] = set()
         self._finalizing: list[HeldTask] = []
+        records = Records(self._store, order)
         self._backend = Backend(engine.probe, clock=clock, pulse=pulse)
         self._recorder = Recorder(
             self._ledger,
@@ -75,6 +78,7 @@ class Batch:
         )
         self._dispatcher = Dispatcher(
             order,
+            records=records,
             backend=self._backend,
             recorder=self._recorder,
             new_client=engine.new_client,
@@ -92,6 +96,7 @@ class Batch:
             clock=clock,
             pulse=pulse,
             spawn=self._spawn,
+            arrange=PrefixOrder(records, order).arrange if order.dispatch_order == "Prefix" else _as_they_stand,
         )
         self._heartbeat = Heartbeat(
             folder,
@@ -149,3 +154,7 @@ class Batch:
                 await self._recorder.settle()
         except TimeoutError:
             _log.warning("not all answers could be stored")
+
+
+async def _as_they_stand(positions: Sequence[int]) -> Sequence[int]:
+    return positions

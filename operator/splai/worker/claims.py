@@ -8,7 +8,7 @@
     tasks that others hold ── holder dead ──► claim the next epoch, adopt its parts, run what is missing
         │ none dead, nothing of one's own open
         ▼
-    every task committed ──► claim ``final`` like a task: finalize
+    every task committed ──► claim ``final`` like a task: finalize, unless that takes a pod of another kind
     every other task held by a worker seen alive ──► go home; whoever commits last finalizes
     otherwise ──► look again: a holder that is not seen to be alive may be dead
 
@@ -18,7 +18,7 @@ start in other places and jump when they meet, because two workers that claim in
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from enum import Enum
 from typing import Any
 from typing import Final as Constant
@@ -43,6 +43,7 @@ class Ending(Enum):
     FINALIZE = "all tasks are committed, and this worker claimed to finalize them"
     COVERED = "every task that is left is held by a worker that is alive"
     OVER = "the job is being finished by others"
+    COMMITTED = "all tasks are committed, and a pod that may write to the destination finalizes"
 
 
 class Claims:
@@ -60,10 +61,12 @@ class Claims:
         clock: Callable[[], float],
         pulse: Callable[[], None],
         spawn: Callable[[Coroutine[Any, Any, None]], object],
+        arrange: Callable[[Sequence[int]], Awaitable[Sequence[int]]],
         choose: Callable[[int], int] = random.randrange,
     ) -> None:
         self._ledger = ledger
         self._tasks = {task.id: task for task in order.tasks}
+        self._finalizes_elsewhere = order.output.needs_finish_job
         self._leases = Leases(identity)
         self._backend = backend
         self._dispatcher = dispatcher
@@ -72,6 +75,7 @@ class Claims:
         self._clock = clock
         self._pulse = pulse
         self._spawn = spawn
+        self._arrange = arrange
         self._choose = choose
         self._survey = Survey()
         self._survey_at = clock()
@@ -133,6 +137,8 @@ class Claims:
         """Nothing of one's own is open, and nothing is free."""
         if len(self._committed) < len(self._tasks):
             return Ending.COVERED if all(lease is Lease.ALIVE for lease in leases.values()) else None
+        if self._finalizes_elsewhere:
+            return Ending.COMMITTED
         epoch = self.final_epoch
         lease = await self._judge(FINAL_TASK, epoch) if epoch else Lease.DEAD
         if lease is Lease.DEAD:
@@ -172,8 +178,8 @@ class Claims:
     async def _claim(self, task: TaskRange, epoch: int) -> None:
         if await self._ledger.claim(task.id, epoch):
             adopted = await adopt(self._ledger, task) if epoch > 1 else None
-            opened = self._recorder.open(task, epoch, adopted)
-            self._dispatcher.enqueue(opened, task.positions if adopted is None else adopted.missing)
+            positions = await self._arrange(task.positions if adopted is None else adopted.missing)
+            self._dispatcher.enqueue(self._recorder.open(task, epoch, adopted), positions)
         else:
             self._survey_at = min(self._survey_at, self._clock() + LOST_SECONDS)
             self._jump()

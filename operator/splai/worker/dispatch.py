@@ -1,20 +1,23 @@
 """Keeps ``concurrency`` requests in flight: one lane each, with a connection of its own.
 
 A lane takes a record, sends it until there is a verdict, hands the outcome to the recorder and takes the next. While
-the backend is away it keeps its record and waits at the gate. A record whose attempt failed leaves the lane for its
-backoff, so that a few bad records do not slow down the good ones.
+the backend is away, or overloaded by as many as are in flight, it keeps its record and waits at the gate. A record
+whose attempt failed leaves the lane for its backoff, so that a few bad records do not slow down the good ones.
 
 A record can make the engine crash or hang, and then all requests in flight are lost with its own. Which of them was to
 blame cannot be seen, so none is. But a record that was lost three times is sent alone from then on, and what is lost
 alone, after a probe said that the engine works, is an attempt: such a record ends as an error line, and those that were
 in flight with it are answered.
+
+A proxy in front of the engine answers 502 or 504 for a record that is too much for either, and for every record while
+the engine is away. So the first three cost nothing, and from then on such an answer is an attempt if a request of one
+word gets through afterwards.
 """
 
 import asyncio
 import json
 import random
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Final as Constant
 from typing import Protocol
 
@@ -22,15 +25,19 @@ from splai.api.base import parse_duration
 from splai.api.ledger import WorkOrder
 from splai.artifacts.part_lines import RecordLine
 from splai.core.inferencejob.prompt import RecordError, RequestBuilder
+from splai.resilience.pace import Pace
 from splai.resilience.retry import Backoff, RetryPolicy
 from splai.worker.backend import Backend
 from splai.worker.batch_lines import answer_line, failure_line, line_id
+from splai.worker.one_word import one_word
 from splai.worker.outcome import Answer, Away, Failure, Lost, NoAnswer, Reaction, Rejection, Success, Tokens, judge
+from splai.worker.pending import Pending, Work
 from splai.worker.recorder import OpenTask, Recorder
+from splai.worker.records import Records
 
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 WAITING_FOR_EACH_LANE: Constant = 4  # records in backoff, at which no more are claimed
-LOST_IN_COMPANY: Constant = 3  # times, after which a record is sent alone
+REFUSED_FOR_FREE: Constant = 3  # times, by a proxy
 
 
 class Client(Protocol):
@@ -41,18 +48,6 @@ class Client(Protocol):
     async def close(self) -> None: ...
 
 
-@dataclass(slots=True)
-class _Work:
-    task: OpenTask
-    position: int
-    attempts: int = 0
-    losses: int = 0
-
-    @property
-    def is_suspect(self) -> bool:
-        return self.losses >= LOST_IN_COMPANY
-
-
 class Dispatcher:
     """The lanes of one worker."""
 
@@ -60,6 +55,7 @@ class Dispatcher:
         self,
         order: WorkOrder,
         *,
+        records: Records,
         backend: Backend,
         recorder: Recorder,
         new_client: Callable[[], Client],
@@ -69,6 +65,7 @@ class Dispatcher:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._order = order
+        self._records = records
         self._requests = RequestBuilder.for_order(order)
         self._backend = backend
         self._recorder = recorder
@@ -78,7 +75,9 @@ class Dispatcher:
         self._on_progress = on_progress
         self._jitter = jitter
         self._policy = retry_policy(order)
-        self._queue: asyncio.Queue[_Work] = asyncio.Queue()
+        self._one_word = one_word(order)
+        self._pace = Pace(order.concurrency)
+        self._queue = Pending()
         self._busy = 0
         self._waiting = 0
         self._draining = False
@@ -89,20 +88,19 @@ class Dispatcher:
     @property
     def wanted(self) -> int:
         """How many more records would keep all lanes busy, with a few ahead while the next claim is under way."""
-        concurrency = self._order.concurrency
-        if self._draining or self._waiting >= WAITING_FOR_EACH_LANE * concurrency:
+        lanes = self._pace.limit
+        if self._draining or self._waiting >= WAITING_FOR_EACH_LANE * lanes:
             return 0
-        return concurrency + max(1, concurrency // 4) - self._queue.qsize() - self._busy
+        return lanes + max(1, lanes // 4) - self._queue.size - self._busy
 
     @property
     def rests(self) -> bool:
         """Whether all there is to send waits for its backoff."""
         return self._waiting > 0 and not self._busy
 
-    def enqueue(self, task: OpenTask, positions: Iterable[int]) -> None:
-        """Send these records of a task."""
-        for position in positions:
-            self._queue.put_nowait(_Work(task, position))
+    def enqueue(self, task: OpenTask, positions: Sequence[int]) -> None:
+        """Send these records of a task, in this order."""
+        self._queue.extend(task, positions)
 
     async def lane(self) -> None:
         """Send one record after the other; runs as long as the worker."""
@@ -120,104 +118,138 @@ class Dispatcher:
     async def drain(self) -> None:
         """Send nothing more and wait for what is in flight."""
         self._draining = True
-        await self._all_landed()
-
-    async def _all_landed(self) -> None:
         while self.in_flight:
-            self._landed.clear()
-            await self._landed.wait()
+            await self._landing()
 
-    async def _carry_out(self, client: Client, work: _Work) -> None:
+    async def _landing(self) -> None:
+        self._landed.clear()
+        await self._landed.wait()
+
+    async def _carry_out(self, client: Client, work: Work) -> None:
+        record = await self._records.record(work.position)
+        custom_id = self._requests.custom_id(record, work.position)
         try:
-            request = self._requests.build(self._order.records[work.position])
+            request = self._requests.build(record)
         except RecordError as error:
-            self._record_error(work, NoAnswer("invalid_record", str(error)))
+            self._record_error(work, custom_id, NoAnswer("invalid_record", str(error)))
             return
         body = _to_json(request).encode()
         settled = False
         while not settled:
             if work.is_suspect:
                 async with self._turn:
-                    await self._all_landed()
+                    while self.in_flight:
+                        await self._landing()
                     await self._gate()
-                    settled = await self._attempt(client, work, body)
-            else:
+                    settled = await self._attempt(client, work, custom_id, body)
+                continue
+            if self._turn.locked() or not self._is_open:
                 async with self._turn:
                     await self._gate()
-                settled = await self._attempt(client, work, body)
+            settled = await self._attempt(client, work, custom_id, body)
+
+    @property
+    def _is_open(self) -> bool:
+        return self._recorder.has_room and self._backend.is_ready and self.in_flight < self._pace.limit
 
     async def _gate(self) -> None:
-        await self._recorder.room()
-        await self._backend.ready()
+        while not self._is_open:
+            await self._recorder.room()
+            await self._backend.ready()
+            if self.in_flight >= self._pace.limit:
+                await self._landing()
 
-    async def _attempt(self, client: Client, work: _Work, body: bytes) -> bool:
+    async def _send(self, client: Client, body: bytes) -> Reaction:
+        self.in_flight += 1
+        try:
+            return await client.post(body)
+        finally:
+            self.in_flight -= 1
+            self._landed.set()
+            self._pulse()
+
+    async def _attempt(self, client: Client, work: Work, custom_id: str, body: bytes) -> bool:
         """Send the record once, unless nothing is sent any more; False to send it again at once."""
         if self._draining:
             return True
         began = self._clock()
-        self.in_flight += 1
-        try:
-            reaction = await client.post(body)
-        finally:
-            self.in_flight -= 1
-            self._landed.set()
-        self._pulse()
-        match judge(reaction, self._order.type):
+        match judge(await self._send(client, body), self._order.type):
             case Success(answer, tokens):
-                self._backend.answered()
-                self._record_answer(work, answer, tokens)
+                self._answered()
+                self._record_answer(work, custom_id, answer, tokens)
             case Rejection(answer):
-                self._backend.answered()
-                self._record_error(work, answer)
+                self._answered()
+                self._record_error(work, custom_id, answer)
             case Failure(reaction=failed):
-                self._backend.answered()
-                self._fail(work, failed)
+                self._answered()
+                self._fail(work, custom_id, failed)
             case Lost(lost, by_reset=by_reset):
                 if by_reset:
                     self._backend.away("connection reset")
                 elif await self._backend.works(since=began):
-                    self._fail(work, lost)
+                    self._fail(work, custom_id, lost)
                     return True
-                return self._lose(work, lost)
-            case Away(message, retry_after, throttled):
-                self._backend.away(message, retry_after=retry_after, throttled=throttled)
-                return False
+                return self._lose(work, custom_id, lost)
+            case Away() as away:
+                self._step_back(away, began)
+                return away.by_proxy is not None and await self._refuse(client, work, custom_id, away.by_proxy)
         return True
 
-    def _fail(self, work: _Work, reaction: Answer | NoAnswer) -> None:
+    def _answered(self) -> None:
+        self._backend.answered()
+        self._pace.answered()
+
+    def _step_back(self, away: Away, began: float) -> None:
+        if away.is_overload:
+            self._pace.overloaded(sent_at=began, now=self._clock())
+        self._backend.away(away.message, retry_after=away.retry_after, throttled=away.throttled)
+
+    def _fail(self, work: Work, custom_id: str, reaction: Answer | NoAnswer) -> None:
         delay = self._policy.delay_after(work.attempts + 1, jitter=self._jitter())
         if delay is None:
-            self._record_error(work, reaction)
+            self._record_error(work, custom_id, reaction)
             return
         work.attempts += 1
         self._waiting += 1
         asyncio.get_running_loop().call_later(delay, self._return, work)
 
-    def _lose(self, work: _Work, reaction: NoAnswer) -> bool:
+    def _lose(self, work: Work, custom_id: str, reaction: NoAnswer) -> bool:
         """A request came to nothing, and it may have been the record or the backend; False to send it again."""
         if not work.is_suspect:
             work.losses += 1
             return False
-        self._fail(work, reaction)
+        self._fail(work, custom_id, reaction)
         return True
 
-    def _return(self, work: _Work) -> None:
-        self._waiting -= 1
-        self._queue.put_nowait(work)
+    async def _refuse(self, client: Client, work: Work, custom_id: str, answer: Answer) -> bool:
+        """A proxy answered, and it may have been the record or the backend; False to send it again."""
+        work.refusals += 1
+        if work.refusals <= REFUSED_FOR_FREE:
+            return False
+        async with self._turn:
+            await self._gate()
+        if self._draining:
+            return True
+        began = self._clock()
+        match judge(await self._send(client, self._one_word), self._order.type):
+            case Success() | Rejection():
+                self._fail(work, custom_id, answer)
+                return True
+            case Away() as away:
+                self._step_back(away, began)
+        return False
 
-    def _record_answer(self, work: _Work, answer: Answer, tokens: Tokens) -> None:
-        identifier, custom_id = self._names(work.position)
-        line = answer_line(identifier, custom_id, answer)
+    def _return(self, work: Work) -> None:
+        self._waiting -= 1
+        self._queue.put(work)
+
+    def _record_answer(self, work: Work, custom_id: str, answer: Answer, tokens: Tokens) -> None:
+        line = answer_line(line_id(self._order.uid, work.position), custom_id, answer)
         self._recorder.add(work.task, RecordLine(work.position, "output", work.attempts + 1, line), tokens)
 
-    def _record_error(self, work: _Work, reaction: Answer | NoAnswer) -> None:
-        identifier, custom_id = self._names(work.position)
-        line = failure_line(identifier, custom_id, reaction)
+    def _record_error(self, work: Work, custom_id: str, reaction: Answer | NoAnswer) -> None:
+        line = failure_line(line_id(self._order.uid, work.position), custom_id, reaction)
         self._recorder.add(work.task, RecordLine(work.position, "error", work.attempts + 1, line), Tokens())
-
-    def _names(self, position: int) -> tuple[str, str]:
-        record = self._order.records[position]
-        return line_id(self._order.uid, position), self._requests.custom_id(record, position)
 
 
 def retry_policy(order: WorkOrder) -> RetryPolicy:

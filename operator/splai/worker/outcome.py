@@ -11,12 +11,13 @@ reaction                              verdict
 408, 500 and other 5xx                Failure: one attempt
 no answer in time, a broken answer    Lost: an attempt if the backend works
 reset                                 Lost: no attempt, wait for the backend
-429, 502, 503, 504                    Away: no attempt, wait for the backend
+429, 503                              Away: no attempt, wait for the backend, send fewer at once
+502, 504                              Away: no attempt, wait for the backend; see below
 refused, not resolved                 Away: no attempt, wait for the backend
 3xx, 4xx                              Rejection: final
 ====================================  =================================================
 
-What is lost again and again may be the record's own doing: see ``dispatch.py``.
+What is lost, or refused by a proxy, again and again may be the record's own doing: see ``dispatch.py``.
 """
 
 import json
@@ -26,8 +27,9 @@ from typing import Any, NamedTuple, NoReturn
 
 from splai.api.inference_job import RequestType
 
-_AWAY = frozenset({429, 502, 503, 504})
 _TOO_MANY_REQUESTS = 429
+_OVERLOAD = frozenset({_TOO_MANY_REQUESTS, 503})
+_BY_PROXY = frozenset({502, 504})  # no engine says so of itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class Tokens(NamedTuple):
     prompt: int = 0
     completion: int = 0
     total: int = 0
+    cached: int = 0
+    reasoning: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,8 @@ class Away:
     message: str
     retry_after: float | None = None
     throttled: bool = False
+    is_overload: bool = False
+    by_proxy: Answer | None = None
 
 
 Verdict = Success | Rejection | Failure | Lost | Away
@@ -116,20 +122,23 @@ Verdict = Success | Rejection | Failure | Lost | Away
 def judge(reaction: Reaction, request_type: RequestType) -> Verdict:
     """Apply the table above."""
     match reaction:
+        case Answer(status=status) if 200 <= status < 300:
+            return _read(reaction, request_type)
+        case Answer(status=status) if status in _OVERLOAD:
+            throttled = status == _TOO_MANY_REQUESTS
+            return Away(f"HTTP {status}", reaction.retry_after, throttled=throttled, is_overload=True)
+        case Answer(status=status) if status in _BY_PROXY:
+            return Away(f"HTTP {status}", reaction.retry_after, by_proxy=reaction)
+        case Answer(status=status) if status == 408 or status >= 500:
+            return Failure(reaction)
+        case Answer():
+            return Rejection(reaction)
         case Unreachable(message):
             return Away(message)
         case NoAnswer():
             return Lost(reaction)
         case Reset():
             return Lost(NoAnswer("connection_reset", "The connection ended before the answer."), by_reset=True)
-        case Answer(status=status) if 200 <= status < 300:
-            return _read(reaction, request_type)
-        case Answer(status=status) if status in _AWAY:
-            return Away(f"HTTP {status}", reaction.retry_after, throttled=status == _TOO_MANY_REQUESTS)
-        case Answer(status=status) if status == 408 or status >= 500:
-            return Failure(reaction)
-        case _:
-            return Rejection(reaction)
 
 
 def _read(answer: Answer, request_type: RequestType) -> Success | Failure:
@@ -155,10 +164,16 @@ def _is_embedding(body: Mapping[str, Any]) -> bool:
     return isinstance(_first(body.get("data")).get("embedding"), list | str)
 
 
+def _is_response(body: Mapping[str, Any]) -> bool:
+    """A response whose generation failed comes with HTTP 200 too; one that was cut at its limit is an answer."""
+    return isinstance(body.get("output"), list) and body.get("status") in (None, "completed", "incomplete")
+
+
 _SHAPES: Mapping[RequestType, Callable[[Mapping[str, Any]], bool]] = {
     "chat": _is_chat,
     "completion": _is_completion,
     "embedding": _is_embedding,
+    "response": _is_response,
 }
 
 
@@ -167,15 +182,22 @@ def _first(items: object) -> Mapping[str, Any]:
 
 
 def read_tokens(body: Mapping[str, Any]) -> Tokens:
-    """The tokens that an answer says it took; what is not a number counts nothing."""
+    """The tokens that an answer says it took, in either of the API's vocabularies; what is no number counts nothing."""
     reported = body.get("usage")
     if not isinstance(reported, dict):
         return Tokens()
+    before, after = ("input", "output") if "input_tokens" in reported else ("prompt", "completion")
     return Tokens(
-        _count(reported.get("prompt_tokens")),
-        _count(reported.get("completion_tokens")),
+        _count(reported.get(f"{before}_tokens")),
+        _count(reported.get(f"{after}_tokens")),
         _count(reported.get("total_tokens")),
+        _detail(reported.get(f"{before}_tokens_details"), "cached_tokens"),
+        _detail(reported.get(f"{after}_tokens_details"), "reasoning_tokens"),
     )
+
+
+def _detail(details: object, name: str) -> int:
+    return _count(details.get(name)) if isinstance(details, dict) else 0
 
 
 def _count(value: object) -> int:

@@ -131,6 +131,10 @@ class Recorder:
         if task.remaining == 0:
             self._complete(task)
 
+    @property
+    def has_room(self) -> bool:
+        return self._has_room.is_set()
+
     async def room(self) -> None:
         """Wait until another answer can be kept."""
         await self._has_room.wait()

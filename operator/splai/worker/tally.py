@@ -19,6 +19,8 @@ class Tally:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     total_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
 
     def add(self, record: RecordLine, tokens: Tokens) -> None:
         if record.kind == "output":
@@ -29,11 +31,15 @@ class Tally:
         self.prompt_tokens += tokens.prompt
         self.completion_tokens += tokens.completion
         self.total_tokens += tokens.total
+        self.cached_tokens += tokens.cached
+        self.reasoning_tokens += tokens.reasoning
 
     def add_usage(self, usage: Usage) -> None:
         self.prompt_tokens += usage.prompt_tokens
         self.completion_tokens += usage.completion_tokens
         self.total_tokens += usage.total_tokens
+        self.cached_tokens += usage.cached_tokens
+        self.reasoning_tokens += usage.reasoning_tokens
 
     def merge(self, other: "Tally") -> None:
         self.completed += other.completed
@@ -48,7 +54,11 @@ class Tally:
     @property
     def usage(self) -> Usage:
         return Usage(
-            prompt_tokens=self.prompt_tokens, completion_tokens=self.completion_tokens, total_tokens=self.total_tokens
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            total_tokens=self.total_tokens,
+            cached_tokens=self.cached_tokens,
+            reasoning_tokens=self.reasoning_tokens,
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from splai.api.inference_job import Retry
+from splai.api.job_output import Output
 from splai.api.ledger import FINAL, Claim, WorkerReport
 from splai.artifacts.part_lines import RecordLine
 from splai.artifacts.part_lines import encode as encode_line
@@ -239,6 +240,19 @@ def test_a_worker_leaves_a_job_that_others_finish() -> None:
         assert FINAL not in cluster.store.objects
 
     in_a_cluster(scenario, records=200, latency=10.0)
+
+
+def test_a_worker_leaves_the_end_to_a_pod_that_may_write_to_the_destination() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        result = await cluster.start_pod().ended()
+        assert result is not None
+        assert result.final is None
+        assert not result.drained
+        written = cluster.store.objects
+        assert sum(path.endswith("/commit") for path in written) == 3, "all tasks"
+        assert not {"tasks/final/claim-1", "tasks/final/commit", "output.jsonl", FINAL} & written.keys()
+
+    in_a_cluster(scenario, output=Output(format="parquet"))
 
 
 def test_a_late_worker_on_a_finished_job_goes_home() -> None:

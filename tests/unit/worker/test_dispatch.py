@@ -15,12 +15,14 @@ from splai.worker.dispatch import Dispatcher
 from splai.worker.ledger import Ledger
 from splai.worker.outcome import Answer, NoAnswer, Reaction, Reset, Unreachable
 from splai.worker.recorder import Recorder
+from splai.worker.records import Records
 from splai.worker.store import PatientFolder
 from tests.unit.worker.simulated_store import SimulatedFolder, Store
 from tests.unit.worker.simulation import answer, make_order
 from tests.unit.worker.virtual_time import run
 
 BUSY = Answer(503, b"")
+GATEWAY_TIMEOUT = Answer(504, b"<html>Gateway Time-out</html>")
 
 
 class Bench:
@@ -38,10 +40,12 @@ class Bench:
         self.sent: list[tuple[float, str]] = []
         self.bodies: list[dict[str, Any]] = []
         self.backend = Backend(self._probe, clock=clock, pulse=lambda: None, jitter=lambda: 1.0)
-        ledger = Ledger(PatientFolder(SimulatedFolder(self.store), pulse=lambda: None), "me")
+        folder = PatientFolder(SimulatedFolder(self.store), pulse=lambda: None)
+        ledger = Ledger(folder, "me")
         self.recorder = Recorder(ledger, clock=clock, spawn=asyncio.create_task, on_commit=lambda _: None)
         self.dispatcher = Dispatcher(
             order,
+            records=Records(folder, order),
             backend=self.backend,
             recorder=self.recorder,
             new_client=lambda: self,
@@ -267,6 +271,48 @@ def test_who_was_lost_in_company_is_sent_alone() -> None:
             assert all(abs(at - alone) >= 1 for at in others)
         assert bench.line(0)[0].attempts == 2
         assert bench.done == set(range(6))
+
+    on_the_bench(scenario)
+
+
+def test_a_record_that_only_a_proxy_answers_fails_and_the_others_are_answered() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.script["question 0"] = [GATEWAY_TIMEOUT] * 20
+        bench.enqueue(*range(6))
+        await asyncio.sleep(300)
+        record, line = bench.line(0)
+        assert (record.kind, record.attempts, line["response"]["status_code"]) == ("error", 3, 504)
+        others = [bench.line(number)[0] for number in range(1, 6)]
+        assert {(other.kind, other.attempts) for other in others} == {("output", 1)}
+        prompts = [prompt for _, prompt in bench.sent]
+        assert (prompts.count("question 0"), prompts.count("Hello")) == (6, 3), "three are free"
+
+    on_the_bench(scenario)
+
+
+@pytest.mark.parametrize("others", [1, 6])
+def test_a_proxy_that_lists_models_while_the_engine_is_away_fails_no_record(others: int) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.script = {f"question {number}": [GATEWAY_TIMEOUT] * 30 for number in range(6)}
+        bench.script["Hello"] = [Answer(502, b"")] * 100
+        bench.enqueue(*range(others))
+        await asyncio.sleep(300)
+        assert len(bench.sent) > 15
+        bench.script = {}
+        await asyncio.sleep(60)
+        records = [bench.line(number)[0] for number in range(others)]
+        assert {(record.kind, record.attempts) for record in records} == {("output", 1)}
+
+    on_the_bench(scenario)
+
+
+def test_a_few_words_of_a_proxy_cost_no_attempt() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.script["question 0"] = [Answer(502, b"")] * 3
+        bench.enqueue(0)
+        await asyncio.sleep(60)
+        assert bench.line(0)[0].attempts == 1
+        assert len(bench.sent) == 4
 
     on_the_bench(scenario)
 

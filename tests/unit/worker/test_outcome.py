@@ -25,6 +25,12 @@ USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 CHAT = {"choices": [{"message": {"role": "assistant", "content": None}}], "usage": USAGE}
 COMPLETION = {"choices": [{"text": ""}], "usage": USAGE}
 EMBEDDING = {"data": [{"embedding": [0.5]}], "usage": USAGE}
+RESPONSE = {
+    "object": "response",
+    "status": "completed",
+    "output": [{"type": "message", "content": [{"type": "output_text", "text": "yes"}]}],
+    "usage": {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7},
+}
 
 
 def reply(body: Any, status: int = 200, **fields: Any) -> Answer:
@@ -32,7 +38,8 @@ def reply(body: Any, status: int = 200, **fields: Any) -> Answer:
 
 
 @pytest.mark.parametrize(
-    ("request_type", "body"), [("chat", CHAT), ("completion", COMPLETION), ("embedding", EMBEDDING)]
+    ("request_type", "body"),
+    [("chat", CHAT), ("completion", COMPLETION), ("embedding", EMBEDDING), ("response", RESPONSE)],
 )
 def test_an_answer_of_the_expected_shape_is_a_success(request_type: RequestType, body: dict[str, Any]) -> None:
     verdict = judge(reply(body), request_type)
@@ -66,6 +73,15 @@ def test_a_200_that_is_no_chat_answer_is_a_failed_attempt(body: Any) -> None:
     assert verdict.reaction.code == "invalid_response"
 
 
+@pytest.mark.parametrize("changes", [{"output": None}, {"status": "failed"}, {"status": "cancelled"}])
+def test_a_response_without_output_is_a_failed_attempt(changes: dict[str, Any]) -> None:
+    assert isinstance(judge(reply({**RESPONSE, **changes}), "response"), Failure)
+
+
+def test_a_response_that_was_cut_at_its_limit_is_an_answer() -> None:
+    assert isinstance(judge(reply({**RESPONSE, "status": "incomplete"}), "response"), Success)
+
+
 @pytest.mark.parametrize("status", [408, 500, 501, 520])
 def test_errors_about_the_record_cost_an_attempt(status: int) -> None:
     assert judge(reply(b"oops", status), "chat") == Failure(reply(b"oops", status))
@@ -76,14 +92,19 @@ def test_refusals_are_final(status: int) -> None:
     assert judge(reply(b"no", status), "chat") == Rejection(reply(b"no", status))
 
 
-@pytest.mark.parametrize("status", [502, 503, 504])
-def test_a_gateways_errors_are_the_backends_state(status: int) -> None:
-    assert judge(reply(b"secret", status), "chat") == Away(f"HTTP {status}")
+@pytest.mark.parametrize("status", [502, 504])
+def test_a_proxys_errors_are_the_backends_state_and_leave_the_answer_for_an_error_line(status: int) -> None:
+    answer = reply(b"bad gateway", status)
+    assert judge(answer, "chat") == Away(f"HTTP {status}", by_proxy=answer)
+
+
+def test_unavailable_is_the_backends_state_and_a_sign_of_overload() -> None:
+    assert judge(reply(b"secret", 503), "chat") == Away("HTTP 503", is_overload=True)
 
 
 def test_too_many_requests_is_the_backends_state_and_says_when() -> None:
     verdict = judge(reply(b"", 429, retry_after=7.0), "chat")
-    assert verdict == Away("HTTP 429", retry_after=7.0, throttled=True)
+    assert verdict == Away("HTTP 429", retry_after=7.0, throttled=True, is_overload=True)
 
 
 def test_connections_that_fail_are_the_backends_state() -> None:
@@ -105,3 +126,20 @@ def test_a_reset_is_lost_and_has_words_for_the_error_line() -> None:
 )
 def test_usage_that_is_not_numbers_counts_nothing(reported: Any) -> None:
     assert read_tokens({"usage": reported}) == Tokens()
+
+
+@pytest.mark.parametrize(("before", "after"), [("prompt", "completion"), ("input", "output")])
+def test_cached_and_reasoning_tokens_are_read_in_both_vocabularies(before: str, after: str) -> None:
+    usage = {
+        f"{before}_tokens": 10,
+        f"{after}_tokens": 20,
+        "total_tokens": 30,
+        f"{before}_tokens_details": {"cached_tokens": 8},
+        f"{after}_tokens_details": {"reasoning_tokens": 15},
+    }
+    assert read_tokens({"usage": usage}) == Tokens(10, 20, 30, cached=8, reasoning=15)
+
+
+@pytest.mark.parametrize("details", [None, [], 5, {"cached_tokens": None}])
+def test_details_that_are_not_numbers_count_nothing(details: Any) -> None:
+    assert read_tokens({"usage": {"prompt_tokens": 1, "prompt_tokens_details": details}}) == Tokens(1)
