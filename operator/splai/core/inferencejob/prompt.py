@@ -19,8 +19,14 @@ PATHS: Mapping[RequestType, str] = {
     "chat": "/v1/chat/completions",
     "completion": "/v1/completions",
     "embedding": "/v1/embeddings",
+    "response": "/v1/responses",
 }
-CONTENT_FIELDS: Mapping[RequestType, str] = {"chat": "messages", "completion": "prompt", "embedding": "input"}
+CONTENT_FIELDS: Mapping[RequestType, str] = {
+    "chat": "messages",
+    "completion": "prompt",
+    "embedding": "input",
+    "response": "input",
+}
 RESERVED_PARAMETERS = ("model", "messages", "prompt", "input", "stream", "n")
 
 
@@ -51,6 +57,8 @@ class RequestBuilder:
             self._body: Callable[[Record], dict[str, Any]] = self._own_body
         elif request_type == "chat":
             self._body = self._chat_body
+        elif request_type == "response":
+            self._body = self._response_body
         else:
             self._body = self._text_body
 
@@ -91,6 +99,17 @@ class RequestBuilder:
         if "messages" in record:
             return _check_messages(record["messages"])
         return [{"role": "user", "content": _text(record, "text", "prompt", also="messages")}]
+
+    def _response_body(self, record: Record) -> dict[str, Any]:
+        body = self._response_input(record)
+        return {"instructions": self._system.render(record), **body} if self._system else body
+
+    def _response_input(self, record: Record) -> dict[str, Any]:
+        if self._template:
+            return {"input": self._template.render(record)}
+        if isinstance(record.get("input"), list) and record["input"]:
+            return {"input": record["input"]}  # items, such as messages and images
+        return {"input": _text(record, "input", "text", "prompt")}
 
     def _text_body(self, record: Record) -> dict[str, Any]:
         if self._template:

@@ -1,26 +1,37 @@
-"""From ``spec.input`` to records, each with the place a person would look for it when something is wrong with it."""
+"""From the inputs that the apiserver holds to records, each with the place a person would look for it."""
 
 import json
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 from splai.api.job_input import Input, InputFormat
+from splai.core.inferencejob.line_formats import Entry, Fault, LineFormat, read_lines
+from splai.core.inferencejob.lines import Unreadable, split_lines
 from splai.core.inferencejob.prompt import RecordFormat
 
 ITEMS_LIMIT = 64 * 1024
 PROBLEM_LIMIT = 20
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_ENDINGS: dict[str, InputFormat] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".csv": "csv",
+    ".txt": "text",
+    ".parquet": "parquet",
+}
 
 
 @dataclass
 class Problems:
-    """The first problems of an input: enough to see what is wrong, few enough for a status."""
+    """The first problems of an input, enough to see what is wrong and few enough for a status, and how many in all."""
 
     found: list[str] = field(default_factory=list)
+    total: int = 0
 
     def add(self, problem: str) -> None:
+        self.total += 1
         if not self.full:
             self.found.append(problem)
 
@@ -31,92 +42,104 @@ class Problems:
 
 @dataclass(frozen=True)
 class Records:
-    """The input, in order. ``places`` runs beside ``records``: ``record 3 (line 5)``, ``item 3`` or ``text``."""
+    """The input, in order."""
 
     format: RecordFormat
     records: Sequence[dict[str, Any]]
-    places: Sequence[str]
 
 
-def read_records(source: Input, config_map_text: str | None, problems: Problems) -> Records:
-    """The records of ``source``; what cannot be read is left out and added to ``problems``.
+class Placed(NamedTuple):
+    """A record, or what is wrong with it, and its place: ``record 3 (line 5)``, ``item 3`` or ``spec.input.text``."""
+
+    place: str
+    record: dict[str, Any] | None = None
+    problem: str = ""
+
+
+def read_records(source: Input, config_map_text: str | None) -> Iterator[Placed]:
+    """The records of ``source``, as many as its limit allows.
 
     ``config_map_text`` is the value of the key when the input is a ConfigMap.
     """
     if source.text is not None:
-        pairs = _text_record(source.text, problems)
+        records = _text_record(source)
     elif source.items is not None:
-        pairs = _item_records(source.items, problems)
+        records = _item_records(source)
     else:
-        pairs = _line_records(config_map_text or "", problems)
-    placed = list(pairs)
-    if not placed and not problems.found:
-        problems.add("spec.input: holds no record")
-    records, places = [record for record, _ in placed], [place for _, place in placed]
-    return Records(_format(source.format, records), records, places)
+        records = _line_records(source, config_map_text or "")
+    return islice(records, source.limit)
 
 
-def _format(wanted: InputFormat, records: Sequence[dict[str, Any]]) -> RecordFormat:
-    if wanted in ("jsonl", "openai-batch"):
-        return wanted
-    return "openai-batch" if records and "custom_id" in records[0] and "body" in records[0] else "jsonl"
+def format_of_name(name: str) -> InputFormat:
+    """The format that a file's name speaks of by its ending; ``auto`` where it says nothing."""
+    stem, dot, ending = name.lower().rpartition(".")
+    if dot and f".{ending}" in (".gz", ".zst", ".zstd"):
+        _, dot, ending = stem.rpartition(".")
+    return _ENDINGS.get(f".{ending}", "auto") if dot else "auto"
 
 
-def _text_record(text: str, problems: Problems) -> Iterator[tuple[dict[str, Any], str]]:
-    if text.strip():
-        yield {"text": text}, "spec.input.text"
+def record_format(wanted: InputFormat, first: dict[str, Any] | None, *, is_json: bool = True) -> RecordFormat:
+    """What the records are, told by the first one where the input does not say; only JSON can hold a request."""
+    if wanted == "openai-batch":
+        return "openai-batch"
+    if wanted == "auto" and is_json and first and "custom_id" in first and "body" in first:
+        return "openai-batch"
+    return "jsonl"
+
+
+def _text_record(source: Input) -> Iterator[Placed]:
+    if source.format not in ("auto", "jsonl", "text"):
+        yield Placed("spec.input.format", problem=f"a text is one record, not a file in {source.format} format")
+    elif source.text and source.text.strip():
+        yield Placed("spec.input.text", {"text": source.text})
     else:
-        problems.add("spec.input.text: is empty")
+        yield Placed("spec.input.text", problem="is empty")
 
 
-def _item_records(items: Sequence[Any], problems: Problems) -> Iterator[tuple[dict[str, Any], str]]:
+def _item_records(source: Input) -> Iterator[Placed]:
+    items = source.items or []
     size = len(json.dumps(items, ensure_ascii=False, separators=(",", ":")).encode())
     if size > ITEMS_LIMIT:
-        problems.add(f"spec.input.items: {size} bytes as JSON, the limit is {ITEMS_LIMIT}; use configMap")
+        yield Placed("spec.input.items", problem=f"{size} bytes as JSON, the limit is {ITEMS_LIMIT}; use configMap")
+        return
+    if source.format not in ("auto", "jsonl", "openai-batch"):
+        yield Placed("spec.input.format", problem=f"items are JSON, not lines in {source.format} format")
         return
     for number, item in enumerate(items, 1):
         if isinstance(item, dict):
-            yield item, f"item {number}"
+            yield Placed(f"item {number}", item)
         elif isinstance(item, str):
-            yield {"text": item}, f"item {number}"
+            yield Placed(f"item {number}", {"text": item})
         else:
-            problems.add(f"item {number}: must be an object or a text")
+            yield Placed(f"item {number}", problem="must be an object or a text")
 
 
-def _line_records(text: str, problems: Problems) -> Iterator[tuple[dict[str, Any], str]]:
-    for record, (number, line) in enumerate(_lines(text), 1):
-        try:
-            value = _parse(line)
-        except json.JSONDecodeError as error:
-            problems.add(f"record {record} (line {number}, column {error.colno}): not valid JSON: {error.msg}")
-        except (ValueError, RecursionError) as error:
-            detail = "nested too deeply" if isinstance(error, RecursionError) else error
-            problems.add(f"record {record} (line {number}): not valid JSON: {detail}")
-        else:
-            if isinstance(value, dict):
-                yield value, f"record {record} (line {number})"
-            else:
-                problems.add(f"record {record} (line {number}): must be a JSON object")
-        if problems.full:
-            return
+def config_map_format(source: Input) -> InputFormat:
+    """The format of a ConfigMap's text: as it is said, or as the key's ending has it."""
+    named = format_of_name(source.config_map.key) if source.config_map else "auto"
+    return named if source.format == "auto" else source.format
 
 
-def _lines(text: str) -> Iterable[tuple[int, str]]:
-    """Lines that are not blank, with their numbers; only LF ends a line, as JSON Lines has it."""
-    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
-        if line.strip():
-            yield number, line
+def _line_records(source: Input, text: str) -> Iterator[Placed]:
+    wanted = config_map_format(source)
+    if wanted == "parquet":
+        yield Placed("spec.input", problem="a ConfigMap's text cannot be a Parquet file")
+        return
+    line_format: LineFormat = "jsonl" if wanted == "auto" else wanted
+    try:
+        for number, entry in enumerate(read_lines(line_format, split_lines([text.encode(errors="surrogatepass")])), 1):
+            yield _placed(number, entry)
+    except Unreadable as error:
+        yield Placed("spec.input", problem=str(error))
 
 
-def _parse(line: str) -> Any:
-    value = json.loads(line, parse_constant=_refuse_constant)
-    if _SURROGATE.search(line):
-        try:
-            json.dumps(value, ensure_ascii=False).encode()
-        except UnicodeEncodeError as error:
-            raise ValueError("holds half of a surrogate pair") from error
-    return value
+def _placed(number: int, entry: Entry | Fault) -> Placed:
+    if isinstance(entry, Entry):
+        return Placed(place_of(number, entry.number), entry.record)
+    return Placed(place_of(number, entry.number, column=entry.column), problem=entry.problem)
 
 
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a JSON number")
+def place_of(record: int, number: int, *, file: str = "", unit: str = "line", column: int | None = None) -> str:
+    """Where a record is: ``record 3 (b.jsonl line 5, column 7)``; with ``unit`` the row instead of the line."""
+    within = f", column {column}" if column is not None else ""
+    return f"record {record} ({f'{file} ' if file else ''}{unit} {number}{within})"

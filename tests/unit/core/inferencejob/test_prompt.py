@@ -46,6 +46,7 @@ def test_a_system_template_comes_first() -> None:
         ("chat", "/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}]}),
         ("completion", "/v1/completions", {"prompt": "x"}),
         ("embedding", "/v1/embeddings", {"input": "x"}),
+        ("response", "/v1/responses", {"input": "x"}),
     ],
 )
 def test_each_type_has_its_path_and_its_field(request_type: RequestType, path: str, want: dict[str, Any]) -> None:
@@ -64,12 +65,20 @@ def test_each_type_has_its_path_and_its_field(request_type: RequestType, path: s
         ("completion", {"prompt": "y", "text": "x"}, {"prompt": "y"}),
         ("embedding", {"input": "y", "text": "x"}, {"input": "y"}),
         ("embedding", {"text": "x"}, {"input": "x"}),
+        ("response", {"input": "y", "text": "x"}, {"input": "y"}),
+        ("response", {"input": [{"role": "user", "content": "y"}]}, {"input": [{"role": "user", "content": "y"}]}),
+        ("response", {"prompt": "x"}, {"input": "x"}),
     ],
 )
 def test_without_a_template_fields_speak_for_themselves(
     request_type: RequestType, record: dict[str, Any], want: dict[str, Any]
 ) -> None:
     assert make_builder(request_type).build(record) == {"model": "llama3", **want}
+
+
+def test_the_system_message_of_a_response_is_its_instructions() -> None:
+    body = make_builder("response", template="{{ text }}", system="Speak {{ lang }}.").build({"text": "a", "lang": "x"})
+    assert body == {"model": "llama3", "instructions": "Speak x.", "input": "a"}
 
 
 def test_a_records_own_system_message_wins() -> None:
@@ -83,6 +92,8 @@ def test_a_records_own_system_message_wins() -> None:
         ("chat", {"body": "x"}, "there is no prompt.template, and the record has no messages or text or prompt"),
         ("completion", {"body": "x"}, "there is no prompt.template, and the record has no prompt or text"),
         ("embedding", {"body": "x"}, "there is no prompt.template, and the record has no input or text"),
+        ("response", {"body": "x"}, "there is no prompt.template, and the record has no input or text or prompt"),
+        ("response", {"input": []}, "input must be text, not a list that is empty"),
         ("chat", {"text": 5}, "text must be text, not a number"),
         ("chat", {"text": ""}, "text is empty"),
         ("chat", {"messages": []}, "messages must be a list with at least one message, not a list that is empty"),

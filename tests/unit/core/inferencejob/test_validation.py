@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from splai.api.ledger import Limits
 from splai.core.inferencejob.validation import Invalid, Validated, validate
 from tests.unit.core.builders import make_job
 
-LINE = {"method": "POST", "url": "/v1/chat/completions", "body": {"messages": [{"role": "user", "content": "hi"}]}}
+BODY = {"messages": [{"role": "user", "content": "hi"}]}
+LINE: dict[str, Any] = {"method": "POST", "url": "/v1/chat/completions", "body": BODY}
 
 
 def check(text: str | None = None, **spec: Any) -> tuple[str, ...]:
@@ -47,7 +49,7 @@ def test_a_template_that_does_not_compile_is_one_problem() -> None:
 
 def test_a_system_message_is_for_chat() -> None:
     assert check(type="embedding", prompt={"system": "be brief"}) == (
-        "spec.prompt.system: only chat has a system message, the job's type is embedding",
+        "spec.prompt.system: only chat and response have a system message, the job's type is embedding",
     )
 
 
@@ -60,7 +62,7 @@ def test_a_prompt_for_batch_lines_is_refused() -> None:
 
 def test_a_text_is_no_batch_line() -> None:
     assert check(input={"text": "hi", "format": "openai-batch"})[0] == (
-        "spec.input.format: a text is one record, not a line in openai-batch format"
+        "spec.input.format: a text is one record, not a file in openai-batch format"
     )
 
 
@@ -87,3 +89,85 @@ def test_contents_are_never_quoted() -> None:
     problems = check('{"text": {"secret": "secret"}}\n{"secret\nsecret', prompt=None)
     assert problems
     assert "secret" not in " ".join(problems)
+
+
+@pytest.mark.parametrize(
+    ("fields", "want"),
+    [
+        ({"custom_id": None}, "custom_id must be a text that is not empty"),
+        ({"method": "GET"}, "method must be POST"),
+        ({"url": "/v1/embeddings"}, "url must be /v1/chat/completions, as the job's type says"),
+        ({"body": None}, "body must be an object"),
+        ({"body": {**LINE["body"], "stream": True}}, "body.stream must not be true: a batch's answers are whole"),
+    ],
+)
+def test_a_batch_line_that_lacks_something_is_told_with_its_line(fields: dict[str, Any], want: str) -> None:
+    text = "\n".join(json.dumps({**LINE, "custom_id": "a", **it}) for it in ({}, {"custom_id": "b", **fields}))
+    assert check(text) == (f"record 2 (line 2): {want}",)
+
+
+def test_different_models_in_one_batch_are_fine_because_the_jobs_answers() -> None:
+    bodies = [{**LINE["body"], "model": model} for model in ("gpt-4o", "o3")]
+    assert check("\n".join(json.dumps({**LINE, "custom_id": str(n), "body": it}) for n, it in enumerate(bodies))) == ()
+
+
+@pytest.mark.parametrize("custom_id", ["x", "x" * 64, "x" * 100_000, "\u2028 ü 😀"])
+def test_a_custom_id_is_any_text(custom_id: str) -> None:
+    assert check(json.dumps({**LINE, "custom_id": custom_id})) == ()
+
+
+@pytest.mark.parametrize(("text", "line"), [("", None), ("\n \n", None)])
+def test_an_input_without_a_record_is_refused(text: str, line: None) -> None:
+    assert check(text) == ("spec.input: holds no record",)
+
+
+def test_a_job_for_responses_is_checked_like_any_other() -> None:
+    assert check(type="response", prompt={"system": "be brief"}) == ()
+    assert check('{"texts": 1}', type="response") == (
+        "record 1 (line 1): there is no prompt.template, and the record has no input or text or prompt",
+    )
+
+
+def violations(limits: Limits, text: str | None = None, **spec: Any) -> Invalid:
+    if text is not None:
+        spec["input"] = {"configMap": {"name": "tickets", "key": "lines"}}
+    result = validate(make_job(**spec).spec, text, limits=limits, policy="small")
+    assert isinstance(result, Invalid)
+    return result
+
+
+def test_more_records_than_the_policy_allows_violate_it() -> None:
+    assert violations(Limits(max_records=2), records=3) == Invalid(
+        ("spec.input: holds more than the 2 records that the policy small allows",), "PolicyViolation"
+    )
+    assert isinstance(validate(make_job(records=3).spec, None, limits=Limits(max_records=3)), Validated)
+
+
+@pytest.mark.parametrize(
+    ("value", "want"),
+    [
+        (65, "65 is more than the 64 that the policy small allows"),
+        ("65", "must be a whole number of at most 64, which the policy small allows"),
+    ],
+)
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens", "max_output_tokens"])
+def test_more_tokens_than_the_policy_allows_violate_it(name: str, value: object, want: str) -> None:
+    body = {**LINE["body"], name: value}
+    line = json.dumps({**LINE, "custom_id": "a", "body": body})
+    limits = Limits(max_tokens=64)
+    assert violations(limits, line) == Invalid((f"record 1 (line 1): body.{name}: {want}",), "PolicyViolation")
+    assert violations(limits, parameters={name: value}) == Invalid(
+        (f"spec.parameters.{name}: {want}",), "PolicyViolation"
+    )
+
+
+def test_tokens_within_the_limit_are_fine() -> None:
+    line = json.dumps({**LINE, "custom_id": "a", "body": {**LINE["body"], "max_tokens": 64}})
+    spec = make_job(input={"configMap": {"name": "a", "key": "b"}}, parameters={"max_tokens": 64}).spec
+    assert isinstance(validate(spec, line, limits=Limits(max_tokens=64)), Validated)
+
+
+def test_what_is_wrong_besides_is_more_than_a_violation() -> None:
+    result = violations(Limits(max_records=1), '{"text": 1}\n{"text": "a"}')
+    assert result.reason == "ValidationFailed"
+    assert len(result.problems) == 2

@@ -5,7 +5,7 @@ from tests.unit.core.builders import UID, make_backend, make_job
 
 def test_the_order_holds_all_that_a_worker_needs() -> None:
     job = make_job(type="llm_inference", parameters={"max_tokens": 9}, requestTimeoutSeconds=5, prompt={"system": "s"})
-    records = Records("jsonl", [{"text": "a", "none": None}], ["item 1"])
+    records = Records("jsonl", [{"text": "a", "none": None}])
     order = make_work_order(job, make_backend(), records, "http://smol.team.svc")
     assert order.to_wire() == {
         "version": 1,
@@ -29,7 +29,7 @@ def test_the_order_holds_all_that_a_worker_needs() -> None:
 
 
 def test_a_job_that_asks_for_an_alias_sends_the_id_that_is_served() -> None:
-    order = make_work_order(make_job(model="gpt-4o-mini"), make_backend(), Records("jsonl", [], []), "http://e")
+    order = make_work_order(make_job(model="gpt-4o-mini"), make_backend(), Records("jsonl", []), "http://e")
     assert order.model == "llama3-8b-q4"
 
 
