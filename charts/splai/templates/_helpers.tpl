@@ -58,6 +58,9 @@ tolerations: {{ toJson . }}
   resources: [inferencejobs, modelbackends]
   verbs: [list, watch]
 - apiGroups: [splai.dev]
+  resources: [inferencejobs]
+  verbs: [delete]
+- apiGroups: [splai.dev]
   resources: [inferencejobs/status, modelbackends/status]
   verbs: [patch]
 - apiGroups: [splai.dev]
@@ -81,6 +84,12 @@ tolerations: {{ toJson . }}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list]
+- apiGroups: [kueue.x-k8s.io]
+  resources: [workloads]
+  verbs: [list]
 {{- end }}
 
 {{/* The gateway finds the ready pods of each model. */}}

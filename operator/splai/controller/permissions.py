@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from splai.kube.access import Rule
 from splai.kube.resource import (
     CONFIG_MAPS,
+    CORE_EVENTS,
     DEPLOYMENTS,
     EVENTS,
     INFERENCE_JOBS,
@@ -13,6 +14,7 @@ from splai.kube.resource import (
     MODEL_BACKENDS,
     PODS,
     SERVICES,
+    WORKLOADS,
 )
 
 
@@ -22,11 +24,14 @@ def rules(*, namespace: str, lease: str) -> Iterator[Rule]:
         yield from (Rule(verb, own) for verb in ("list", "watch"))
         yield Rule("patch", own, "status")
         yield Rule("update", own, "finalizers")  # asked of those who set blockOwnerDeletion
+    yield Rule("delete", INFERENCE_JOBS)  # those whose time to live is over
     for child in (DEPLOYMENTS, SERVICES, JOBS):
         yield from (Rule(verb, child) for verb in ("get", "list", "watch", "create", "patch"))
     yield Rule("delete", JOBS)  # the others go with their owner
     yield from (Rule(verb, PODS) for verb in ("list", "watch"))
     yield Rule("get", CONFIG_MAPS)
     yield Rule("create", EVENTS)
+    yield Rule("list", CORE_EVENTS)  # why a Job has no pods
+    yield Rule("list", WORKLOADS)  # why Kueue holds a Job back
     yield Rule("create", LEASES, namespace=namespace)
     yield from (Rule(verb, LEASES, namespace=namespace, name=lease) for verb in ("get", "update"))

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from charts import render
+from splai.controller.policies import parse_policies
 
 Objects = list[dict[str, Any]]
 
@@ -34,9 +35,14 @@ def pods(objects: Objects) -> dict[str, dict[str, Any]]:
     }
 
 
-def environment(objects: Objects, component: str) -> dict[str, str]:
+def environment(objects: Objects, component: str) -> dict[str, Any]:
     (container,) = pods(objects)[component]["containers"]
-    return {variable["name"]: variable.get("value", "") for variable in container["env"]}
+    return {variable["name"]: variable.get("value", variable.get("valueFrom")) for variable in container["env"]}
+
+
+def key_of(secret: str, key: str) -> dict[str, Any]:
+    """A variable's value that the kubelet takes out of a Secret."""
+    return {"secretKeyRef": {"name": secret, "key": key}}
 
 
 def test_checked_in_manifest_is_the_chart(helm: Path) -> None:
@@ -128,6 +134,7 @@ def test_several_gateways_are_not_evicted_at_once(helm: Path, replicas: int, bud
         ("gateway.publicURL=https://example.org", "operator", "SPLAI_PUBLIC_URL", "https://example.org"),
         ("logLevel=DEBUG", "artifacts", "SPLAI_LOG_LEVEL", "DEBUG"),
         ("metrics.port=9000", "gateway", "SPLAI_METRICS_PORT", "9000"),
+        ("artifacts.retention=48h", "operator", "SPLAI_ARTIFACT_RETENTION", "48h"),
     ],
 )
 def test_value_reaches_its_process(helm: Path, argument: str, component: str, variable: str, value: str) -> None:
@@ -158,6 +165,63 @@ def test_volume_is_as_told(helm: Path) -> None:
     assert claim["spec"]["storageClassName"] == "fast"
     assert claim["spec"]["resources"]["requests"]["storage"] == "5Gi"
     assert "fsGroup" not in pods(objects)["artifacts"]["securityContext"]
+
+
+def test_store_may_be_a_bucket_instead_of_a_volume(helm: Path) -> None:
+    objects = rendered(
+        helm,
+        "--set=artifacts.backend=minio,artifacts.minio.secretName=keys,artifacts.minio.useSSL=true",
+        "--set=artifacts.minio.endpoint=minio.minio.svc:9000,artifacts.minio.bucket=results",
+        "--set=artifacts.minio.accessKeyKey=rootUser,artifacts.minio.secretKeyKey=rootPassword",
+    )
+    variables = environment(objects, "artifacts")
+
+    assert {name: value for name, value in variables.items() if "MINIO" in name or "BACKEND" in name} == {
+        "SPLAI_ARTIFACT_BACKEND": "minio",
+        "SPLAI_MINIO_ENDPOINT": "minio.minio.svc:9000",
+        "SPLAI_MINIO_BUCKET": "results",
+        "SPLAI_MINIO_USE_SSL": "true",
+        "SPLAI_MINIO_ACCESS_KEY": key_of("keys", "rootUser"),
+        "SPLAI_MINIO_SECRET_KEY": key_of("keys", "rootPassword"),
+    }
+    assert named(objects, "PersistentVolumeClaim") == {}
+    assert pods(objects)["artifacts"].keys() & {"volumes"} == set()
+    assert "fsGroup" not in pods(objects)["artifacts"]["securityContext"]
+
+
+def test_history_may_be_kept_in_postgres(helm: Path) -> None:
+    objects = rendered(helm, "--set=history.store=postgres,history.postgres.secretName=database")
+    variables = environment(objects, "operator")
+
+    assert (variables["SPLAI_STORE"], variables["SPLAI_POSTGRES_DSN"]) == ("postgres", key_of("database", "dsn"))
+    assert "SPLAI_POSTGRES_DSN" not in environment(rendered(helm), "operator")
+
+
+@pytest.mark.parametrize("argument", ["artifacts.backend=minio", "history.store=postgres"])
+def test_what_needs_a_secret_says_so(helm: Path, argument: str) -> None:
+    with pytest.raises(render.HelmError, match="secretName"):
+        render.template(helm, f"--set={argument}")
+
+
+@pytest.mark.parametrize("arguments", ["priorityClasses.create=false", "watchNamespaces={team-a}"])
+def test_priority_classes_are_left_to_the_administrator(helm: Path, arguments: str) -> None:
+    assert named(rendered(helm, f"--set={arguments}"), "PriorityClass") == {}
+
+
+def test_priority_classes_have_the_values_they_are_given(helm: Path) -> None:
+    objects = rendered(helm, "--set=priorityClasses.interactiveValue=1000000,priorityClasses.batchValue=-5")
+    values = {name: found["value"] for name, found in named(objects, "PriorityClass").items()}
+
+    assert values == {"splai-interactive": 1_000_000, "splai-batch": -5}
+
+
+def test_policies_are_added_and_taken_away(helm: Path) -> None:
+    night = '{"limits": {"maxRecords": 10000000}, "defaults": {"completionWindow": "12h"}}'
+    objects = rendered(helm, f"--set-json=policies.night={night}", "--set=policies.enterprise-default=null")
+    policies = parse_policies(named(objects, "ConfigMap")["splai-system/splai-policies"]["data"]["policies.yaml"])
+
+    assert policies.keys() == {"night"}
+    assert policies["night"].limits.max_records == 10_000_000
 
 
 def test_network_policy_can_be_narrowed_and_left_out(helm: Path) -> None:

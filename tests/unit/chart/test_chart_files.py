@@ -10,6 +10,8 @@ import jsonschema  # type: ignore[import-untyped]  # its stubs are a distributio
 import pytest
 import yaml
 
+from splai.api.policy import Policy
+
 REPOSITORY = Path(__file__).parents[3]
 CHART = REPOSITORY / "charts" / "splai"
 
@@ -18,11 +20,12 @@ SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 
 
 def leaves(values: dict[str, Any], prefix: str = "") -> list[str]:
-    """The dotted path of every value; `resources` and empty objects are values as a whole."""
+    """The dotted path of every value; `resources`, `policies` and empty objects are values as a whole."""
     found = []
     for name, value in values.items():
         path = f"{prefix}{name}"
-        found += leaves(value, f"{path}.") if isinstance(value, dict) and value and name != "resources" else [path]
+        whole = not isinstance(value, dict) or not value or name in ("resources", "policies")
+        found += [path] if whole else leaves(value, f"{path}.")
     return found
 
 
@@ -85,6 +88,20 @@ def test_defaults_keep_to_the_schema() -> None:
         ("watchNamespaces", ["team-a", "team-a"]),
         ("artifacts.storage.size", "20 GB"),
         ("artifacts.storage.fsGroup", "users"),
+        ("artifacts.backend", "floppy"),
+        ("artifacts.backend", "minio"),
+        ("artifacts.minio", {"endpoint": "http://minio:9000"}),
+        ("artifacts.retention", "30d"),
+        ("history.store", "postgres"),
+        ("history", {"store": "postgres", "postgres": {"secretName": ""}}),
+        ("history.postgres.dsn", "postgres://user:password@host/database"),
+        ("priorityClasses.batchValue", 2_000_000_000),
+        ("policies.Night", {}),
+        ("policies.night.limit", {}),
+        ("policies.night.limits.maxRecord", 1),
+        ("policies.night.limits.maxRecords", 0),
+        ("policies.night.defaults.failurePolicy.maxFailedRecords", "many"),
+        ("policies.night.defaults.ttlSecondsAfterFinished", 30),
         ("networkPolicy.gatewayFrom", []),
         ("imagePullSecrets", ["registry"]),
     ],
@@ -104,8 +121,29 @@ def test_schema_refuses(path: str, value: Any) -> None:
         ("artifacts.storage.size", "1.5Ti"),
         ("artifacts.storage.fsGroup", None),
         ("imagePullSecrets", [{"name": "registry"}]),
+        ("artifacts", {"backend": "minio", "minio": {"endpoint": "10.0.0.1:9000", "secretName": "keys"}}),
+        ("history", {"store": "postgres", "postgres": {"secretName": "history"}}),
+        ("policies", {}),
+        ("policies.night.defaults", {"failurePolicy": {"maxFailedRecords": "5%"}, "completionWindow": "1h30m"}),
         ("global", {"set": "by a parent chart"}),
     ],
 )
 def test_schema_accepts(path: str, value: Any) -> None:
     jsonschema.validate(with_value(path, value), SCHEMA)
+
+
+def names_in(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """The fields that a schema knows, with those of its objects."""
+    schema = next(
+        (definitions[it["$ref"].rpartition("/")[2]] for it in (schema, *schema.get("anyOf", [])) if "$ref" in it),
+        schema,
+    )
+    return {name: names_in(inner, definitions) for name, inner in schema.get("properties", {}).items()}
+
+
+def test_schema_knows_every_field_of_a_policy() -> None:
+    model = Policy.model_json_schema(by_alias=True)
+
+    assert names_in(SCHEMA["properties"]["policies"]["additionalProperties"], SCHEMA["definitions"]) == names_in(
+        model, model["$defs"]
+    )

@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
+from splai.controller.policies import parse_policies
+from splai.core.inferencejob.child_job import PRIORITY_CLASSES
+
 INSTALL = Path(__file__).parents[3] / "manifests" / "install.yaml"
 OBJECTS: list[dict[str, Any]] = list(yaml.safe_load_all(INSTALL.read_text()))
 COMPONENTS = ["artifacts", "gateway", "operator"]
@@ -37,7 +40,7 @@ def test_namespace_enforces_pod_security() -> None:
 
 
 def test_namespaced_objects_are_in_it() -> None:
-    cluster_scoped = {"Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"}
+    cluster_scoped = {"Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", "PriorityClass"}
 
     assert {found["metadata"].get("namespace") for found in OBJECTS if found["kind"] not in cluster_scoped} == {
         "splai-system"
@@ -93,8 +96,8 @@ def test_pod_has_an_identity_of_its_own(component: str) -> None:
 
 @pytest.mark.parametrize("component", ["operator", "gateway"])
 def test_pod_has_a_token_for_the_artifact_server(component: str) -> None:
-    (volume,) = pod(component)["volumes"]
-    (mount,) = container(component)["volumeMounts"]
+    (volume,) = [found for found in pod(component)["volumes"] if "projected" in found]
+    (mount,) = [found for found in container(component)["volumeMounts"] if found["name"] == volume["name"]]
     (source,) = volume["projected"]["sources"]
 
     assert source["serviceAccountToken"] == {"audience": "splai-artifacts", "path": "token"}
@@ -166,3 +169,38 @@ def test_network_policy_opens_the_documented_ports_to_the_cluster(component: str
 
     assert {port["port"] for rule in spec["ingress"] for port in rule["ports"]} == ports
     assert all(rule["from"] == [{"namespaceSelector": {}}] for rule in spec["ingress"])
+
+
+def test_operator_reads_the_policies_of_the_config_map() -> None:
+    config_map = objects("ConfigMap")["splai-policies"]
+    (volume,) = [found for found in pod("operator")["volumes"] if "configMap" in found]
+    (mount,) = [found for found in container("operator")["volumeMounts"] if found["name"] == volume["name"]]
+    (key,) = config_map["data"]
+
+    assert volume["configMap"] == {"name": "splai-policies"}
+    assert environment("operator")["SPLAI_POLICIES_FILE"] == f"{mount['mountPath']}/{key}"
+    assert "subPath" not in mount, "a file that is mounted alone never changes"
+
+
+def test_a_fresh_installation_has_a_policy_that_jobs_can_name() -> None:
+    policies = parse_policies(objects("ConfigMap")["splai-policies"]["data"]["policies.yaml"])
+    policy = policies["enterprise-default"]
+
+    assert policies.keys() == {"enterprise-default"}
+    assert (policy.defaults.completion_window, policy.limits.max_records) == ("24h", 1_000_000)
+
+
+def test_the_priorities_of_jobs_have_their_classes() -> None:
+    classes = objects("PriorityClass")
+    interactive, batch = (classes[PRIORITY_CLASSES[priority]] for priority in ("interactive", "batch"))
+
+    assert classes.keys() == set(PRIORITY_CLASSES.values())
+    assert interactive["value"] > 0 > batch["value"]
+    assert batch["preemptionPolicy"] == "Never"
+    assert "preemptionPolicy" not in interactive
+
+
+def test_history_and_results_stay_in_the_cluster_and_end_after_a_month() -> None:
+    assert environment("artifacts")["SPLAI_ARTIFACT_BACKEND"] == "local"
+    assert environment("operator")["SPLAI_STORE"] == "artifacts"
+    assert environment("operator")["SPLAI_ARTIFACT_RETENTION"] == "720h"
