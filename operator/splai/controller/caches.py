@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any
 
-from splai.api.inference_job import TERMINAL_PHASES, InferenceJob
-from splai.api.model_backend import ModelBackend
+from splai.api.inference_job import TERMINAL_PHASES, InferenceJob, InferenceJobStatus
+from splai.api.model_backend import ModelBackend, ModelBackendStatus
 from splai.controller.queue import Key
 from splai.core.conditions import find_condition
 from splai.core.observed import (
@@ -85,7 +85,16 @@ class Caches:
 
     def absorb(self, resource: Resource, body: Object) -> None:
         """Our own write was answered with this: known already to who wrote it, news only to others."""
-        before, after = self._put(resource, body)
+        self._put(resource, body)
+
+    def status_written(
+        self, resource: Resource, metadata: Object, status: InferenceJobStatus | ModelBackendStatus
+    ) -> None:
+        """Our own status patch was answered with the object's metadata: a backend's is news to jobs."""
+        collection = self._collections[resource]
+        before = collection.by_uid(metadata["uid"])
+        update = {"metadata": _without_managed_fields(metadata), "status": status}
+        after = collection.revise(metadata, lambda value: value.model_copy(update=update))
         if after is not None and resource == MODEL_BACKENDS:
             self._route_to_jobs(before, after)
 
@@ -135,17 +144,16 @@ class Caches:
 
 
 def _job(body: Object) -> InferenceJob:
-    return InferenceJob.model_validate(_without_managed_fields(body))
+    return InferenceJob.model_validate({**body, "metadata": _without_managed_fields(body["metadata"])})
 
 
 def _backend(body: Object) -> ModelBackend:
-    return ModelBackend.model_validate(_without_managed_fields(body))
+    return ModelBackend.model_validate({**body, "metadata": _without_managed_fields(body["metadata"])})
 
 
-def _without_managed_fields(body: Object) -> Object:
-    """Often half of an object, and nothing decides by it; the original belongs to whoever gave it to us."""
-    metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
-    return {**body, "metadata": metadata}
+def _without_managed_fields(metadata: Object) -> Object:
+    """They are often half of an object, and nothing decides by them; the original belongs to whoever gave it to us."""
+    return {key: value for key, value in metadata.items() if key != "managedFields"}
 
 
 def _namespace(body: Object) -> Hashable:

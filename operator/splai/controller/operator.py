@@ -221,7 +221,7 @@ class Operator:
             queue=self._queue,
             executor=Executor(self._client, known=self._caches, folder=self._folder),
             statuses=StatusWriter(
-                self._client, absorb=self._caches.absorb, clock=time.monotonic, deferred=self._metrics.deferred
+                self._client, written=self._caches.status_written, clock=time.monotonic, deferred=self._metrics.deferred
             ),
             events=EventRecorder(self._client, instance=self._identity, clock=time.monotonic),
             metrics=self._metrics,

@@ -111,8 +111,9 @@ class Reconciler:
         regarding = _reference(kind, entry)
         snapshot = await kind.observe(entry)
         plan, refusals = await self._carry_out(kind, entry, regarding, snapshot)
-        wait = await self._statuses.write(kind.collection.resource, key, entry.uid, entry.value.status, plan.status)
-        await self._events.record(regarding, plan.events)
+        wait = await self._statuses.write(kind.collection.resource, entry, plan.status)
+        if wait is None:  # a transition that is not written yet will be seen, and told, again
+            await self._events.record(regarding, plan.events)
         if refusals:
             self._queue.retry(key, at_least=REFUSED_DELAY)
             return "refused"

@@ -1,47 +1,32 @@
-"""Writes a status when it differs, and makes progress wait for its turn.
+"""Writes a status when it differs: a changed phase at once, everything else when the budget has room for it.
 
-A phase or a condition that changed is written at once. Mere progress is budgeted, because every patch becomes a
-revision of the whole object in etcd: an object waits ``max(2 s, its bytes at 8 KiB/s)`` after a patch, and all
-objects together stay below 20 patches and 512 KiB a second. What is written at once counts against that budget too,
-so in a storm of changes it is progress that waits.
+A patch is sent on top of exactly the version that was decided on. So its reply need not show the whole object: what is
+stored now is what was known, with the new status. Where somebody else was faster, or another object has the name, the
+decision is made again. (A UID in the patch would prevent nothing: the status subresource ignores metadata.)
 """
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from splai.api.condition import Condition
-from splai.api.inference_job import InferenceJobStatus
-from splai.api.model_backend import ModelBackendStatus
+from splai.api.inference_job import InferenceJob, InferenceJobStatus
+from splai.api.model_backend import ModelBackend, ModelBackendStatus
 from splai.controller.queue import Key
+from splai.controller.status_budget import StatusBudget
+from splai.core.conditions import find_condition
+from splai.core.inferencejob.status import BYTE_BUDGET, fit_budget
+from splai.kube.cache import Entry
 from splai.kube.client import Client, Object
 from splai.kube.errors import Conflict, NotFound
 from splai.kube.resource import Resource
 
+Owner = InferenceJob | ModelBackend
 Status = InferenceJobStatus | ModelBackendStatus
+Written = Callable[[Resource, Object, Status], None]
+"""Called with the resource, the object's new metadata and the status that is stored now."""
 
-OBJECT_INTERVAL = 2.0
-OBJECT_BYTES_PER_SECOND = 8 * 1024
-PATCHES_PER_SECOND = 20.0
-BYTES_PER_SECOND = 512 * 1024.0
-
-
-@dataclass
-class _Bucket:
-    """A rate with a burst of one second; what may not wait overdraws it by up to one second."""
-
-    rate: float
-    level: float
-    at: float
-
-    def wait(self, now: float) -> float:
-        self.level = min(self.rate, self.level + (now - self.at) * self.rate)
-        self.at = now
-        return max(0.0, (1 - self.level) / self.rate)
-
-    def spend(self, amount: float) -> None:
-        self.level = max(-self.rate, self.level - amount)
+CONFLICT_DELAY = 0.2
+"""Until the watch has told what somebody else wrote."""
 
 
 class StatusWriter:
@@ -51,69 +36,59 @@ class StatusWriter:
         self,
         client: Client,
         *,
-        absorb: Callable[[Resource, Object], None],
+        written: Written,
         clock: Callable[[], float],
         deferred: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._client = client
-        self._absorb = absorb
-        self._clock = clock
+        self._written = written
         self._deferred = deferred
-        self._patches = _Bucket(PATCHES_PER_SECOND, PATCHES_PER_SECOND, clock())
-        self._bytes = _Bucket(BYTES_PER_SECOND, BYTES_PER_SECOND, clock())
-        self._next_turn: dict[Key, float] = {}
+        self._budget = StatusBudget(clock)
 
     def forget(self, key: Key) -> None:
         """The object is gone."""
-        self._next_turn.pop(key, None)
+        self._budget.forget(key)
 
-    async def write(self, resource: Resource, key: Key, uid: str, before: Status, after: Status) -> float | None:
-        """Write what changed; returns seconds to wait when it is progress whose turn has not come."""
+    async def write(self, resource: Resource, entry: Entry[Any], after: Status) -> float | None:
+        """Write what changed; returns seconds to wait when it was not written but is to be."""
+        before: Status = entry.value.status
         if after == before:
             return None
-        wanted = after.to_wire()
+        after, wanted, size = within_limit(after)
         # Against what the apiserver holds: a zero that was never written is read back as zero, and users look for it.
         changes = merge_patch(before.as_received(), wanted)
         if not changes:
             return None
-        if not is_urgent(before, after):
-            wait = self._wait(key)
-            if wait > 0:
-                self._deferred(key.kind)
-                return wait
-        size = len(json.dumps(wanted))
-        self._spend(key, size)
-        patch = {"metadata": {"uid": uid}, "status": changes}
+        key = Key.of(resource, entry.namespace, entry.name)
+        if not is_urgent(before, after) and (wait := self._budget.wait(key, size)) > 0:
+            self._deferred(key.kind)
+            return wait
+        self._budget.spend(key, size)
+        patch = {"metadata": {"resourceVersion": str(entry.version)}, "status": changes}
         try:
-            reply = await self._client.patch_status(resource, key.namespace, key.name, patch)
+            metadata = await self._client.patch_status(resource, entry.namespace, entry.name, patch)
         except NotFound:
             return None
-        except Conflict as error:
-            if "uid" in error.message.lower():
-                return None  # deleted, and another one has the name: its own reconcile will come
-            raise
-        self._absorb(resource, reply)
+        except Conflict:
+            return CONFLICT_DELAY
+        self._written(resource, metadata, type(after).model_validate(wanted))
         return None
 
-    def _wait(self, key: Key) -> float:
-        now = self._clock()
-        return max(self._next_turn.get(key, now) - now, self._patches.wait(now), self._bytes.wait(now))
 
-    def _spend(self, key: Key, size: int) -> None:
-        now = self._clock()
-        for bucket, amount in ((self._patches, 1), (self._bytes, size)):
-            bucket.wait(now)
-            bucket.spend(amount)
-        self._next_turn[key] = now + max(OBJECT_INTERVAL, size / OBJECT_BYTES_PER_SECOND)
+def within_limit(status: Status) -> tuple[Status, dict[str, Any], int]:
+    """The status as it may be written, its JSON form, and the bytes of that."""
+    wanted = status.to_wire()
+    size = _size(wanted)
+    if size > BYTE_BUDGET and isinstance(status, InferenceJobStatus):
+        status = fit_budget(status)
+        wanted = status.to_wire()
+        size = _size(wanted)
+    return status, wanted, size
 
 
 def is_urgent(before: Status, after: Status) -> bool:
-    """Whether somebody may be waiting for this change: a phase, a condition, a generation seen."""
-    return (
-        _phase(before) != _phase(after)
-        or before.observed_generation != after.observed_generation
-        or _verdicts(before.conditions) != _verdicts(after.conditions)
-    )
+    """Whether it must not wait for anything: somebody may be waiting for it."""
+    return _phase(before) != _phase(after)
 
 
 def merge_patch(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
@@ -129,9 +104,13 @@ def merge_patch(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]
     return patch
 
 
+def _size(wanted: dict[str, Any]) -> int:
+    return len(json.dumps(wanted, separators=(",", ":"), ensure_ascii=False).encode())
+
+
 def _phase(status: Status) -> str | None:
-    return status.phase if isinstance(status, InferenceJobStatus) else None
-
-
-def _verdicts(conditions: list[Condition]) -> list[tuple[str, str, str]]:
-    return [(condition.type, condition.status, condition.reason) for condition in conditions]
+    """The word that users and other decisions wait for; a backend's is whether it is ready."""
+    if isinstance(status, InferenceJobStatus):
+        return status.phase
+    ready = find_condition(status.conditions, "Ready")
+    return ready.status if ready else None

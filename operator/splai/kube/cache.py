@@ -10,7 +10,7 @@ Only what ``convert`` keeps of an object stays in memory.
 
 import logging
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from pydantic import ValidationError
@@ -101,6 +101,20 @@ class Collection(Generic[ValueT]):
         self._by_name[namespace, name] = uid
         if entry.index is not None:
             self._by_index.setdefault(entry.index, set()).add(uid)
+        return entry
+
+    def revise(self, metadata: Object, change: Callable[[ValueT], ValueT]) -> Entry[ValueT] | None:
+        """Take in a write of our own that was answered with metadata only; None when a newer object is known.
+
+        For writes that named the known resourceVersion: nobody else's change can hide behind them.
+        """
+        version = int(metadata["resourceVersion"])
+        self.highest_version = max(self.highest_version, version)
+        known = self._by_uid.get(metadata["uid"])
+        if known is None or known.version >= version:
+            return None
+        entry = replace(known, version=version, value=change(known.value))
+        self._by_uid[entry.uid] = entry
         return entry
 
     def remove(self, body: Object) -> Entry[ValueT] | None:

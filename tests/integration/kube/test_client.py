@@ -7,7 +7,7 @@ import pytest
 
 from splai.kube.client import Client
 from splai.kube.errors import AlreadyExists, Conflict, Invalid, NotFound
-from splai.kube.resource import CONFIG_MAPS, SERVICES
+from splai.kube.resource import CONFIG_MAPS, INFERENCE_JOBS, SERVICES
 
 
 def config_map(name: str, *, text: str = "", labels: dict[str, str] | None = None) -> dict[str, Any]:
@@ -83,6 +83,29 @@ async def test_replace_is_a_compare_and_swap(client: Client, namespace: str) -> 
 
     with pytest.raises(Conflict, match="modified"):
         await client.replace(CONFIG_MAPS, namespace, "a", {**old, "data": {"text": "3"}})
+
+
+async def test_a_status_patch_is_answered_with_metadata_and_refused_on_another_version(
+    client: Client, namespace: str
+) -> None:
+    job = {
+        "apiVersion": INFERENCE_JOBS.api_version,
+        "kind": INFERENCE_JOBS.kind,
+        "metadata": {"name": "a"},
+        "spec": {"model": "m", "input": {"text": "hello"}},
+    }
+    created = await client.create(INFERENCE_JOBS, namespace, job)
+    seen = {"resourceVersion": created["metadata"]["resourceVersion"]}
+
+    metadata = await client.patch_status(
+        INFERENCE_JOBS, namespace, "a", {"metadata": seen, "status": {"phase": "Running"}}
+    )
+
+    stored = await client.get(INFERENCE_JOBS, namespace, "a")
+    assert stored["status"]["phase"] == "Running"
+    assert stored["metadata"] == metadata
+    with pytest.raises(Conflict, match="modified"):
+        await client.patch_status(INFERENCE_JOBS, namespace, "a", {"metadata": seen, "status": {"phase": "Failed"}})
 
 
 async def test_delete_spares_another_object_of_the_same_name(client: Client, namespace: str) -> None:

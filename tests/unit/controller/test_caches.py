@@ -2,6 +2,7 @@
 
 import pytest
 
+from splai.api.model_backend import ModelBackendStatus
 from splai.controller.caches import SETTLE_SECONDS, Caches
 from splai.controller.queue import Key
 from splai.kube.resource import INFERENCE_JOBS, JOBS, MODEL_BACKENDS, PODS
@@ -102,9 +103,25 @@ def test_a_backend_that_becomes_ready_wakes_the_jobs_that_wait_for_one(recorded:
     recorded.caches.changed(MODEL_BACKENDS, model_backend())
     recorded.enqueued()
 
-    recorded.caches.absorb(MODEL_BACKENDS, model_backend(version=2, ready="True"))
+    recorded.caches.changed(MODEL_BACKENDS, model_backend(version=2, ready="True"))
 
     assert recorded.enqueued() == [(JOB, SETTLE_SECONDS)]
+
+
+def test_a_status_of_ours_is_known_at_once_and_news_to_waiting_jobs_only(recorded: Recorded) -> None:
+    recorded.caches.changed(MODEL_BACKENDS, model_backend())
+    recorded.enqueued()
+    written = model_backend(version=2, ready="True")
+    status = ModelBackendStatus.model_validate(written["status"])
+
+    recorded.caches.status_written(MODEL_BACKENDS, written["metadata"], status)
+    assert recorded.enqueued() == [(JOB, SETTLE_SECONDS)]
+
+    entry = recorded.caches.backends.get("n", "b")
+    assert entry is not None
+    assert (entry.version, entry.value.status) == (2, status)
+    recorded.caches.changed(MODEL_BACKENDS, written)
+    assert recorded.enqueued() == []
 
 
 def test_a_backend_wakes_neither_jobs_of_another_nor_those_that_ended(recorded: Recorded) -> None:

@@ -57,7 +57,7 @@ class World:
             {"InferenceJob": Kind(collection=self.caches.jobs, observe=self.observe, decide=self.decide)},
             queue=self.queue,
             executor=Executor(self.client, known=self.caches, folder=no_folder),
-            statuses=StatusWriter(self.client, absorb=self.caches.absorb, clock=clock),
+            statuses=StatusWriter(self.client, written=self.caches.status_written, clock=clock),
             events=EventRecorder(self.client, instance="test", clock=clock),
             metrics=self.metrics,
             now=lambda: datetime(2026, 1, 1, tzinfo=UTC),

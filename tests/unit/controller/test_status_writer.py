@@ -1,20 +1,23 @@
-"""A changed phase is written at once; progress waits its turn, and nothing is written without a change."""
+"""A changed phase is written at once; the rest waits its turn, and nothing is written without a change."""
 
 from typing import Any
 
 import pytest
 
 from splai.api.condition import Condition
-from splai.api.inference_job import InferenceJobStatus, JobPhase, TaskStatus
-from splai.controller.queue import Key
-from splai.controller.status_writer import OBJECT_INTERVAL, PATCHES_PER_SECOND, StatusWriter, merge_patch
-from splai.kube.client import Object
+from splai.api.inference_job import InferenceJob, InferenceJobStatus, JobPhase, TaskStatus
+from splai.api.model_backend import ModelBackendStatus
+from splai.controller.caches import Caches
+from splai.controller.status_budget import OBJECT_INTERVAL, PATCHES_PER_SECOND
+from splai.controller.status_writer import CONFLICT_DELAY, StatusWriter, is_urgent, merge_patch
+from splai.core.inferencejob.status import BYTE_BUDGET
+from splai.kube.cache import Entry
 from splai.kube.errors import Invalid
-from splai.kube.resource import INFERENCE_JOBS, Resource
+from splai.kube.resource import INFERENCE_JOBS
+from tests.unit.controller.objects import inference_job
 from tests.unit.kube.memory_client import MemoryClient
 
 MOMENT = "2026-01-01T00:00:00Z"
-KEY = Key.of(INFERENCE_JOBS, "n", "j")
 
 
 class Clock:
@@ -25,20 +28,26 @@ class Clock:
 
 
 class Place:
-    """A writer for one job on an apiserver in memory."""
+    """A writer, a cache that knows some jobs, and the apiserver in memory that holds them."""
 
     def __init__(self) -> None:
         self.clock = Clock()
         self.client = MemoryClient()
-        self.absorbed: list[Object] = []
-        self.writer = StatusWriter(self.client, absorb=self.absorb, clock=self.clock)
-        self.client.store(INFERENCE_JOBS, {"metadata": {"namespace": "n", "name": "j", "uid": "u"}})
+        self.caches = Caches(lambda *_: None)
+        self.writer = StatusWriter(self.client, written=self.caches.status_written, clock=self.clock)
+        self.add("j")
 
-    def absorb(self, _resource: Resource, body: Object) -> None:
-        self.absorbed.append(body)
+    def add(self, name: str, status: InferenceJobStatus | None = None) -> None:
+        body = inference_job(name, status=status.to_wire() if status else None)
+        self.caches.changed(INFERENCE_JOBS, self.client.store(INFERENCE_JOBS, body))
 
-    async def write(self, before: InferenceJobStatus, after: InferenceJobStatus, *, key: Key = KEY) -> float | None:
-        return await self.writer.write(INFERENCE_JOBS, key, "u", before, after)
+    def known(self, name: str = "j") -> Entry[InferenceJob]:
+        entry = self.caches.jobs.get("n", name)
+        assert entry is not None
+        return entry
+
+    async def write(self, after: InferenceJobStatus, name: str = "j") -> float | None:
+        return await self.writer.write(INFERENCE_JOBS, self.known(name), after)
 
     @property
     def stored(self) -> dict[str, Any]:
@@ -55,18 +64,24 @@ def status(phase: JobPhase = "Running", **fields: Any) -> InferenceJobStatus:
     return InferenceJobStatus(phase=phase, **fields)
 
 
+def ready(value: str = "True", reason: str = "Any") -> Condition:
+    return Condition.model_validate({"type": "Ready", "status": value, "reason": reason, "lastTransitionTime": MOMENT})
+
+
 async def test_without_a_change_nothing_is_written(place: Place) -> None:
-    assert await place.write(status(succeeded=1), status(succeeded=1)) is None
+    await place.write(status(succeeded=1))
+    place.client.writes.clear()
+
+    assert await place.write(status(succeeded=1)) is None
 
     assert place.client.writes == []
 
 
 async def test_only_what_changed_is_sent_and_what_vanished_is_removed(place: Place) -> None:
-    first = status(succeeded=1, backend="b", tasks=[TaskStatus(id="0")])
-    await place.write(InferenceJobStatus(), first)
+    await place.write(status(succeeded=1, backend="b", tasks=[TaskStatus(id="0")]))
 
     place.clock.now += 10
-    await place.write(first, status(succeeded=2, tasks=[TaskStatus(id="0", completed=1)]))
+    await place.write(status(succeeded=2, tasks=[TaskStatus(id="0", completed=1)]))
 
     assert place.stored["succeeded"] == 2
     assert "backend" not in place.stored
@@ -74,87 +89,117 @@ async def test_only_what_changed_is_sent_and_what_vanished_is_removed(place: Pla
     assert place.stored["phase"] == "Running"
 
 
-async def test_the_reply_is_absorbed(place: Place) -> None:
-    await place.write(InferenceJobStatus(), status())
+async def test_what_was_written_is_known_without_a_word_of_a_watch(place: Place) -> None:
+    await place.write(status())
 
-    assert place.absorbed[0]["status"]["phase"] == "Running"
+    assert place.known().value.status.phase == "Running"
+    assert place.known().value.status.as_received() == place.stored
+    assert str(place.known().version) == place.client.objects[INFERENCE_JOBS, "n", "j"]["metadata"]["resourceVersion"]
+
+
+async def test_nothing_is_written_over_a_version_that_was_not_seen(place: Place) -> None:
+    edited = inference_job(generation=2)
+    place.client.store(INFERENCE_JOBS, edited)
+
+    assert await place.write(status()) == CONFLICT_DELAY
+    assert place.stored == {}
+
+    place.caches.changed(INFERENCE_JOBS, place.client.objects[INFERENCE_JOBS, "n", "j"])
+    assert await place.write(status()) is None
+    assert place.stored["phase"] == "Running"
 
 
 async def test_progress_waits_two_seconds_after_a_patch(place: Place) -> None:
-    await place.write(InferenceJobStatus(), status(succeeded=1))
+    await place.write(status(succeeded=1))
 
     place.clock.now += 0.5
-    assert await place.write(status(succeeded=1), status(succeeded=2)) == pytest.approx(OBJECT_INTERVAL - 0.5)
+    assert await place.write(status(succeeded=2)) == pytest.approx(OBJECT_INTERVAL - 0.5)
 
     place.clock.now += 1.5
-    assert await place.write(status(succeeded=1), status(succeeded=2)) is None
+    assert await place.write(status(succeeded=2)) is None
     assert place.stored["succeeded"] == 2
 
 
 async def test_progress_of_a_large_status_waits_for_its_bytes(place: Place) -> None:
     large = [TaskStatus(id=f"{number:04d}", message="x" * 100) for number in range(1000)]
-    await place.write(InferenceJobStatus(), status(tasks=large))
+    await place.write(status(tasks=large))
+    size = len(InferenceJobStatus.model_validate(place.stored).model_dump_json(by_alias=True, exclude_none=True))
 
-    wait = await place.write(status(tasks=large), status(tasks=large, succeeded=1))
+    wait = await place.write(status(tasks=large, succeeded=1))
 
-    assert wait is not None
-    assert wait > 15
+    assert wait == pytest.approx(size / 8192, rel=0.01)
+
+
+async def test_a_changed_phase_never_waits(place: Place) -> None:
+    await place.write(status(succeeded=1))
+
+    assert await place.write(status("Completed", succeeded=2)) is None
+
+    assert place.stored["phase"] == "Completed"
 
 
 @pytest.mark.parametrize(
-    "urgent",
+    ("before", "after", "urgent"),
     [
-        status("Completed", succeeded=2),
-        status(succeeded=2, observed_generation=3),
-        status(
-            succeeded=2,
-            conditions=[
-                Condition(type="Ready", status="True", reason="Yes", last_transition_time="2026-01-01T00:00:00Z")
-            ],
-        ),
+        (status("Pending"), status("Running"), True),
+        (status(), status(succeeded=1), False),
+        (status(), status(observed_generation=2), False),
+        (status(conditions=[ready("True")]), status(conditions=[ready("False")]), False),
+        (InferenceJobStatus(), status("Pending"), True),
+        (ModelBackendStatus(), ModelBackendStatus(conditions=[ready("False")]), True),
+        (ModelBackendStatus(conditions=[ready("False")]), ModelBackendStatus(conditions=[ready("True")]), True),
+        (ModelBackendStatus(conditions=[ready()]), ModelBackendStatus(conditions=[ready(reason="Other")]), False),
     ],
-    ids=["phase", "generation", "condition"],
+    ids=lambda value: type(value).__name__,
 )
-async def test_what_somebody_may_wait_for_is_written_at_once(place: Place, urgent: InferenceJobStatus) -> None:
-    await place.write(InferenceJobStatus(), status(succeeded=1))
-
-    assert await place.write(status(succeeded=1), urgent) is None
-
-    assert place.stored["succeeded"] == 2
+def test_a_phase_is_urgent_and_so_is_whether_a_backend_is_ready(before: Any, after: Any, urgent: bool) -> None:
+    assert is_urgent(before, after) is urgent
 
 
-async def test_all_objects_together_stay_below_the_rate_and_urgent_ones_go_first(place: Place) -> None:
-    async def progress(number: int) -> float | None:
-        return await place.write(status(), status(succeeded=1), key=Key.of(INFERENCE_JOBS, "n", f"j-{number}"))
+async def test_all_jobs_together_stay_below_the_rate_and_phases_go_first(place: Place) -> None:
+    for number in range(200):
+        place.add(f"j-{number}", status())
 
-    waits = [await progress(number) for number in range(100)]
+    waits = [await place.write(status(succeeded=1), f"j-{number}") for number in range(100)]
     assert waits.count(None) == PATCHES_PER_SECOND
 
-    assert await place.write(status(), status("Completed")) is None
+    assert await place.write(status("Completed"), "j-100") is None
 
-    place.clock.now += 1
-    waits = [await progress(number) for number in range(100, 200)]
-    assert 0 < waits.count(None) < PATCHES_PER_SECOND
+
+async def test_a_status_above_the_limit_is_shortened_before_it_is_written(place: Place) -> None:
+    tasks = [TaskStatus(id=f"{number:04d}", worker="w" * 300, message="m" * 100) for number in range(1000)]
+
+    await place.write(status(tasks=tasks))
+
+    assert len(InferenceJobStatus.model_validate(place.stored).model_dump_json(by_alias=True)) <= BYTE_BUDGET
+    assert len(place.stored["tasks"]) == 1000
+    assert "worker" not in place.stored["tasks"][0]
+    assert "message" in place.stored["tasks"][0]
+    place.client.writes.clear()
+    assert await place.write(status(tasks=tasks)) is None
+    assert place.client.writes == []
 
 
 async def test_a_refused_patch_raises_so_that_it_is_tried_again(place: Place) -> None:
     place.client.fail = [Invalid("status.phase: Unsupported value")]
 
     with pytest.raises(Invalid):
-        await place.write(InferenceJobStatus(), status())
-    assert place.absorbed == []
+        await place.write(status())
+    assert place.known().value.status.phase is None
 
 
 async def test_the_status_of_a_vanished_job_is_nobodys(place: Place) -> None:
     place.client.remove(INFERENCE_JOBS, "n", "j")
 
-    assert await place.write(InferenceJobStatus(), status()) is None
+    assert await place.write(status()) is None
 
 
 async def test_a_successor_of_the_same_name_is_left_alone(place: Place) -> None:
-    place.client.store(INFERENCE_JOBS, {"metadata": {"namespace": "n", "name": "j", "uid": "another"}})
+    successor = inference_job()
+    successor["metadata"]["uid"] = "another"
+    place.client.store(INFERENCE_JOBS, successor)
 
-    assert await place.write(InferenceJobStatus(), status()) is None
+    assert await place.write(status()) == CONFLICT_DELAY
 
     assert place.stored == {}
 

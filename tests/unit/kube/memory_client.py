@@ -67,11 +67,12 @@ class MemoryClient(Client):
         self._may_fail()
         self.writes.append(("patch_status", f"{resource.plural}/{name}"))
         current = await self.get(resource, namespace, name)
-        uid = body.get("metadata", {}).get("uid")
-        if uid not in (None, current["metadata"]["uid"]):
-            raise Conflict("Precondition failed: UID in precondition does not match")
+        wanted = body.get("metadata", {})
+        if wanted.get("resourceVersion") not in (None, current["metadata"]["resourceVersion"]):
+            raise Conflict("the object has been modified")
         current["status"] = merged(current.get("status", {}), body["status"])
-        return self.store(resource, current)
+        metadata: Object = self.store(resource, current)["metadata"]
+        return metadata
 
     async def close(self) -> None:
         pass

@@ -57,6 +57,28 @@ def test_an_older_or_equal_version_changes_nothing(jobs: Collection[dict[str, An
     assert entry.value["annotations"]["note"] == "new"
 
 
+def test_a_write_that_was_answered_with_metadata_changes_what_is_known(jobs: Collection[dict[str, Any]]) -> None:
+    jobs.put(job("a", 5, owner="o", note="old"))
+
+    revised = jobs.revise(job("a", 6)["metadata"], lambda value: {**value, "annotations": {"note": "ours"}})
+
+    assert revised is not None
+    assert (revised.version, revised.value["annotations"]["note"]) == (6, "ours")
+    assert jobs.indexed("o") == (revised,)
+    assert jobs.put(job("a", 6, owner="o", note="the watch's word")) is None
+
+
+@pytest.mark.parametrize("known", [[], [7]], ids=["nothing", "newer"])
+def test_a_late_answer_to_a_write_changes_nothing(jobs: Collection[dict[str, Any]], known: list[int]) -> None:
+    for version in known:
+        jobs.put(job("a", version))
+
+    assert jobs.revise(job("a", 6)["metadata"], lambda value: {}) is None
+
+    assert [entry.version for entry in jobs] == known
+    assert jobs.highest_version == max([6, *known])
+
+
 def test_an_object_that_cannot_be_read_is_left_out_and_its_fields_are_logged_without_their_contents(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
