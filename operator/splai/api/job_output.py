@@ -1,5 +1,6 @@
 """Where an InferenceJob's finished files go, and what they look like."""
 
+from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -104,3 +105,16 @@ class Output(APIModel):
     def needs_finish_job(self) -> bool:
         """Whether a pod without a GPU, and with the place's credentials, writes the files instead of a worker."""
         return self.has_destination or self.format != "openai-batch"
+
+    def folder_uri(self, job: str) -> str:
+        """The folder of a job's files, with a slash at its end; empty in the artifact store, where nobody names it."""
+        bucket = self.s3 or self.gcs or self.azure
+        if bucket:
+            return f"{bucket.uri.rstrip('/')}/{job}/"
+        if claim := self.persistent_volume_claim:
+            return f"pvc://{PurePosixPath(claim.claim_name, claim.path, job)}/"
+        return ""
+
+    def file_name(self, kind: Literal["output", "errors"]) -> str:
+        """Of one of the two files."""
+        return f"{kind}.{'parquet' if self.format == 'parquet' else 'jsonl'}"

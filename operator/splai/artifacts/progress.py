@@ -114,11 +114,7 @@ def _count(total: int, tasks: list[TaskProgress], alive: list[WorkerReport]) -> 
 
 
 def _usage(commits: Collection[CommitSummary]) -> Usage:
-    return Usage(
-        prompt_tokens=sum(commit.usage.prompt_tokens for commit in commits),
-        completion_tokens=sum(commit.usage.completion_tokens for commit in commits),
-        total_tokens=sum(commit.usage.total_tokens for commit in commits),
-    )
+    return Usage(**{field: sum(getattr(commit.usage, field) for commit in commits) for field in Usage.model_fields})
 
 
 def _held(reports: Iterable[WorkerReport]) -> Iterable[tuple[WorkerReport, HeldTask]]:

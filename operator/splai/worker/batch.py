@@ -19,7 +19,7 @@ from splai.artifacts.folder import JobFolder
 from splai.worker.backend import Backend
 from splai.worker.claims import Claims, Ending
 from splai.worker.dispatch import Client, Dispatcher
-from splai.worker.finalize import settle, write_outputs
+from splai.worker.finalize import Written, settle, write_outputs
 from splai.worker.heartbeat import Heartbeat
 from splai.worker.ledger import Ledger
 from splai.worker.prefix_order import PrefixOrder
@@ -68,6 +68,7 @@ class Batch:
         self._group = asyncio.TaskGroup()
         self._running: set[asyncio.Task[None]] = set()
         self._finalizing: list[HeldTask] = []
+        self._written = Written()
         records = Records(self._store, order)
         self._backend = Backend(engine.probe, clock=clock, pulse=pulse)
         self._recorder = Recorder(
@@ -104,6 +105,7 @@ class Batch:
             held=lambda: [*self._recorder.held, *self._finalizing],
             in_flight=lambda: self._dispatcher.in_flight,
             engine=lambda: self._backend.state,
+            finalized_bytes=lambda: self._written.bytes,
         )
 
     async def run(self, stop: asyncio.Event) -> Result:
@@ -139,7 +141,7 @@ class Batch:
             return None
         self._finalizing = [HeldTask(task=FINAL_TASK, epoch=self._claims.final_epoch)]
         contents = await settle(self._ledger, self._order)
-        return await write_outputs(self._ledger, self._store, self._order, contents)
+        return await write_outputs(self._ledger, self._store, self._order, contents, written=self._written)
 
     async def _drain(self) -> None:
         """Answers that are on their way still count, within what time there is."""

@@ -1,32 +1,26 @@
 """The output files: a pure function of the tasks' commits, or of ``closing``.
 
 Whoever finalizes, and however many do, the bytes are the same, so that files may be overwritten while another
-finalizer runs. A task's lines come in the order of their positions; of a position that is held twice the first counts,
-in the order of the parts. Memory holds an index of one task and a few parts, whatever the size of the job: lines are
-copied through a temporary file once a task is larger than 16 MiB.
+finalizer runs. A task's lines come in the order of their positions, or in that of its parts; of a position that is held
+twice the first counts, in the order of the parts.
 """
 
 import asyncio
 import hashlib
-import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import IO, NamedTuple
-from typing import Final as Constant
 
 from splai.api.inference_job import RequestCounts, Usage
-from splai.api.ledger import ERRORS, OUTPUT, Closing, ClosingTask, FileSummary, Final, TaskRange, WorkOrder
-from splai.artifacts.part_lines import Kind, RecordLine, decode
-from splai.core.inferencejob.prompt import RequestBuilder
-from splai.worker.batch_lines import error_line, line_id
-from splai.worker.ledger import Ledger, LedgerBroken
-from splai.worker.outcome import Tokens
+from splai.api.job_output import Output, OutputFormat
+from splai.api.ledger import Closing, ClosingTask, Commit, FileSummary, Final, TaskRange, WorkOrder
+from splai.artifacts.part_lines import Kind, RecordLine
+from splai.outputs.destination import Destination, Produce
+from splai.outputs.json_lines import json_lines
+from splai.worker.ledger import Ledger
+from splai.worker.records import Records
 from splai.worker.store import PatientFolder
 from splai.worker.tally import Tally, tokens_of
-
-CHUNK_BYTES: Constant = 1024 * 1024
-MEMORY_BYTES: Constant = 16 * 1024 * 1024
-PARTS_AHEAD: Constant = 4
+from splai.worker.task_lines import Lines, TaskLines
 
 
 class NotCommitted(Exception):  # noqa: N818 - a state of the data, not of this program
@@ -35,11 +29,26 @@ class NotCommitted(Exception):  # noqa: N818 - a state of the data, not of this 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What the outputs are made of: of each task its parts; ``closing`` if the job ends without all commits."""
+    """What the outputs are made of: of each task its parts; ``closing`` if the job ends without all commits.
+
+    ``usage`` is what the commits say; of ``uncounted`` tasks, whose parts no commit vouches for, the lines say it.
+    """
 
     parts: Mapping[str, Sequence[str]]
     usage: Usage = field(default_factory=Usage)
+    uncounted: frozenset[str] = frozenset()
     closing: Closing | None = None
+
+
+@dataclass(slots=True)
+class Written:
+    """Bytes of the files so far, for the heartbeat; a file that is begun anew counts anew."""
+
+    files: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        return sum(self.files.values())
 
 
 async def settle(ledger: Ledger, order: WorkOrder, *, closing_code: str = "", closing_message: str = "") -> Contents:
@@ -48,51 +57,73 @@ async def settle(ledger: Ledger, order: WorkOrder, *, closing_code: str = "", cl
     open_tasks = [task.id for task in order.tasks if task.id not in survey.committed]
     if open_tasks and not closing_code:
         raise NotCommitted(f"{len(open_tasks)} of {len(order.tasks)} tasks are not committed, {open_tasks[0]} first")
+    commits = await _commits(ledger, order, survey.committed)
     if open_tasks:
-        committed = await _commit_parts(ledger, order, survey.committed)
-        tasks = [
-            ClosingTask(task=task.id, parts=committed.get(task.id, survey.parts.get(task.id, [])))
-            for task in order.tasks
-        ]
+        parts = {**survey.parts, **{task: commit.parts for task, commit in commits.items()}}
+        tasks = [ClosingTask(task=task.id, parts=parts.get(task.id, [])) for task in order.tasks]
         await ledger.close(closing_code, closing_message, tasks)
-    closing = await ledger.decide(closing=bool(open_tasks))
-    if closing:
-        closed = await ledger.read_closing()
-        return Contents({task.task: task.parts for task in closed.tasks}, closing=closed)
-    return await _committed_contents(ledger, order)
+    if await ledger.decide(closing=bool(open_tasks)):
+        return _closed_contents(await ledger.read_closing(), commits)
+    if open_tasks:  # the last commits came while this one looked, and somebody else saw them
+        commits = await _commits(ledger, order, [task.id for task in order.tasks])
+    return Contents({task: commit.parts for task, commit in commits.items()}, _usage(commits.values()))
 
 
-async def _commit_parts(ledger: Ledger, order: WorkOrder, committed: frozenset[str]) -> dict[str, list[str]]:
+async def _commits(ledger: Ledger, order: WorkOrder, committed: Collection[str]) -> dict[str, Commit]:
     tasks = [task.id for task in order.tasks if task.id in committed]
-    commits = await asyncio.gather(*(ledger.read_commit(task) for task in tasks))
-    return {task: commit.parts for task, commit in zip(tasks, commits, strict=True)}
+    return dict(zip(tasks, await asyncio.gather(*map(ledger.read_commit, tasks)), strict=True))
 
 
-async def _committed_contents(ledger: Ledger, order: WorkOrder) -> Contents:
-    commits = await asyncio.gather(*(ledger.read_commit(task.id) for task in order.tasks))
+def _closed_contents(closing: Closing, commits: Mapping[str, Commit]) -> Contents:
+    """A commit vouches for the parts of ``closing`` if they are the same; a later one may name more."""
+    parts = {task.task: task.parts for task in closing.tasks}
+    counted = [task for task, commit in commits.items() if commit.parts == parts.get(task)]
+    return Contents(
+        parts,
+        usage=_usage(commits[task] for task in counted),
+        uncounted=frozenset(task for task, named in parts.items() if named).difference(counted),
+        closing=closing,
+    )
+
+
+def _usage(commits: Iterable[Commit]) -> Usage:
     tokens = Tally()
     for commit in commits:
         tokens.add_usage(commit.usage)
-    parts = {task.id: commit.parts for task, commit in zip(order.tasks, commits, strict=True)}
-    return Contents(parts, tokens.usage)
+    return tokens.usage
 
 
-async def write_outputs(ledger: Ledger, folder: PatientFolder, order: WorkOrder, contents: Contents) -> Final:
-    """Write both files, then ``final``."""
-    reader = _TaskReader(ledger, order, contents)
-    output = await _write(folder, OUTPUT, lambda: _File(reader, "output", order.tasks))
+async def write_outputs(
+    ledger: Ledger,
+    folder: PatientFolder,
+    order: WorkOrder,
+    contents: Contents,
+    *,
+    destination: Destination | None = None,
+    written: Written | None = None,
+) -> Final:
+    """Write both files, then ``final``; into the job's own folder unless there is a ``destination``."""
+    lines = TaskLines(ledger, Records(folder, order), order, contents.parts, contents.closing)
+    write = destination.write if destination else folder.put_stream
+    writer = _Writer(lines, order.output, contents.uncounted, write, written or Written())
+    output = await writer.write("output", order.tasks)
     with_errors = [task for task in order.tasks if task.id in output.others]
-    errors = await _write(folder, ERRORS, lambda: _File(reader, "error", with_errors))
-    tally = output.tally
-    tally.failed += errors.tally.failed
-    tally.retried += errors.tally.retried
+    if destination and not with_errors:
+        await destination.remove(order.output.file_name("errors"))
+        errors = _File(lines.read([], "error"), "error", frozenset())
+    else:
+        errors = await writer.write("error", with_errors)
+    tokens = output.tokens
+    tokens.add_usage(contents.usage)
     final = Final(
         nonce=ledger.new_nonce(),
         complete=contents.closing is None,
+        closing_code=contents.closing.code if contents.closing else "",
+        uri=order.output.folder_uri(order.job),
         counts=RequestCounts(
-            total=len(order.records), completed=tally.completed, failed=tally.failed, retried=tally.retried
+            total=order.total, completed=output.lines, failed=errors.lines, retried=output.retried + errors.retried
         ),
-        usage=output.tally.usage if contents.closing else contents.usage,
+        usage=tokens.usage,
         output=output.summary,
         errors=errors.summary,
         closed_tasks=contents.closing.tasks if contents.closing else [],
@@ -100,120 +131,81 @@ async def write_outputs(ledger: Ledger, folder: PatientFolder, order: WorkOrder,
     return await ledger.finish(final)
 
 
-async def _write(folder: PatientFolder, path: str, new_file: Callable[[], "_File"]) -> "_File":
-    tries: list[_File] = []
+class _Writer:
+    """Writes the files to their place."""
 
-    def produce() -> AsyncIterator[bytes]:
-        tries.append(new_file())
-        return tries[-1].chunks()
+    def __init__(
+        self,
+        lines: TaskLines,
+        output: Output,
+        uncounted: frozenset[str],
+        write: Callable[[str, Produce], Awaitable[None]],
+        written: Written,
+    ) -> None:
+        self._lines = lines
+        self._output = output
+        self._uncounted = uncounted
+        self._write = write
+        self._written = written
 
-    await folder.put_stream(path, produce)
-    return tries[-1]
+    async def write(self, kind: Kind, tasks: Sequence[TaskRange]) -> "_File":
+        name = self._output.file_name("errors" if kind == "error" else "output")
+        tries: list[_File] = []
 
+        def produce() -> AsyncIterator[bytes]:
+            tries.append(_File(self._lines.read(tasks, kind), kind, self._uncounted))
+            return self._watched(name, tries[-1].chunks(self._output.format))
 
-class _Entry(NamedTuple):
-    """Where a line stands in the temporary file."""
+        await self._write(name, produce)
+        return tries[-1]
 
-    offset: int
-    length: int
-    kind: Kind
-    attempts: int
-
-
-class _TaskReader:
-    """Reads one task after the other."""
-
-    def __init__(self, ledger: Ledger, order: WorkOrder, contents: Contents) -> None:
-        self._ledger = ledger
-        self._order = order
-        self._contents = contents
-        self._requests = RequestBuilder.for_order(order)
-        self.counts_tokens = contents.closing is not None  # commits say it, closing does not
-
-    async def lines(self, tasks: Sequence[TaskRange]) -> AsyncIterator[tuple[TaskRange, RecordLine]]:
-        """All lines of the tasks in order, one for each position."""
-        wanted = [(task.id, part) for task in tasks for part in self._contents.parts.get(task.id, ())]
-        parts = self._read_ahead(wanted)
-        for task in tasks:
-            with tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES) as spool:
-                index: dict[int, _Entry] = {}
-                for _ in self._contents.parts.get(task.id, ()):
-                    _spool(await anext(parts), task, spool, index)
-                for position in task.positions:
-                    if entry := index.get(position):
-                        spool.seek(entry.offset)
-                        yield task, RecordLine(position, entry.kind, entry.attempts, spool.read(entry.length))
-                    else:
-                        yield task, self._missing(task, position)
-
-    async def _read_ahead(self, wanted: Sequence[tuple[str, str]]) -> AsyncIterator[bytes]:
-        """The parts in order; the next few are on their way while one is used."""
-        reads = [asyncio.create_task(self._ledger.read_part(*name)) for name in wanted[:PARTS_AHEAD]]
-        try:
-            for number in range(len(wanted)):
-                part = await reads.pop(0)
-                if number + PARTS_AHEAD < len(wanted):
-                    reads.append(asyncio.create_task(self._ledger.read_part(*wanted[number + PARTS_AHEAD])))
-                yield part
-        finally:
-            for read in reads:
-                read.cancel()
-
-    def _missing(self, task: TaskRange, position: int) -> RecordLine:
-        closing = self._contents.closing
-        if closing is None:
-            raise LedgerBroken(f"task {task.id} is committed, but no part holds record {position}")
-        custom_id = self._requests.custom_id(self._order.records[position], position)
-        line = error_line(line_id(self._order.uid, position), custom_id, code=closing.code, message=closing.message)
-        return RecordLine(position, "error", 1, line)
-
-
-def _spool(part: bytes, task: TaskRange, spool: IO[bytes], index: dict[int, _Entry]) -> None:
-    """Copy the part's lines that are the first of their position."""
-    for record in decode(part):
-        if record.position not in task.positions:
-            raise LedgerBroken(f"a part of task {task.id} holds record {record.position}")
-        if record.position not in index:
-            index[record.position] = _Entry(spool.tell(), len(record.line), record.kind, record.attempts)
-            spool.write(record.line)
+    async def _watched(self, name: str, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        self._written.files[name] = 0
+        async for chunk in chunks:
+            self._written.files[name] += len(chunk)
+            yield chunk
 
 
 class _File:
     """One try to write one file: its bytes, and what was counted on the way."""
 
-    def __init__(self, reader: _TaskReader, kind: Kind, tasks: Sequence[TaskRange]) -> None:
-        self._reader = reader
+    def __init__(self, source: AsyncIterator[Lines], kind: Kind, uncounted: frozenset[str]) -> None:
+        self._source = source
         self._kind = kind
-        self._tasks = tasks
+        self._uncounted = uncounted
         self._digest = hashlib.sha256()
         self._bytes = 0
-        self._lines = 0
-        self.tally = Tally()
+        self.lines = 0
+        self.retried = 0
+        self.tokens = Tally()  # of the uncounted tasks
         self.others: set[str] = set()  # tasks that have lines of the other kind
 
     @property
     def summary(self) -> FileSummary:
-        return FileSummary(bytes=self._bytes, sha256=self._digest.hexdigest(), lines=self._lines)
+        return FileSummary(bytes=self._bytes, sha256=self._digest.hexdigest(), lines=self.lines)
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        pending: list[bytes] = []
-        size = 0
-        async for task, record in self._reader.lines(self._tasks):
-            if record.kind != self._kind:
-                self.others.add(task.id)
-                continue
-            self._lines += 1
-            self.tally.add(record, tokens_of(record) if self._reader.counts_tokens else Tokens())
-            pending += (record.line, b"\n")
-            size += len(record.line) + 1
-            if size >= CHUNK_BYTES:
-                yield self._take(pending)
-                pending, size = [], 0
-        if pending:
-            yield self._take(pending)
+    async def chunks(self, file_format: OutputFormat) -> AsyncIterator[bytes]:
+        async for chunk in _encoder(file_format)(self._wanted()):
+            self._digest.update(chunk)
+            self._bytes += len(chunk)
+            yield chunk
 
-    def _take(self, pending: list[bytes]) -> bytes:
-        chunk = b"".join(pending)
-        self._digest.update(chunk)
-        self._bytes += len(chunk)
-        return chunk
+    async def _wanted(self) -> AsyncIterator[list[bytes]]:
+        async for lines in self._source:
+            self.lines += len(lines.wanted)
+            self.retried += lines.retried
+            if lines.others:
+                self.others.add(lines.task.id)
+            if self._kind == "output" and lines.task.id in self._uncounted:
+                for line in lines.wanted:
+                    record = RecordLine(0, self._kind, 1, line)
+                    self.tokens.add(record, tokens_of(record))
+            yield lines.wanted
+
+
+def _encoder(file_format: OutputFormat) -> Callable[[AsyncIterator[list[bytes]]], AsyncIterator[bytes]]:
+    if file_format == "parquet":
+        from splai.outputs.parquet import parquet  # takes 60 MB of memory: only for those who ask for it
+
+        return parquet
+    return json_lines

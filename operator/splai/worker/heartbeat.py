@@ -26,12 +26,14 @@ class Heartbeat:
         held: Callable[[], list[HeldTask]],
         in_flight: Callable[[], int],
         engine: Callable[[], EngineState],
+        finalized_bytes: Callable[[], int] = lambda: 0,
     ) -> None:
         self._folder = folder
         self._identity = identity
         self._held = held
         self._in_flight = in_flight
         self._engine = engine
+        self._finalized_bytes = finalized_bytes
         self._sequence = 0
 
     async def run(self) -> None:
@@ -68,5 +70,6 @@ class Heartbeat:
             held=self._held(),
             in_flight=0 if released else self._in_flight(),
             engine=self._engine(),
+            finalized_bytes=self._finalized_bytes(),
         )
         await self._folder.put(worker_path(report.worker), encode(report))

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from splai.api.ledger import PartLine
-from splai.artifacts.part_lines import PartInvalid, RecordLine, decode, encode
+from splai.artifacts.part_lines import PartInvalid, RecordLine, decode, encode, split
 
 RECORDS = [
     RecordLine(0, "output", 1, b'{"id":"a","response":{"body":{"x":"\xc3\xa9 \xe2\x80\xa8"}}}'),
@@ -15,6 +15,13 @@ RECORDS = [
 
 def test_lines_are_read_back_as_they_were_written() -> None:
     assert list(decode(b"".join(encode(record) for record in RECORDS))) == RECORDS
+
+
+def test_all_lines_at_once_are_the_same_lines() -> None:
+    part = b"".join(encode(record) for record in RECORDS)
+    expected = [(b"%d" % r.position, r.kind.encode(), b"%d" % r.attempts, r.line) for r in RECORDS]
+    assert split(part) == split(part[:-1]) == expected
+    assert split(b"") == []
 
 
 def test_a_line_is_a_part_line_of_the_ledger() -> None:
@@ -27,3 +34,5 @@ def test_a_line_is_a_part_line_of_the_ledger() -> None:
 def test_anything_else_is_refused_with_its_line_number(broken: bytes) -> None:
     with pytest.raises(PartInvalid, match="line 2"):
         list(decode(encode(RECORDS[0]) + broken + b"\n"))
+    with pytest.raises(PartInvalid):
+        split(encode(RECORDS[0]) + broken + b"\n")

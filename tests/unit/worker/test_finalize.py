@@ -10,7 +10,8 @@ import pytest
 from splai.api.inference_job import Usage
 from splai.api.ledger import Final, TaskCounts
 from splai.artifacts.part_lines import RecordLine, encode
-from splai.worker import finalize
+from splai.outputs import json_lines
+from splai.worker import task_lines
 from splai.worker.batch_lines import answer_line, error_line, line_id
 from splai.worker.finalize import settle, write_outputs
 from splai.worker.ledger import Ledger, LedgerBroken
@@ -125,8 +126,8 @@ def test_a_large_task_goes_through_a_file(monkeypatch: pytest.MonkeyPatch) -> No
         await fill(job)
         in_memory = (await job.finish()).output
         del job.store.objects["final"]
-        monkeypatch.setattr(finalize, "MEMORY_BYTES", 1)
-        monkeypatch.setattr(finalize, "CHUNK_BYTES", 1)
+        monkeypatch.setattr(task_lines, "MEMORY_BYTES", 1)
+        monkeypatch.setattr(json_lines, "CHUNK_BYTES", 1)
         assert (await job.finish()).output == in_memory
 
     with_job(scenario)
@@ -145,7 +146,7 @@ def test_a_try_that_failed_leaves_nothing_in_the_sums() -> None:
 def test_closing_takes_the_parts_of_open_tasks_and_names_the_rest() -> None:
     async def scenario(job: Job) -> None:
         job.part("0000", "1-0", output(0, "a"), output(1, "b"), output(2, "c"))
-        await job.commit("0000", "1-0")
+        await job.commit("0000", "1-0", tokens=9)
         job.part("0001", "2-0", output(4, "e"))
         job.part("0001", "10-0", output(4, "a zombie's"), error(5))
         final = await job.finish(code="batch_cancelled")

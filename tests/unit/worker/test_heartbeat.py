@@ -14,7 +14,14 @@ ENGINE = EngineState(reachable=False, message="HTTP 503")
 
 def make_heartbeat(folder: SimulatedFolder) -> Heartbeat:
     identity = Identity("job-1", 2, "uid", "job-1-2-abcde")
-    return Heartbeat(folder, identity, held=lambda: [HELD], in_flight=lambda: 7, engine=lambda: ENGINE)
+    return Heartbeat(
+        folder,
+        identity,
+        held=lambda: [HELD],
+        in_flight=lambda: 7,
+        engine=lambda: ENGINE,
+        finalized_bytes=lambda: 4096,
+    )
 
 
 def read(store: Store) -> WorkerReport:
@@ -32,6 +39,7 @@ def test_it_reports_every_five_seconds_and_each_report_differs() -> None:
         assert read(store).sequence == first.sequence + 1
         assert (first.child_job, first.index, first.pod_uid, first.pod_name) == ("job-1", 2, "uid", "job-1-2-abcde")
         assert (first.state, first.held, first.in_flight, first.engine) == ("running", [HELD], 7, ENGINE)
+        assert first.finalized_bytes == 4096
 
     run(scenario())
 
