@@ -1,0 +1,336 @@
+"""What a real apiserver refuses and with which words, and what it takes and fills in.
+
+The operator never meets an object that is refused here, so each rule has a case that breaks it and one that keeps it.
+"""
+
+from typing import Any
+
+import pytest
+
+from tests.integration.crds.manifests import KEY, Cluster, backend, contains, job, manifest, name_of
+from tests.integration.running_control_plane import KubectlError
+
+LONG = "a" * 53
+
+
+def source(engine: str, url: str | None, **more: Any) -> dict[str, Any]:
+    return backend(model={"id": "m", **({"source": url} if url else {})}, engine={"type": engine, **more})
+
+
+def worker_template(**template: Any) -> dict[str, Any]:
+    return job(workers={"template": template})
+
+
+def env_from(**value_from: Any) -> dict[str, Any]:
+    return worker_template(env=[{"name": "A", "valueFrom": value_from}])
+
+
+def volume(**kinds: Any) -> dict[str, Any]:
+    return worker_template(volumes=[{"name": "v", **kinds}])
+
+
+def read_from(**source: Any) -> dict[str, Any]:
+    return job(input=source)
+
+
+def written_to(**output: Any) -> dict[str, Any]:
+    return job(output=output)
+
+
+def on_volume(path: str) -> dict[str, Any]:
+    return read_from(persistentVolumeClaim={"claimName": "c", "path": path})
+
+
+def most_failed(records: Any) -> dict[str, Any]:
+    return job(failurePolicy={"maxFailedRecords": records})
+
+
+def claim(**source: Any) -> dict[str, Any]:
+    return worker_template(resourceClaims=[{"name": "gpu", **source}])
+
+
+# (the manifest, what the apiserver says about it)
+ONE_SOURCE = "set exactly one of text, items, configMap, persistentVolumeClaim, s3, http, huggingFace, failedOf"
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    (job(name=LONG), "the name must have at most 52 characters"),
+    (job(name="1st"), "the name must be a DNS-1035 label: it becomes part of the child Jobs' names"),
+    (job(name="a.b"), "the name must be a DNS-1035 label: it becomes part of the child Jobs' names"),
+    (backend(name=LONG), "the name must have at most 52 characters"),
+    (backend(name="llama3.1"), "the name must be a DNS-1035 label: it becomes the Service's name"),
+    (manifest("InferenceJob", None), "spec: Required value"),
+    (manifest("ModelBackend", None), "spec: Required value"),
+    (manifest("InferenceJob", {"model": "m"}), "spec.input: Required value"),
+    (job(workrs={}), 'unknown field "spec.workrs"'),
+    (job(workers={"template": {"nodeSelectr": {}}}), 'unknown field "spec.workers.template.nodeSelectr"'),
+    (manifest("InferenceJob", {"input": {"text": "t"}}), "set model, backendRef or a policy that has a model"),
+    (job(backendRef={"name": "b"}), "set at most one of model and backendRef"),
+    (job(input={}), ONE_SOURCE),
+    (job(input={"text": "t", "items": ["u"]}), ONE_SOURCE),
+    (job(input={"text": "t", "configMap": KEY}), ONE_SOURCE),
+    (job(type="embedding", prompt={"system": "s"}), "prompt.system belongs to the types chat and response"),
+    (job(type="translate"), 'Unsupported value: "translate"'),
+    (job(parameters=5), "spec.parameters in body must be of type object"),
+    (job(workers={"parallelism": 0}), "should be greater than or equal to 1"),
+    (job(workers={"parallelism": 1001}), "should be less than or equal to 1000"),
+    (job(retry={"initialBackoff": "soon"}), "spec.retry.initialBackoff in body should match"),
+    (env_from(), "set one of secretKeyRef and configMapKeyRef"),
+    (env_from(secretKeyRef=KEY, configMapKeyRef=KEY), "set one of secretKeyRef and configMapKeyRef"),
+    (volume(), "set exactly one of configMap, secret, emptyDir, persistentVolumeClaim"),
+    (
+        volume(emptyDir={}, secret={"secretName": "s"}),
+        "set exactly one of configMap, secret, emptyDir, persistentVolumeClaim",
+    ),
+    (read_from(text="t", s3={"uri": "s3://bucket/key"}), ONE_SOURCE),
+    (read_from(failedOf={"name": "a"}, huggingFace={"dataset": "d"}), ONE_SOURCE),
+    (read_from(text="t", limit=0), "spec.input.limit in body should be greater than or equal to 1"),
+    (read_from(text="t", format="xml"), 'spec.input.format: Unsupported value: "xml"'),
+    (on_volume("/questions.jsonl"), "spec.input.persistentVolumeClaim.path in body should match"),
+    (on_volume(""), "spec.input.persistentVolumeClaim.path in body should be at least 1 chars long"),
+    (on_volume(".."), "must not leave the volume"),
+    (on_volume("../other"), "must not leave the volume"),
+    (on_volume("a/../../other"), "must not leave the volume"),
+    (on_volume("a/.."), "must not leave the volume"),
+    (written_to(persistentVolumeClaim={"claimName": "c", "path": "a/../.."}), "must not leave the volume"),
+    (read_from(s3={"uri": "s3://bucket"}), "spec.input.s3.uri in body should match"),
+    (read_from(s3={"uri": "https://bucket/key"}), "spec.input.s3.uri in body should match"),
+    (
+        read_from(s3={"uri": "s3://bucket/key", "endpoint": "http://me:secret@minio:9000"}),
+        "spec.input.s3.endpoint in body should match",
+    ),
+    (
+        read_from(s3={"uri": "s3://bucket/key", "endpoint": "http://minio:9000/path"}),
+        "spec.input.s3.endpoint in body should match",
+    ),
+    (read_from(s3={"uri": "s3://b/k", "secretRef": {}}), "spec.input.s3.secretRef.name: Required value"),
+    (read_from(http={"url": "ftp://host/file"}), "spec.input.http.url in body should match"),
+    (read_from(http={"url": "https://me:secret@host/file"}), "spec.input.http.url in body should match"),
+    (read_from(http={"url": "https://host/file", "sha256": "abc"}), "spec.input.http.sha256 in body should match"),
+    (read_from(huggingFace={"dataset": "a/b/c"}), "spec.input.huggingFace.dataset in body should match"),
+    (
+        read_from(huggingFace={"dataset": "d", "split": "train[:5]"}),
+        "spec.input.huggingFace.split in body should match",
+    ),
+    (read_from(failedOf={"name": "Not a name"}), "spec.input.failedOf.name in body should match"),
+    (
+        written_to(s3={"uri": "s3://bucket/a"}, gcs={"uri": "gs://bucket/a"}),
+        "set at most one of s3, gcs, azure, persistentVolumeClaim",
+    ),
+    (written_to(s3={"uri": "gs://bucket/a"}), "spec.output.s3.uri in body should match"),
+    (written_to(gcs={"uri": "s3://bucket/a"}), "spec.output.gcs.uri in body should match"),
+    (written_to(azure={"uri": "az://account"}), "spec.output.azure.uri in body should match"),
+    (written_to(format="csv"), 'spec.output.format: Unsupported value: "csv"'),
+    (written_to(order="random"), 'spec.output.order: Unsupported value: "random"'),
+    (
+        job(workers={"parallelism": 2, "minParallelism": 3}),
+        "workers.minParallelism must not be more than workers.parallelism",
+    ),
+    (job(workers={"minParallelism": 0}), "spec.workers.minParallelism in body should be greater than or equal to 1"),
+    (job(workers={"dispatchOrder": "Random"}), 'spec.workers.dispatchOrder: Unsupported value: "Random"'),
+    (job(policy="Enterprise Default"), "spec.policy in body should match"),
+    (job(priority=5), "spec.priority in body must be of type string"),
+    (job(priority="High!"), "spec.priority in body should match"),
+    (job(failurePolicy={}), "spec.failurePolicy.maxFailedRecords: Required value"),
+    (most_failed(-1), "spec.failurePolicy.maxFailedRecords in body should be greater than or equal to 0"),
+    (most_failed("5"), "spec.failurePolicy.maxFailedRecords in body should match"),
+    (most_failed("101%"), "spec.failurePolicy.maxFailedRecords in body should match"),
+    (most_failed("-5%"), "spec.failurePolicy.maxFailedRecords in body should match"),
+    (most_failed("0.5%"), "spec.failurePolicy.maxFailedRecords in body should match"),
+    (most_failed(0.5), "spec.failurePolicy.maxFailedRecords in body must be of type integer,string"),
+    (job(completionWindow="tomorrow"), "spec.completionWindow in body should match"),
+    (job(completionWindow="1d"), "spec.completionWindow in body should match"),
+    (job(activeDeadlineSeconds=0), "spec.activeDeadlineSeconds in body should be greater than or equal to 1"),
+    (job(ttlSecondsAfterFinished=59), "spec.ttlSecondsAfterFinished in body should be greater than or equal to 60"),
+    (claim(), "set one of resourceClaimName and resourceClaimTemplateName"),
+    (
+        claim(resourceClaimName="a", resourceClaimTemplateName="b"),
+        "set one of resourceClaimName and resourceClaimTemplateName",
+    ),
+    (volume(hostPath={"path": "/"}), 'unknown field "spec.workers.template.volumes[0].hostPath"'),
+    (worker_template(env=[{"name": "A"}, {"name": "A"}]), 'Duplicate value: {"name":"A"}'),
+    (source("LlamaCpp", "s3://bucket/m"), "source must read hf://owner/name, file:///path or pvc://claim/path"),
+    (source("vLLM", "hf://only-a-name"), "source must read hf://owner/name, file:///path or pvc://claim/path"),
+    (source("vLLM", None), "engine type vLLM needs model.source: its image carries no model"),
+    (
+        source("LlamaCpp", "hf://owner/name"),
+        "engine type LlamaCpp loads one GGUF file: model.source must be file:///path or pvc://claim/path",
+    ),
+    (
+        source("LlamaCpp", "pvc://claim"),
+        "engine type LlamaCpp loads one GGUF file: model.source must be file:///path or pvc://claim/path",
+    ),
+    (
+        source("Custom", "hf://owner/name", image="i"),
+        "engine type Custom takes no model.source but pvc://claim: name the model in engine.args",
+    ),
+    (
+        source("Custom", "pvc://claim/a-path-that-nobody-reads", image="i"),
+        "engine type Custom takes no model.source but pvc://claim: name the model in engine.args",
+    ),
+    (source("Custom", None), "engine type Custom needs an image"),
+    (backend(engine={"command": ["x"]}), "command belongs to engine type Custom; use args"),
+    (backend(engine={"port": 9000}), "port belongs to engine type Custom"),
+    (backend(engine={"healthPath": "/"}), "healthPath belongs to engine type Custom"),
+    (
+        backend(resources={"gpu": {"vendor": "amd", "profile": "mig-1g.10gb"}}),
+        "profile names a MIG slice: vendor must be nvidia",
+    ),
+    (backend(resources={"memory": "lots"}), "spec.resources.memory in body should match"),
+    (backend(resources={"memory": "4Gim"}), "spec.resources.memory in body should match"),
+    (backend(resources={"cpu": "-1"}), "spec.resources.cpu in body should match"),
+    (backend(resources={"cpu": -1}), "should be greater than or equal to 0"),
+    (
+        backend(rollout={"maxSurge": 0}),
+        "maxSurge and maxUnavailable cannot both be 0: no pod could ever be replaced",
+    ),
+    (
+        backend(rollout={"maxSurge": "0%", "maxUnavailable": "0%"}),
+        "maxSurge and maxUnavailable cannot both be 0: no pod could ever be replaced",
+    ),
+    (backend(rollout={"maxSurge": -1}), "should be greater than or equal to 0"),
+    (backend(model={"id": "m", "aliases": ["n", "n"]}), 'Duplicate value: "n"'),
+]
+
+TAKEN: list[dict[str, Any]] = [
+    job(name="a" * 52),
+    job(name="a-1"),
+    backend(name="a" * 52),
+    manifest("InferenceJob", {"backendRef": {"name": "b"}, "input": {"text": "t"}}),
+    job(input={"items": ["a string", {"an": "object", "with": [{"more": 1}]}]}),
+    job(input={"configMap": KEY}),
+    job(prompt={"system": "s", "template": "{{ text }}"}),
+    job(type="llm_inference", prompt={"system": "s"}),
+    job(type="embedding", prompt={"template": "{{ text }}"}),
+    job(parameters={"max_tokens": 64, "stop": ["\n"], "response_format": {"type": "json_object"}}),
+    job(retry={"initialBackoff": "500ms", "maxBackoff": "1m30s"}),
+    manifest("InferenceJob", {"policy": "enterprise-default", "input": {"text": "t"}}),
+    manifest("InferenceJob", {"policy": "p", "backendRef": {"name": "b"}, "input": {"text": "t"}}),
+    read_from(text="t", limit=1, format="text"),
+    on_volume("questions.jsonl"),
+    on_volume("today/..hidden/a..b.csv.gz"),
+    read_from(s3={"uri": "s3://bucket/questions.jsonl"}),
+    read_from(
+        s3={
+            "uri": "s3://bucket/folder/",
+            "endpoint": "http://minio.minio.svc:9000",
+            "region": "eu-west-1",
+            "secretRef": {"name": "keys"},
+        },
+        format="parquet",
+    ),
+    read_from(http={"url": "https://example.org/a?b=c", "sha256": "0" * 64, "secretRef": {"name": "token"}}),
+    read_from(huggingFace={"dataset": "squad", "config": "plain_text", "split": "validation", "revision": "v1.0"}),
+    read_from(huggingFace={"dataset": "team/data", "endpoint": "https://hub.example.org", "secretRef": {"name": "hf"}}),
+    read_from(failedOf={"name": "yesterday"}),
+    written_to(s3={"uri": "s3://bucket"}, format="parquet", order="completion"),
+    written_to(s3={"uri": "s3://bucket/a/b", "endpoint": "https://s3.example.org", "secretRef": {"name": "keys"}}),
+    written_to(gcs={"uri": "gs://bucket/a", "secretRef": {"name": "keys"}}),
+    written_to(azure={"uri": "az://account/container/a", "secretRef": {"name": "keys"}}),
+    written_to(persistentVolumeClaim={"claimName": "c", "path": "answers"}),
+    job(type="response", prompt={"system": "s"}),
+    job(workers={"parallelism": 3, "minParallelism": 3}),
+    job(workers={"minParallelism": 3}),
+    job(workers={"dispatchOrder": "Prefix"}),
+    job(priority="batch"),
+    job(priority="system.of-our-own"),
+    most_failed(0),
+    most_failed(12345),
+    most_failed("0%"),
+    most_failed("100%"),
+    job(suspend=True),
+    job(completionWindow="1h30m", activeDeadlineSeconds=1, ttlSecondsAfterFinished=60),
+    claim(resourceClaimName="a"),
+    claim(resourceClaimTemplateName="b"),
+    worker_template(
+        runtimeClassName="nvidia", resources={"limits": {"amd.com/gpu": 1}, "claims": [{"name": "gpu", "request": "r"}]}
+    ),
+    env_from(secretKeyRef=KEY),
+    env_from(configMapKeyRef=KEY),
+    volume(configMap={"name": "c"}),
+    volume(secret={"secretName": "s"}),
+    volume(emptyDir={"medium": "Memory", "sizeLimit": "1Gi"}),
+    volume(persistentVolumeClaim={"claimName": "c"}),
+    source("LlamaCpp", None),
+    source("LlamaCpp", "file:///models/a.gguf"),
+    source("LlamaCpp", "pvc://weights/a.gguf"),
+    source("vLLM", "hf://Qwen/Qwen3-0.6B"),
+    source("vLLM", "pvc://weights"),
+    source("Custom", None, image="i", command=["serve"], port=9000, healthPath="/ready"),
+    source("Custom", "pvc://weights", image="i"),
+    backend(resources={"gpu": {"profile": "mig-1g.10gb"}, "cpu": 2, "memory": "4Gi"}),
+    backend(resources={"cpu": "250m", "memory": "1.5Gi"}),
+    backend(resources={"cpu": ".5", "memory": "2e9"}),
+    backend(rollout={"maxSurge": 0, "maxUnavailable": 1}),
+    backend(rollout={"maxSurge": "25%", "maxUnavailable": 0}),
+]
+
+
+@pytest.mark.parametrize(("body", "words"), REFUSED, ids=name_of)
+def test_what_cannot_work_is_refused_with_words_that_help(cluster: Cluster, body: dict[str, Any], words: str) -> None:
+    with pytest.raises(KubectlError) as refused:
+        cluster.try_out(body)
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize("body", TAKEN, ids=name_of)
+def test_what_works_is_taken(cluster: Cluster, body: dict[str, Any]) -> None:
+    taken = cluster.try_out(body)["spec"]
+    for field, value in body["spec"].items():
+        assert contains(taken[field], value)
+
+
+def test_a_job_is_filled_in_with_what_it_left_out(cluster: Cluster) -> None:
+    made = cluster.try_out(job())
+    assert made["spec"] == {
+        "type": "chat",
+        "model": "m",
+        "input": {"text": "hello", "format": "auto"},
+        "parameters": {},
+        "output": {"format": "openai-batch", "order": "input"},
+        "workers": {"mode": "Shared", "dispatchOrder": "Input"},
+        "requestTimeoutSeconds": 600,
+        "backoffLimit": 6,
+        "suspend": False,
+        "cancel": False,
+    }
+
+
+POLICYS = (
+    *("priority", "retry", "failurePolicy"),
+    *("completionWindow", "activeDeadlineSeconds", "ttlSecondsAfterFinished"),
+)
+
+
+@pytest.mark.parametrize("field", POLICYS)
+def test_what_a_policy_may_give_is_left_open(cluster: Cluster, field: str) -> None:
+    assert field not in cluster.try_out(job())["spec"]
+
+
+@pytest.mark.parametrize("field", ["parallelism", "concurrency"])
+def test_so_it_is_inside_workers_that_were_given(cluster: Cluster, field: str) -> None:
+    assert field not in cluster.try_out(job(workers={"mode": "Dedicated"}))["spec"]["workers"]
+
+
+def test_retries_that_are_given_are_filled_in_as_a_whole(cluster: Cluster) -> None:
+    made = cluster.try_out(job(retry={"maxAttempts": 9}))
+    assert made["spec"]["retry"] == {"maxAttempts": 9, "initialBackoff": "1s", "maxBackoff": "60s"}
+
+
+def test_a_backend_is_filled_in_with_what_it_left_out(cluster: Cluster) -> None:
+    made = cluster.try_out(backend())
+    assert made["spec"] == {
+        "model": {"id": "m", "aliases": []},
+        "engine": {"type": "LlamaCpp", "args": []},
+        "resources": {},
+        "replicas": 1,
+        "rollout": {"maxSurge": 1, "maxUnavailable": 0},
+    }
+
+
+@pytest.mark.parametrize("body", [job(), backend()], ids=["InferenceJob", "ModelBackend"])
+def test_a_status_that_nobody_wrote_yet_says_so(cluster: Cluster, body: dict[str, Any]) -> None:
+    assert cluster.try_out(body)["status"] == {"observedGeneration": -1}
+
+
+def test_a_user_cannot_write_the_status_by_the_way(cluster: Cluster) -> None:
+    made = cluster.try_out(job() | {"status": {"phase": "Completed"}})
+    assert "phase" not in made["status"]
