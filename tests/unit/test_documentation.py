@@ -13,7 +13,8 @@ CORE = REPOSITORY / "operator" / "splai" / "core"
 
 MODULES = {
     "inference-jobs": [
-        *(f"inferencejob/{module}" for module in ("backend", "events", "facts", "phase", "verdicts", "workers_ready")),
+        *(f"inferencejob/{module}" for module in ("backend", "endings", "events", "facts", "input_state", "phase")),
+        *(f"inferencejob/{module}" for module in ("queue", "verdicts", "workers_ready")),
         "pod_problem",
     ],
     "model-backends": ["modelbackend/replicas", "modelbackend/status", "pod_problem"],
@@ -22,7 +23,8 @@ MODULES = {
 # What is observed, the value of a field, a refusal or a type; but never a reason in a status.
 FOREIGN = pod_problem._IMAGE_REASONS | {
     *("True", "False", "Unknown", "Normal", "Warning"),
-    *("PodFailurePolicy", "ReplicaFailure", "Invalid", "Replicas"),
+    *("PodFailurePolicy", "ReplicaFailure", "Invalid", "Replicas", "Evicted", "LocalQueue"),
+    *("WaitingForInput", "InputRejected"),
 }
 
 _WORD = re.compile(r"(?:[A-Z]+[a-z]+)+")

@@ -264,3 +264,14 @@ class ObservedService:
             applied=applied_fields(metadata),
             deletion=_time(metadata.get("deletionTimestamp")),
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObservedWorkload:
+    """Kueue's Workload of a Job: what the queue says about it."""
+
+    conditions: Mapping[str, ObservedCondition]
+
+    @classmethod
+    def from_object(cls, body: Mapping[str, Any]) -> "ObservedWorkload":
+        return cls(conditions=_conditions(body.get("status") or {}))

@@ -10,9 +10,11 @@ from splai.api.ledger import (
     EngineState,
     FileSummary,
     Final,
+    InputManifest,
     Progress,
     TaskCounts,
     TaskProgress,
+    Validation,
     WorkerReport,
     split_into_tasks,
 )
@@ -32,6 +34,7 @@ from splai.core.settings import OperatorSettings
 from splai.engines import EngineImages
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+CREATED = "2026-05-01T12:00:00Z"
 UID = "uid-of-the-job"
 NO_GPU = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu."
 SETTINGS = OperatorSettings(
@@ -47,10 +50,18 @@ def make_job(
     status: InferenceJobStatus | None = None,
     generation: int = 1,
     deleting: bool = False,
+    labels: dict[str, str] | None = None,
     **spec: Any,
 ) -> InferenceJob:
     """A job over ``records`` items, unless ``input`` says otherwise; further keywords are fields of the spec."""
-    metadata = {"name": "triage", "namespace": "team", "uid": UID, "generation": generation}
+    metadata: dict[str, Any] = {
+        "name": "triage",
+        "namespace": "team",
+        "uid": UID,
+        "generation": generation,
+        "labels": labels or {},
+        "creationTimestamp": CREATED,
+    }
     if deleting:
         metadata["deletionTimestamp"] = "2026-05-01T12:00:00Z"
     source = {} if "backendRef" in spec else {"model": "llama3-8b-q4"}
@@ -141,10 +152,12 @@ def make_pod(
     return replace(observed, **fields)
 
 
-def make_final(records: int = 3, *, failed: int = 0, complete: bool = True) -> Final:
+def make_final(records: int = 3, *, failed: int = 0, complete: bool = True, code: str = "", uri: str = "") -> Final:
     return Final(
         nonce="n",
         complete=complete,
+        closing_code=code,
+        uri=uri,
         counts=RequestCounts(total=records, completed=records - failed, failed=failed),
         usage=Usage(prompt_tokens=5, completion_tokens=7, total_tokens=12),
         output=FileSummary(bytes=100, sha256="aa", lines=records - failed),
@@ -185,6 +198,18 @@ def make_progress(
     )
 
 
+def make_manifest(records: int = 3) -> InputManifest:
+    """What a planning pod found: records in one chunk."""
+    return InputManifest(
+        attempt="uid-of-the-pod", first=[0], records=records, bytes=99, format="jsonl", sources=[], spec_hash="h"
+    )
+
+
+def make_reading(*, invalid: Validation | None = None, found: InputManifest | None = None) -> Progress:
+    """The folder of a job that is not planned."""
+    return Progress(planned=False, input=found, invalid=invalid)
+
+
 def make_report(index: int = 0, *, child: int = 0, in_flight: int = 0, unreachable: str | None = None) -> WorkerReport:
     return WorkerReport(
         worker=f"triage-{child}-{index}",
@@ -222,3 +247,8 @@ def make_running_job(*, records: int = 3, **spec: Any) -> InferenceJob:
 def canceled(job: InferenceJob) -> InferenceJob:
     """The job after its user set ``spec.cancel``."""
     return job.model_copy(update={"spec": job.spec.model_copy(update={"cancel": True})})
+
+
+def suspended(job: InferenceJob, *, suspend: bool = True) -> InferenceJob:
+    """The job after its user set ``spec.suspend``."""
+    return job.model_copy(update={"spec": job.spec.model_copy(update={"suspend": suspend})})

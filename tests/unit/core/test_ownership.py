@@ -1,6 +1,7 @@
 import pytest
 
-from splai.api.inference_job import InferenceJob, InferenceJobSpec, Input
+from splai.api.inference_job import InferenceJob, InferenceJobSpec
+from splai.api.job_input import Input
 from splai.api.model_backend import Model, ModelBackend, ModelBackendSpec
 from splai.core.ownership import child_labels, child_metadata
 

@@ -1,22 +1,39 @@
 """Why a job is in its phase, as one word for conditions and one sentence for people."""
 
 from splai.api.inference_job import InferenceJob
+from splai.core.conditions import find_condition
 from splai.core.inferencejob.facts import Facts
 from splai.core.inferencejob.phase import Rule
 
 
 def explain(job: InferenceJob, facts: Facts, rule: Rule) -> tuple[str, str]:
     """Reason and message; no message where the workers' and the backend's own conditions say all there is."""
-    if rule.reason == "WorkersFailed":
-        return _failure(job, facts)
+    match rule.reason:
+        case "WaitingForInput" if facts.waiting:
+            return facts.waiting.reason, facts.waiting.message
+        case "InputRejected" if facts.rejection:
+            first, *others = facts.rejection.problems
+            more = facts.rejection.total - 1 if others else 0
+            return facts.rejection.reason, f"{first} (and {more} more, see condition Validated)" if more else first
+        case "WorkersFailed":
+            return _failure(job, facts)
+        case "Expired" | "DeadlineExceeded" | "FailurePolicyExceeded":
+            return rule.reason, _ended_early(job, facts)
     return rule.reason, _message(facts, rule.reason)
 
 
 def _failure(job: InferenceJob, facts: Facts) -> tuple[str, str]:
-    """The evidence may be deleted before the output is written; then the status still tells what was seen."""
-    if facts.failure:
-        return facts.failure.reason, facts.failure.message
-    return "WorkersFailed", job.status.message or "the work was ended before every task was committed"
+    """The evidence may be gone when the output is written; then the status still tells what was seen."""
+    if facts.ending and facts.ending.reason != "WorkersFailed":
+        return facts.ending.reason, facts.ending.message
+    ready = find_condition(job.status.conditions, "Ready")
+    reason = ready.reason if ready and job.status.phase == "Finalizing" else "WorkersFailed"
+    return reason, job.status.message or "the work was ended before every task was committed"
+
+
+def _ended_early(job: InferenceJob, facts: Facts) -> str:
+    cause = facts.ending.message if facts.ending else job.status.message
+    return "; ".join(filter(None, [cause, _answered(facts)]))
 
 
 def _message(facts: Facts, reason: str) -> str:
@@ -27,13 +44,10 @@ def _message(facts: Facts, reason: str) -> str:
             return f"canceled: {_answered(facts)}" if facts.final else "canceled before it was planned"
         case "Canceling":
             return "canceled: the workers end, and what is done is written out"
-        case "ValidationFailed" if facts.invalid:
-            first, *others = facts.invalid.problems
-            return f"{first} (and {len(others)} more, see condition Validated)" if others else first
         case "AllTasksCommitted":
             return "the output is being written"
-        case "ConfigMapNotFound" if facts.missing_input:
-            return facts.missing_input.message
+        case "Suspended":
+            return "the job is suspended: spec.suspend is true"
         case "BackendNotFound" | "BackendNotReady":
             return facts.backend.verdict.message
     return ""

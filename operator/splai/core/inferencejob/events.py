@@ -1,18 +1,22 @@
-"""Events tell transitions, and nothing else: they come from comparing two statuses, so none is told twice."""
+"""Events tell transitions, and nothing else: they come from comparing two statuses, so none is told twice.
 
-from collections.abc import Iterator
+A few tell what is being done to a child or to the resource itself, which no status shows.
+"""
+
+from collections.abc import Iterable, Iterator
 
 from splai.api.inference_job import InferenceJobStatus
 from splai.core.conditions import find_condition
-from splai.core.plan import Event
+from splai.core.plan import Action, Archive, Event, Scale
 
 MESSAGE_LIMIT = 1024
-_TOLD_PHASES = frozenset({"Canceling", "Canceled", "Completed", "Failed"})
+_TOLD_PHASES = frozenset({"Queued", "Suspended", "Canceling", "Canceled", "Completed", "Failed"})
 _TROUBLES = frozenset(
-    {"BackendNotFound", "BackendUnreachable", "ConfigMapNotFound"}
+    {"BackendNotFound", "BackendUnreachable", "ConfigMapNotFound", "EarlierJobNotFound", "PolicyNotFound"}
     | {"ImagePullFailed", "CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
-    | {"OOMKilled", "CrashLoopBackOff", "Unschedulable", "PodsNotCreated", "FinishFailed"}
-    | {"QuotaExceeded", "Forbidden", "NameConflict", "Invalid", "ArtifactStoreUnavailable"}
+    | {"OOMKilled", "CrashLoopBackOff", "Unschedulable", "PodsNotCreated", "PriorityClassNotFound", "FinishFailed"}
+    | {"QuotaExceeded", "Forbidden", "NameConflict", "Invalid", "ArtifactStoreUnavailable", "ArtifactStoreFull"}
+    | {"NoKueue", "LocalQueueNotFound"}
 )
 
 
@@ -27,6 +31,21 @@ def transitions(before: InferenceJobStatus, after: InferenceJobStatus, *, last_w
             *_phase(before, after),
         )
     )
+
+
+def of_actions(actions: Iterable[Action]) -> tuple[Event, ...]:
+    """What is being done that no status will show."""
+    return tuple(event for action in actions if (event := _of_action(action)))
+
+
+def _of_action(action: Action) -> Event | None:
+    match action:
+        case Scale():
+            name, number = action.reference.name, action.parallelism
+            return Event("Normal", "WorkersScaled", f"Job {name} goes on with {number} worker{'s'[: number != 1]}")
+        case Archive():
+            return Event("Normal", "Archived", "the time to live is over: the history keeps a record of the job")
+    return None
 
 
 def _planned(before: InferenceJobStatus, after: InferenceJobStatus) -> Iterator[Event]:
@@ -46,12 +65,19 @@ def _workers(before: InferenceJobStatus, after: InferenceJobStatus, last_words: 
 
 
 def _conditions(before: InferenceJobStatus, after: InferenceJobStatus) -> Iterator[Event]:
-    for name in ("Validated", "BackendReady", "WorkersReady"):
+    for name in ("Validated", "BackendReady", "QuotaReserved", "WorkersReady"):
         earlier, now = find_condition(before.conditions, name), find_condition(after.conditions, name)
         if now and now.reason in _TROUBLES and (earlier is None or earlier.reason != now.reason):
             yield Event("Warning", now.reason, now.message)
 
 
 def _phase(before: InferenceJobStatus, after: InferenceJobStatus) -> Iterator[Event]:
-    if after.phase is not None and after.phase != before.phase and after.phase in _TOLD_PHASES:
+    if after.phase is None or after.phase == before.phase:
+        return
+    if before.phase == "Suspended" and after.phase in ("Pending", "Queued", "Running"):
+        yield Event("Normal", "Resumed", "the job goes on")
+    ready = find_condition(after.conditions, "Ready")
+    if after.phase == "Finalizing" and ready and ready.reason != "AllTasksCommitted":
+        yield Event("Warning", ready.reason, after.message)
+    if after.phase in _TOLD_PHASES:
         yield Event("Warning" if after.phase == "Failed" else "Normal", after.phase, after.message)

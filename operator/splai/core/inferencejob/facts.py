@@ -1,39 +1,26 @@
 """What a snapshot says about a job, worked out once; everything that decides looks here and at nothing else."""
 
-import json
-import re
 from dataclasses import dataclass
 from datetime import datetime
 
 from splai.api.inference_job import TERMINAL_PHASES, InferenceJob, InferenceJobStatus, JobPhase
 from splai.api.ledger import Final, Progress
+from splai.core.conditions import find_condition
 from splai.core.inferencejob.backend import BackendChoice, choose_backend
-from splai.core.inferencejob.child_job import EXIT_BAD_INPUT
-from splai.core.inferencejob.children import FINISH, Children, running, sort_children
-from splai.core.inferencejob.records import Records
+from splai.core.inferencejob.children import FINISH, PLAN, Children, running, sort_children
+from splai.core.inferencejob.endings import Ending, allows_failures, find_ending
+from splai.core.inferencejob.input_state import GoodInput, InputState, Rejection, Waiting, look_at_input
+from splai.core.inferencejob.policy import PolicyNotFound, PolicyViolation, check_backend
 from splai.core.inferencejob.snapshot import (
-    WORKER_CONTAINER,
-    ConfigMapMissing,
-    ConfigMapText,
+    QUEUE_LABEL,
     JobSnapshot,
     Unavailable,
+    WorkloadMissing,
     is_planned,
     own_pods,
     reported_final,
-    template_timeout,
 )
-from splai.core.inferencejob.validation import Invalid, validate
-from splai.core.observed import CHILD_LABEL, ObservedJob, ObservedPod
-
-_REASON = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why the workers cannot do the work, however often they are started."""
-
-    reason: str
-    message: str
+from splai.core.observed import CHILD_LABEL, ObservedPod, ObservedWorkload
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,13 +29,13 @@ class Facts:
 
     over: JobPhase | None
     """The terminal phase the job is in already."""
-    canceled: bool
     deleting: bool
-    missing_input: ConfigMapMissing | None
-    """The input is waited for."""
-    invalid: Invalid | None
-    records: Records | None
-    """The input, until the work is planned."""
+    suspended: bool
+    """By its user."""
+    ending: Ending | None
+    """Why it is to end before every task is committed."""
+    input: InputState | None
+    """Until the work is planned; None also while it is not looked at."""
     planned: bool
     """The store holds the work order."""
     total: int
@@ -58,71 +45,112 @@ class Facts:
     """The worker pods of this job, whichever child made them."""
     busy: tuple[ObservedPod, ...]
     """Those of them that may still do something."""
+    plan_pods: tuple[ObservedPod, ...]
     finish_pods: tuple[ObservedPod, ...]
     failures: int
     """Failed worker pods so far, disruptions apart."""
     started: bool
-    """A worker has run."""
-    failure: Failure | None
+    """A worker has run, since the last suspension."""
     progress: Progress | None
     store_trouble: str | None
     """Why the artifact server could not be asked."""
     all_committed: bool
     final: Final | None
+    too_many_failed: bool
+    """Every record has its outcome, and more failed than the failure policy allows."""
+    queue: str | None
+    """The LocalQueue that Kueue is to admit the child from."""
+    workload: ObservedWorkload | WorkloadMissing | None
+    creation_trouble: str
+
+    @property
+    def waiting(self) -> Waiting | None:
+        return self.input if isinstance(self.input, Waiting) else None
+
+    @property
+    def rejection(self) -> Rejection | None:
+        return self.input if isinstance(self.input, Rejection) else None
+
+    @property
+    def good_input(self) -> GoodInput | None:
+        return self.input if isinstance(self.input, GoodInput) else None
+
+    @property
+    def canceled(self) -> bool:
+        return self.ending is not None and self.ending.reason == "Canceling"
 
 
-def gather(snapshot: JobSnapshot, now: datetime) -> Facts:
-    """Look at everything once."""
+def gather(snapshot: JobSnapshot, refused: PolicyNotFound | PolicyViolation | None, now: datetime) -> Facts:
+    """Look at everything once; ``refused`` is what the job's policy has against its spec."""
     job, status = snapshot.job, snapshot.job.status
-    over = status.phase if status.phase in TERMINAL_PHASES else None
     everyone = own_pods(job, snapshot.pods)
-    pods = tuple(pod for pod in everyone if pod.labels.get(CHILD_LABEL) != FINISH)
+    plan_pods, finish_pods = (_pods_of(child, everyone) for child in (PLAN, FINISH))
+    pods = tuple(pod for pod in everyone if pod.labels.get(CHILD_LABEL) not in (PLAN, FINISH))
     children = sort_children(job, snapshot.child_jobs)
     progress = snapshot.progress if isinstance(snapshot.progress, Progress) else None
+    over = status.phase if status.phase in TERMINAL_PHASES else None
     planned = is_planned(snapshot)
-    missing, checked = (None, None) if planned or over else _read_input(snapshot)
-    records = checked if isinstance(checked, Records) else None
+    backend = choose_backend(job, snapshot.backends)
+    idle = planned or over or job.spec.cancel or job.spec.suspend
+    found = None if idle else look_at_input(snapshot, refused, children, plan_pods, now)
+    if isinstance(found, GoodInput):
+        found = _check_backend(snapshot, backend) or found
+    total = _total(job, found, progress)
     failures = max(status.workers.failures, sum(child.failed for child in children.workers))
+    all_committed = _all_committed(progress) if progress and progress.planned else _was_committed(status)
+    final = (progress.final if progress else None) or reported_final(everyone)
     return Facts(
         over=over,
-        canceled=job.spec.cancel,
         deleting="deletionTimestamp" in job.metadata,
-        missing_input=missing,
-        invalid=checked if isinstance(checked, Invalid) else None,
-        records=records,
+        suspended=job.spec.suspend,
+        ending=find_ending(
+            job,
+            children,
+            pods,
+            total=total,
+            failures=failures,
+            progress=progress,
+            planned=planned,
+            all_committed=all_committed,
+            now=now,
+        ),
+        input=found,
         planned=planned,
-        total=_total(job, records, progress),
-        backend=choose_backend(job, snapshot.backends),
+        total=total,
+        backend=backend,
         children=children,
         pods=pods,
         busy=running(pods, now),
-        finish_pods=tuple(pod for pod in everyone if pod.labels.get(CHILD_LABEL) == FINISH),
+        plan_pods=plan_pods,
+        finish_pods=finish_pods,
         failures=failures,
         started=status.start_time is not None or _has_run(children, pods),
-        failure=_failure(job, children, pods, failures, progress),
         progress=progress,
         store_trouble=snapshot.progress.message if isinstance(snapshot.progress, Unavailable) else None,
-        all_committed=_all_committed(progress) if progress else _was_committed(status),
-        final=(progress.final if progress else None) or reported_final(everyone),
+        all_committed=all_committed,
+        final=final,
+        too_many_failed=final is not None and final.complete and not allows_failures(job, final),
+        queue=(job.metadata.get("labels") or {}).get(QUEUE_LABEL),
+        workload=snapshot.workload,
+        creation_trouble=snapshot.creation_trouble,
     )
 
 
-def _read_input(snapshot: JobSnapshot) -> tuple[ConfigMapMissing | None, Records | Invalid | None]:
-    """The input as long as it is needed; a canceled job's is not."""
-    spec, config_map = snapshot.job.spec, snapshot.config_map
-    if spec.cancel:
-        return None, None
-    if timeout := template_timeout(snapshot):
-        return None, Invalid((timeout,))
-    if spec.input.config_map is not None and not isinstance(config_map, ConfigMapText):
-        return config_map or ConfigMapMissing("the ConfigMap was not read yet"), None
-    result = validate(spec, config_map.text if isinstance(config_map, ConfigMapText) else None)
-    return None, result if isinstance(result, Invalid) else result.records
+def _pods_of(child: str, pods: tuple[ObservedPod, ...]) -> tuple[ObservedPod, ...]:
+    return tuple(pod for pod in pods if pod.labels.get(CHILD_LABEL) == child)
 
 
-def _total(job: InferenceJob, records: Records | None, progress: Progress | None) -> int:
-    if records is not None:
-        return len(records.records)
+def _check_backend(snapshot: JobSnapshot, choice: BackendChoice) -> Rejection | None:
+    """Whether the policy allows the model of a backend that the job names, once there is that backend."""
+    if choice.backend is None:
+        return None
+    violation = check_backend(snapshot.job.spec, snapshot.settings.policies, choice.backend)
+    return Rejection("PolicyViolation", violation.problems, len(violation.problems)) if violation else None
+
+
+def _total(job: InferenceJob, found: InputState | None, progress: Progress | None) -> int:
+    if isinstance(found, GoodInput):
+        return found.total
     if progress is not None and progress.planned:
         return progress.counts.total
     return job.status.total
@@ -134,64 +162,18 @@ def _all_committed(progress: Progress) -> bool:
 
 def _was_committed(status: InferenceJobStatus) -> bool:
     """A commit is for ever: while the store is away, what the status says of it still holds."""
+    ready = find_condition(status.conditions, "Ready")
+    if ready and ready.reason == "AllTasksCommitted":
+        return True
     done = sum(task.records for task in status.tasks if task.phase == "Completed")
     return 0 < status.total == done
 
 
 def _has_run(children: Children, pods: tuple[ObservedPod, ...]) -> bool:
-    return any(child.ready or child.succeeded or child.failed for child in children.workers) or any(
-        pod.phase != "Pending" for pod in pods
+    """Judged by the newest child: what an older one did was before a suspension, or is in the status."""
+    child = children.latest
+    if child is None:
+        return False
+    return bool(child.ready or child.succeeded or child.failed) or any(
+        pod.phase != "Pending" and pod.owner_uid == child.uid for pod in pods
     )
-
-
-def _failure(
-    job: InferenceJob, children: Children, pods: tuple[ObservedPod, ...], failures: int, progress: Progress | None
-) -> Failure | None:
-    """Judged by child Jobs and by counts, never by a pod alone: pods vanish, and may be seen late."""
-    limit = job.spec.backoff_limit
-    for child in children.workers:
-        if child.failure and child.failure.reason == "PodFailurePolicy":
-            return _bad_input(child, pods)
-    if failures > limit or any(it.failure and it.failure.reason == "BackoffLimitExceeded" for it in children.workers):
-        last = last_words(pods)
-        detail = f"; the last: {last}" if last else ""
-        return Failure("BackoffLimitExceeded", f"{failures} worker pods failed, backoffLimit is {limit}{detail}")
-    fruitless = sum(child.complete is not None for child in children.workers)
-    if fruitless > limit + 1 and progress is not None and not _all_committed(progress):
-        return Failure("BackoffLimitExceeded", f"{fruitless} child Jobs completed with tasks left to do")
-    return None
-
-
-def _bad_input(child: ObservedJob, pods: tuple[ObservedPod, ...]) -> Failure:
-    for pod in pods:
-        worker = pod.container(WORKER_CONTAINER)
-        if worker and worker.exit_code == EXIT_BAD_INPUT:
-            reason, message = _report(worker.exit_message)
-            return Failure(reason or "InvalidInput", message or "a worker refused its input")
-    return Failure("InvalidInput", child.failure.message if child.failure else "")
-
-
-def last_words(pods: tuple[ObservedPod, ...]) -> str:
-    """What the newest failed pod said about its end, or else what the kubelet said about it."""
-    failed = [pod for pod in pods if pod.phase == "Failed"]
-    if not failed:
-        return ""
-    pod = max(failed, key=lambda pod: (pod.created.timestamp() if pod.created else 0.0, pod.name))
-    worker = pod.container(WORKER_CONTAINER)
-    if worker is None or worker.exit_code is None:
-        return f"pod {pod.name}: {pod.reason or 'Failed'}: {pod.message}".rstrip(": ")
-    reason, message = _report(worker.exit_message)
-    said = f"{reason or worker.exit_reason}: {message}".rstrip(": ")
-    return f"pod {pod.name}: exit code {worker.exit_code}" + (f", {said}" if said else "")
-
-
-def _report(text: str) -> tuple[str, str]:
-    """The reason and message that a worker left as its termination message; SPLAI's own words, or nothing."""
-    try:
-        report = json.loads(text)
-    except ValueError:
-        return "", ""
-    if not isinstance(report, dict):
-        return "", ""
-    reason = str(report.get("reason") or "")
-    return reason if _REASON.fullmatch(reason) else "", str(report.get("message") or "")[:1024]

@@ -1,20 +1,27 @@
 """Everything a decision about one InferenceJob may look at, and what an observer must fetch for it.
 
-Objects of the cluster come from a cache and cost nothing; the ConfigMap and the job's progress are fetched, so each
-has a question that says whether this decision needs it.
+Objects of the cluster come from a cache and cost nothing; what is fetched has a question that says whether this
+decision needs it.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from splai.api.inference_job import TERMINAL_PHASES, InferenceJob
 from splai.api.ledger import Final, Progress
 from splai.api.model_backend import ModelBackend
-from splai.core.observed import JOB_UID_LABEL, ObservedJob, ObservedPod
+from splai.core.inferencejob.children import PLAN, is_active, sort_children
+from splai.core.observed import CHILD_LABEL, JOB_UID_LABEL, ObservedJob, ObservedPod, ObservedWorkload
 from splai.core.plan import TEMPLATE_TIMEOUT, Refusal
 from splai.core.settings import OperatorSettings
 
 WORKER_CONTAINER = "worker"
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+PODS_EXPECTED = timedelta(seconds=30)
+"""A Job controller makes pods within seconds; after that something keeps it from doing so."""
+QUEUE_ANSWERS = timedelta(seconds=60)
+"""Kueue makes a Workload of a Job within seconds; after that there is no Kueue for it."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,11 @@ class Unavailable:
     message: str
 
 
+@dataclass(frozen=True)
+class WorkloadMissing:
+    """There is no Workload for the child: Kueue does not know it, or is not installed."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobSnapshot:
     """What was observed at one moment."""
@@ -51,20 +63,31 @@ class JobSnapshot:
     pods: Sequence[ObservedPod] = ()
     """Those that carry the job's name as a label; ``own_pods`` leaves out those of an earlier job of that name."""
     config_map: ConfigMapText | ConfigMapMissing | None = None
+    earlier_job: InferenceJob | None = None
+    """The one that ``spec.input.failedOf`` names, if there is one."""
     progress: Progress | Unavailable | None = None
+    workload: ObservedWorkload | WorkloadMissing | None = None
+    """Of the newest child, if a queue holds it; None also when it may not be read."""
+    creation_trouble: str = ""
+    """What the newest Event says that keeps the child which is waited for from making pods."""
     refusals: Sequence[Refusal] = ()
 
 
 def needs_config_map(job: InferenceJob) -> bool:
     """The ConfigMap is read until the work is planned, and never again: the plan holds a copy."""
-    planned = job.status.spec_hash is not None or job.spec.cancel
-    return job.spec.input.config_map is not None and not planned and not _over(job)
+    return job.spec.input.config_map is not None and _reads_input(job)
+
+
+def earlier_job_name(job: InferenceJob) -> str | None:
+    """The job whose failed records are this one's input, until the work is planned."""
+    return job.spec.input.failed_of.name if job.spec.input.failed_of and _reads_input(job) else None
 
 
 def needs_progress(job: InferenceJob, child_jobs: Sequence[ObservedJob], pods: Iterable[ObservedPod]) -> bool:
     """Progress is asked for from the first start of a worker until the outcome is known.
 
-    A worker that left a final report without a failed record has said it all.
+    A worker that left a final report without a failed record has said it all. While a planning pod reads the input
+    there is nothing to see; before and after it there may be what it found.
     """
     if _over(job):
         return False
@@ -72,15 +95,39 @@ def needs_progress(job: InferenceJob, child_jobs: Sequence[ObservedJob], pods: I
     final = reported_final(pods)
     if final is not None:
         return final.counts.failed > 0 or not final.complete
+    working = [child for child in child_jobs if child.labels.get(CHILD_LABEL) != PLAN]
     if job.status.spec_hash is None:
-        return bool(child_jobs)
-    return job.status.start_time is not None or _started(child_jobs, pods)
+        plan = sort_children(job, child_jobs).plan
+        unread = not job.spec.input.is_read_by_operator and _reads_input(job)
+        return bool(working) or (unread and not (plan and is_active(plan)))
+    paused = job.spec.suspend and job.status.workers.job_name is not None  # its last commits came after its start
+    return job.status.start_time is not None or paused or _started(working, pods)
+
+
+def needs_workload(job: InferenceJob, child_jobs: Sequence[ObservedJob], now: datetime) -> ObservedJob | None:
+    """The child whose Workload is looked at: one that a queue has held for a while."""
+    child = sort_children(job, child_jobs).latest
+    if _over(job) or child is None or not child.suspended or not is_active(child) or child.created is None:
+        return None
+    return child if now >= child.created + QUEUE_ANSWERS else None
+
+
+def needs_creation_trouble(
+    job: InferenceJob, child_jobs: Sequence[ObservedJob], pods: Iterable[ObservedPod], now: datetime
+) -> ObservedJob | None:
+    """The child whose Events are looked at: one that should have had pods for a while."""
+    children = sort_children(job, child_jobs)
+    child = next((it for it in (children.finish, children.latest, children.plan) if it and is_active(it)), None)
+    if _over(job) or child is None or child.suspended or child.created is None or now < child.created + PODS_EXPECTED:
+        return None
+    return None if any(pod.owner_uid == child.uid for pod in pods) else child
 
 
 def is_planned(snapshot: JobSnapshot) -> bool:
     """The store holds the work order: the status says so, or was lost and the ledger or a child proves it."""
     found = isinstance(snapshot.progress, Progress) and snapshot.progress.planned
-    return found or bool(snapshot.child_jobs) or snapshot.job.status.spec_hash is not None
+    works = any(child.labels.get(CHILD_LABEL) != PLAN for child in snapshot.child_jobs)
+    return found or works or snapshot.job.status.spec_hash is not None
 
 
 def template_timeout(snapshot: JobSnapshot) -> str | None:
@@ -107,9 +154,14 @@ def reported_final(pods: Iterable[ObservedPod]) -> Final | None:
     return None
 
 
+def _reads_input(job: InferenceJob) -> bool:
+    """Its input is still to be read, and may be: neither while it is suspended nor once it is canceled."""
+    return job.status.spec_hash is None and not job.spec.cancel and not job.spec.suspend and not _over(job)
+
+
 def _started(child_jobs: Sequence[ObservedJob], pods: Iterable[ObservedPod]) -> bool:
     return any(child.ended or child.ready or child.succeeded or child.failed for child in child_jobs) or any(
-        pod.phase != "Pending" for pod in pods
+        pod.phase != "Pending" and pod.labels.get(CHILD_LABEL) != PLAN for pod in pods
     )
 
 

@@ -14,8 +14,11 @@ from splai.api.inference_job import (
     Usage,
     WorkersStatus,
 )
+from splai.api.job_output import Output
+from splai.api.ledger import Final
 from splai.core.conditions import Verdict, merge_conditions
 from splai.core.inferencejob.children import number_of
+from splai.core.inferencejob.clocks import expiry
 from splai.core.inferencejob.facts import Facts
 from splai.core.inferencejob.tasks import URI_LIMIT, task_statuses
 from splai.core.inferencejob.work_order import spec_hash
@@ -43,6 +46,8 @@ def make_status(
     tasks = task_statuses(before, facts, phase, prefix=f"{address}/tasks/")
     moment = format_time(now)
     conditions = merge_conditions(before.conditions, verdicts, generation=generation, now=now)
+    completed = before.completion_time or (moment if over else None)
+    expires = expiry(job, completed)
     return fit_budget(
         InferenceJobStatus(
             observed_generation=generation,
@@ -59,10 +64,11 @@ def make_status(
             usage=_usage(before.usage, facts),
             tasks=tasks,
             workers=_workers(before.workers, facts, over=over),
-            output=_output(facts, address, tasks=len(tasks)) or before.output,
-            errors=_errors(facts, address) or before.errors,
-            start_time=before.start_time or (moment if facts.started or facts.final else None),
-            completion_time=before.completion_time or (moment if over else None),
+            output=_output(facts, job.spec.output, address, tasks=len(tasks)) or before.output,
+            errors=_errors(facts, job.spec.output, address) or before.errors,
+            start_time=_start_time(before, facts, phase, moment),
+            completion_time=completed,
+            expires_at=format_time(expires) if expires else None,
         )
     )
 
@@ -70,10 +76,14 @@ def make_status(
 def keep_terminal(job: InferenceJob) -> InferenceJobStatus:
     """A job that is over changes in nothing but in what it has seen of its spec."""
     generation = job.metadata.get("generation", 0)
-    if job.status.observed_generation == generation:
-        return job.status
+    expires = expiry(job, job.status.completion_time)
     conditions = [it.model_copy(update={"observed_generation": generation}) for it in job.status.conditions]
-    return job.status.model_copy(update={"observed_generation": generation, "conditions": conditions})
+    changes = {
+        "observed_generation": generation,
+        "conditions": conditions,
+        "expires_at": format_time(expires) if expires else None,
+    }
+    return job.status.model_copy(update=changes)
 
 
 def fit_budget(status: InferenceJobStatus, budget: int = BYTE_BUDGET) -> InferenceJobStatus:
@@ -105,9 +115,16 @@ def _spec_hash(job: InferenceJob, facts: Facts) -> str | None:
     """Set once, with the work order; the order's own wins when the status was lost on the way."""
     if job.status.spec_hash is not None or not facts.planned:
         return job.status.spec_hash
-    if facts.progress:
+    if facts.progress and facts.progress.planned:
         return facts.progress.spec_hash
-    return spec_hash(job.spec) if facts.records is not None else None
+    return spec_hash(job.spec) if facts.good_input else None
+
+
+def _start_time(before: InferenceJobStatus, facts: Facts, phase: JobPhase, now: str) -> str | None:
+    """Cleared while no worker may run: the deadline of the workers is counted from the next start."""
+    if phase in ("Suspended", "Queued"):
+        return None
+    return before.start_time or (now if facts.started or facts.final else None)
 
 
 def _backend(before: InferenceJobStatus, facts: Facts) -> str | None:
@@ -135,11 +152,7 @@ def _percent(counts: RequestCounts) -> int:
 
 def _usage(before: Usage, facts: Facts) -> Usage:
     seen = facts.final.usage if facts.final else facts.progress.usage if facts.progress else Usage()
-    return Usage(
-        prompt_tokens=max(before.prompt_tokens, seen.prompt_tokens),
-        completion_tokens=max(before.completion_tokens, seen.completion_tokens),
-        total_tokens=max(before.total_tokens, seen.total_tokens),
-    )
+    return Usage(**{name: max(getattr(before, name), getattr(seen, name)) for name in Usage.model_fields})
 
 
 def _workers(before: WorkersStatus, facts: Facts, *, over: bool) -> WorkersStatus:
@@ -154,21 +167,29 @@ def _workers(before: WorkersStatus, facts: Facts, *, over: bool) -> WorkersStatu
     )
 
 
-def _output(facts: Facts, address: str, *, tasks: int) -> OutputLocation | None:
+def _output(facts: Facts, output: Output, address: str, *, tasks: int) -> OutputLocation | None:
     if facts.final is None:
         return None
     return OutputLocation(
-        uri=f"{address}/output.jsonl",
+        uri=_uri(facts.final, output, address, "output"),
         bytes=facts.final.output.bytes,
         sha256=facts.final.output.sha256,
         task_uri_prefix=f"{address}/tasks/" if tasks > URI_LIMIT else None,
     )
 
 
-def _errors(facts: Facts, address: str) -> ArtifactLocation | None:
+def _errors(facts: Facts, output: Output, address: str) -> ArtifactLocation | None:
     """Only where some record has one: a file that is always there would say nothing."""
     if facts.final is None or not facts.final.errors.lines:
         return None
     return ArtifactLocation(
-        uri=f"{address}/errors.jsonl", bytes=facts.final.errors.bytes, sha256=facts.final.errors.sha256
+        uri=_uri(facts.final, output, address, "errors"),
+        bytes=facts.final.errors.bytes,
+        sha256=facts.final.errors.sha256,
     )
+
+
+def _uri(final: Final, output: Output, address: str, name: str) -> str:
+    """In the place of the user's, or where the gateway serves the artifact store."""
+    ending = "parquet" if output.format == "parquet" else "jsonl"
+    return f"{final.uri.removesuffix('/') if final.uri else address}/{name}.{ending}"

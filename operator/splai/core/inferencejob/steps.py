@@ -9,21 +9,28 @@ from datetime import datetime, timedelta
 
 from splai.api.base import parse_time
 from splai.api.inference_job import TERMINAL_PHASES, InferenceJob, JobPhase
-from splai.core.inferencejob.children import is_lost, seconds_until_lost
+from splai.core.inferencejob.children import is_active, is_lost, seconds_until_lost
+from splai.core.inferencejob.clocks import retirement
+from splai.core.inferencejob.endings import Ending
 from splai.core.inferencejob.facts import Facts
 from splai.core.inferencejob.finish_job import build_finish_job
-from splai.core.inferencejob.snapshot import JobSnapshot
+from splai.core.inferencejob.history import archive
+from splai.core.inferencejob.input_state import GoodInput
+from splai.core.inferencejob.plan_job import build_plan_job
+from splai.core.inferencejob.snapshot import PODS_EXPECTED, QUEUE_ANSWERS, JobSnapshot
 from splai.core.inferencejob.tasks import count_tasks
-from splai.core.inferencejob.work_order import make_work_order
+from splai.core.inferencejob.work_order import make_reading_order, make_work_order
 from splai.core.inferencejob.worker_job import build_worker_job, engine_address, service_address
 from splai.core.observed import ObservedJob
-from splai.core.plan import Action, Create, Delete, ObjectReference, Scale, WriteWorkOrder
+from splai.core.plan import Action, Create, Delete, ObjectReference, Scale, WriteReadingOrder, WriteWorkOrder
 
 STORE_RETRY = 5.0
 INPUT_RETRY = 15.0
+READING_RETRY = timedelta(seconds=60)
 FINISH_RETRY = timedelta(seconds=60)
-PODS_EXPECTED = timedelta(seconds=30)
-"""A Job controller makes pods within seconds; after that something keeps it from doing so."""
+PODS_RETRY = 60.0
+QUEUE_RETRIES = (60.0, 1800.0)
+"""Seconds between two looks at what a queue says, from a child's first minutes on and at most."""
 
 
 @dataclass(frozen=True)
@@ -39,35 +46,71 @@ def next_steps(snapshot: JobSnapshot, facts: Facts, phase: JobPhase, now: dateti
     if facts.deleting:
         return Steps()
     if phase in TERMINAL_PHASES:
-        return _release(facts)
+        return _release(snapshot.job, facts, now)
     if not facts.planned:
-        return _begin(snapshot, facts)
+        return _pause(facts, now) if phase == "Suspended" else _begin(snapshot, facts, now)
     if facts.all_committed:
         return _finalize(snapshot, facts, now)
-    if phase == "Canceling":
-        return _close(snapshot, facts, now, "batch_cancelled", "the job was canceled before this record was answered")
-    if facts.failure:
-        return _close(snapshot, facts, now, "job_failed", f"the job failed: {facts.failure.message}")
-    return _keep_working(snapshot, facts, now)
+    if facts.ending:
+        return _close(snapshot, facts, now, facts.ending)
+    return _pause(facts, now) if phase == "Suspended" else _keep_working(snapshot, facts, now)
 
 
-def _release(facts: Facts) -> Steps:
-    """Workers end by themselves when the work is over, but not those that still wait for a node."""
-    child = facts.children.latest
+def _release(job: InferenceJob, facts: Facts, now: datetime) -> Steps:
+    """Workers end by themselves when the work is over, but not those that still wait for a node or for a queue.
+
+    After its time to live the resource goes, and its children with it.
+    """
+    end = retirement(job, job.status.completion_time)
+    if facts.over and end and now >= end:
+        return Steps((archive(job, now),))
+    child, plan = facts.children.latest, facts.children.plan
     waiting = any(pod.phase == "Pending" and pod.deletion is None for pod in facts.busy)
-    return Steps((_delete(child),)) if child and _is_active(child) and waiting else Steps()
+    useless = [child] if child and is_active(child) and (waiting or child.suspended) else []
+    useless += [plan] if plan and is_active(plan) else []
+    return Steps(tuple(_delete(it) for it in useless))
 
 
-def _begin(snapshot: JobSnapshot, facts: Facts) -> Steps:
+def _pause(facts: Facts, now: datetime) -> Steps:
+    """End the pods, and free what they hold; SIGTERM lets them commit what they have."""
+    active = [child for child in (facts.children.plan, facts.children.latest) if child and is_active(child)]
+    return Steps(tuple(_delete(child) for child in active), seconds_until_lost(facts.busy, now))
+
+
+def _begin(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
     """Plan the work and make the first child at once, when there is an input and somebody to answer it."""
-    if facts.missing_input:
-        return Steps(look_again=INPUT_RETRY)
-    if facts.records is None or not facts.backend.usable or facts.backend.backend is None:
+    if facts.waiting:
+        return _await_input(snapshot, facts, now)
+    if facts.good_input is None or not facts.backend.usable or facts.backend.backend is None:
         return Steps()
+    return _plan_work(snapshot, facts, facts.good_input)
+
+
+def _await_input(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
+    """Have it read, unless something else has to come first; a Job that ended without a result is made again."""
+    assert facts.waiting is not None  # noqa: S101 - for mypy: the caller asked
+    if facts.waiting.reason == "PolicyNotFound":
+        return Steps()  # the operator looks again when its policies change
+    job, child = snapshot.job, facts.children.plan
+    if job.spec.input.is_read_by_operator or facts.waiting.reason in ("EarlierJobNotFound", "EarlierJobNotOver"):
+        return Steps(look_again=INPUT_RETRY)
+    if facts.store_trouble:
+        return Steps(look_again=STORE_RETRY)
+    if child is None:
+        earlier = snapshot.earlier_job.metadata["uid"] if snapshot.earlier_job else None
+        order = WriteReadingOrder(make_reading_order(job, snapshot.settings.policies, earlier_uid=earlier))
+        return Steps((order, Create(build_plan_job(job, snapshot.settings, earlier_uid=earlier))))
+    if child.ended and not child.deletion:
+        return _again_later(child, READING_RETRY, now)
+    return Steps(look_again=_until_pods_are_due(child, bool(facts.plan_pods), now))
+
+
+def _plan_work(snapshot: JobSnapshot, facts: Facts, found: GoodInput) -> Steps:
     job, backend = snapshot.job, facts.backend.backend
+    assert backend is not None  # noqa: S101 - for mypy: the caller asked
     dedicated = job.spec.workers.mode == "Dedicated"
     endpoint = engine_address(backend, snapshot.settings) if dedicated else service_address(backend)
-    order = WriteWorkOrder(make_work_order(job, backend, facts.records, endpoint))
+    order = WriteWorkOrder(make_work_order(job, backend, found.content, endpoint))
     return Steps((order, *_create_child(snapshot, facts).actions))
 
 
@@ -80,9 +123,13 @@ def _keep_working(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
     if not facts.busy and any(is_lost(pod, now) for pod in facts.pods):
         return Steps((_delete(child),))
     wanted = wanted_parallelism(snapshot.job, facts)
-    if child.parallelism != wanted and not child.succeeded:  # else Kubernetes may end the Job at once
+    # After an index succeeded Kubernetes may end the Job at once; one that Kueue admitted would be evicted.
+    if child.parallelism != wanted and not child.succeeded and facts.queue is None:
         return Steps((Scale(_reference(child), wanted),))
-    return Steps(look_again=_earliest(_poll(snapshot.job, facts, now), _until_pods_are_due(child, facts, now)))
+    if child.suspended:
+        return Steps(look_again=_until_the_queue_may_have_news(child, now))
+    due = _until_pods_are_due(child, any(pod.owner_uid == child.uid for pod in facts.pods), now)
+    return Steps(look_again=_earliest(_poll(snapshot.job, facts, now), due))
 
 
 def _replace(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
@@ -109,19 +156,19 @@ def _create_child(snapshot: JobSnapshot, facts: Facts) -> Steps:
     return Steps((Create(body),))
 
 
-def _close(snapshot: JobSnapshot, facts: Facts, now: datetime, code: str, message: str) -> Steps:
+def _close(snapshot: JobSnapshot, facts: Facts, now: datetime, ending: Ending) -> Steps:
     """End the workers, then have what is done written out."""
     child = facts.children.latest
-    if child and _is_active(child):
+    if child and is_active(child):
         return Steps((_delete(child),))
-    return _finish(snapshot, facts, now, code, message)
+    return _finish(snapshot, facts, now, ending.code, ending.record_message)
 
 
 def _finalize(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
-    """A running worker writes the output; one that is not running would hold a GPU for it."""
+    """A running worker writes the output, or ends; one that is not running would hold a GPU for it."""
     child = facts.children.latest
-    if child and _is_active(child):
-        if any(pod.phase == "Running" for pod in facts.busy):
+    if child and is_active(child):
+        if any(pod.phase == "Running" for pod in facts.busy) and not facts.suspended:
             return Steps(look_again=_poll(snapshot.job, facts, now))
         return Steps((_delete(child),))
     return _finish(snapshot, facts, now, "", "")
@@ -137,10 +184,16 @@ def _finish(snapshot: JobSnapshot, facts: Facts, now: datetime, code: str, messa
     if facts.store_trouble:
         return Steps(look_again=STORE_RETRY)
     if finish.ended and not finish.deletion:
-        due = (finish.ended.since or now) + FINISH_RETRY
-        wait = (due - now).total_seconds()
-        return Steps(look_again=wait) if wait > 0 else Steps((_delete(finish),))
-    return Steps(look_again=_poll(snapshot.job, facts, now))
+        return _again_later(finish, FINISH_RETRY, now)
+    due = _until_pods_are_due(finish, bool(facts.finish_pods), now)
+    return Steps(look_again=_earliest(_poll(snapshot.job, facts, now), due))
+
+
+def _again_later(child: ObservedJob, delay: timedelta, now: datetime) -> Steps:
+    """Delete the Job that ended without its result, after a while; the next is made when it is gone."""
+    since = child.ended.since if child.ended else None
+    wait = ((since or now) + delay - now).total_seconds()
+    return Steps(look_again=wait) if wait > 0 else Steps((_delete(child),))
 
 
 def wanted_parallelism(job: InferenceJob, facts: Facts) -> int:
@@ -159,19 +212,26 @@ def _poll(job: InferenceJob, facts: Facts, now: datetime) -> float | None:
     return min(30.0, max(2.0, age / 30))
 
 
-def _until_pods_are_due(child: ObservedJob, facts: Facts, now: datetime) -> float | None:
-    if facts.pods or child.suspended or child.created is None:
+def _until_pods_are_due(child: ObservedJob, there: bool, now: datetime) -> float | None:
+    """Until they should be ``there``, and from then on until there may be news of what keeps them."""
+    if there or child.created is None:
         return None
     wait = (child.created + PODS_EXPECTED - now).total_seconds()
-    return wait if wait > 0 else None
+    return wait if wait > 0 else PODS_RETRY
+
+
+def _until_the_queue_may_have_news(child: ObservedJob, now: datetime) -> float | None:
+    """Its admission comes as an event; its reasons for waiting do not, and thousands may wait."""
+    if child.created is None:
+        return None
+    age = (now - child.created).total_seconds()
+    shortest, longest = QUEUE_RETRIES
+    first = QUEUE_ANSWERS.total_seconds() - age
+    return first if first > 0 else min(longest, max(shortest, age / 5))
 
 
 def _earliest(*moments: float | None) -> float | None:
     return min((moment for moment in moments if moment is not None), default=None)
-
-
-def _is_active(child: ObservedJob) -> bool:
-    return child.ended is None and child.deletion is None
 
 
 def _reference(child: ObservedJob) -> ObjectReference:

@@ -12,6 +12,8 @@ from splai.api.condition import ConditionStatus
 from splai.api.inference_job import TERMINAL_PHASES, InferenceJob, JobPhase
 from splai.core.conditions import Verdict, find_condition
 from splai.core.inferencejob.facts import Facts
+from splai.core.inferencejob.input_state import Rejection
+from splai.core.inferencejob.queue import quota_reserved
 from splai.core.inferencejob.tasks import count_tasks
 from splai.core.inferencejob.workers_ready import backend_ready, workers_ready
 from splai.core.plan import Refusal
@@ -24,6 +26,7 @@ TABLE: Mapping[JobPhase, tuple[ConditionStatus, ...]] = {
     "Pending": _WAITING,
     "Queued": _WAITING,
     "Running": _WORKING,
+    "Suspended": _WORKING,
     "Finalizing": _WORKING,
     "Canceling": _WORKING,
     "Completed": ("True", "False", "False", "True", "False"),
@@ -45,10 +48,13 @@ def decide_verdicts(
     """All conditions; ``reason`` and ``message`` say why the job is in ``phase``."""
     over = phase in TERMINAL_PHASES
     backend = _kept(job, "BackendReady") if over and _has(job, "BackendReady") else backend_ready(facts, phase)
+    quota = _kept(job, "QuotaReserved") if over and _has(job, "QuotaReserved") else quota_reserved(facts)
     workers = workers_ready(facts, phase, refusals, now)
-    message = message or next((it.message for it in (backend, workers) if it.status == "False"), "")
+    troubles = (backend, quota, workers) if phase == "Queued" else (backend, workers, quota)
+    message = message or next((it.message for it in troubles if it.status == "False"), "")
     summary = [Verdict(name, status, reason, message) for name, status in zip(SUMMARY, TABLE[phase], strict=True)]
-    return [*(_shortened(it) for it in summary), _validated(job, facts), backend, workers]
+    told = [_shortened(it) for it in summary]
+    return [*told, _suspended(facts, phase), _validated(job, facts, phase), backend, quota, workers]
 
 
 def _shortened(verdict: Verdict) -> Verdict:
@@ -57,18 +63,41 @@ def _shortened(verdict: Verdict) -> Verdict:
     return replace(verdict, message=verdict.message[:MESSAGE_LIMIT] if told else "")
 
 
-def _validated(job: InferenceJob, facts: Facts) -> Verdict:
-    if facts.invalid:
-        return Verdict("Validated", "False", "ValidationFailed", facts.invalid.message)
-    if facts.missing_input:
-        return Verdict("Validated", "False", "ConfigMapNotFound", facts.missing_input.message)
-    planned = job.status.spec_hash is not None
-    if facts.records is None and (planned or not facts.total):
-        if _has(job, "Validated"):
-            return _kept(job, "Validated")
-        return Verdict("Validated", "Unknown", "NotValidated", "the input was not read")
+def _suspended(facts: Facts, phase: JobPhase) -> Verdict:
+    """True as soon as no new work is begun; the reason tells when the last pod has let go of what it held."""
+    if phase != "Suspended":
+        return Verdict("Suspended", "False", "NotSuspended")
+    if facts.busy:
+        return Verdict("Suspended", "True", "Stopping", f"{_count(len(facts.busy), 'worker pod')} still to end")
+    return Verdict("Suspended", "True", "Suspended", "spec.suspend is true, and no worker runs")
+
+
+def _validated(job: InferenceJob, facts: Facts, phase: JobPhase) -> Verdict:
+    if facts.rejection:
+        return Verdict("Validated", "False", facts.rejection.reason, "\n".join(_problems(facts.rejection)))
+    if facts.waiting and not (facts.store_trouble and _has(job, "Validated")):
+        return Verdict("Validated", facts.waiting.status, facts.waiting.reason, facts.waiting.message)
+    if facts.good_input is None and _has(job, "Validated") and _is_settled(job, facts):
+        return _kept(job, "Validated")
+    if not facts.total:
+        suspended = phase == "Suspended"
+        message = "the input is read once the job goes on" if suspended else "the input was not read"
+        return Verdict("Validated", "Unknown", "NotValidated", message)
     tasks = count_tasks(facts.total)
-    return Verdict("Validated", "True", "Valid", f"{_count(facts.total, 'record')} in {_count(tasks, 'task')}")
+    message = f"{_count(facts.total, 'record')} in {_count(tasks, 'task')}"
+    if facts.good_input:
+        message += f", read as {facts.good_input.content.format}"
+    return Verdict("Validated", "True", "Valid", message)
+
+
+def _problems(rejection: Rejection) -> list[str]:
+    shown = list(rejection.problems)
+    return [*shown, f"({rejection.total} problems in all)"] if rejection.total > len(shown) else shown
+
+
+def _is_settled(job: InferenceJob, facts: Facts) -> bool:
+    """What was said of the input stays: it was planned, or the job is over."""
+    return job.status.spec_hash is not None or bool(facts.waiting) or (not facts.total and not facts.suspended)
 
 
 def _count(number: int, what: str) -> str:

@@ -1,11 +1,14 @@
-"""The work order: what a worker is told, fixed once, whatever happens to the spec afterwards."""
+"""What pods are told, fixed once, whatever happens to the spec afterwards: what to read, and what to do with it."""
 
 import hashlib
 import json
+from collections.abc import Mapping
 
 from splai.api.inference_job import InferenceJob, InferenceJobSpec
-from splai.api.ledger import WorkOrder
+from splai.api.ledger import InputManifest, ReadingOrder, WorkOrder
 from splai.api.model_backend import ModelBackend
+from splai.api.policy import Policy
+from splai.core.inferencejob.policy import record_limits
 from splai.core.inferencejob.records import Records
 
 
@@ -16,8 +19,28 @@ def spec_hash(spec: InferenceJobSpec) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
-def make_work_order(job: InferenceJob, backend: ModelBackend, records: Records, endpoint: str) -> WorkOrder:
-    """The order to send ``records`` to ``endpoint``, where ``backend``'s model answers."""
+def make_reading_order(job: InferenceJob, policies: Mapping[str, Policy], *, earlier_uid: str | None) -> ReadingOrder:
+    """The order to read the input; ``earlier_uid`` is that of the job which ``input.failedOf`` names."""
+    spec = job.spec
+    return ReadingOrder(
+        namespace=job.metadata["namespace"],
+        job=job.metadata["name"],
+        uid=job.metadata["uid"],
+        type=spec.request_type,
+        input=spec.input,
+        prompt=spec.prompt,
+        parameters=spec.parameters,
+        failed_of_uid=earlier_uid,
+        limits=record_limits(spec, policies),
+        policy=spec.policy,
+        spec_hash=spec_hash(spec),
+    )
+
+
+def make_work_order(
+    job: InferenceJob, backend: ModelBackend, content: Records | InputManifest, endpoint: str
+) -> WorkOrder:
+    """The order to send the records to ``endpoint``, where ``backend``'s model answers."""
     spec = job.spec
     return WorkOrder(
         namespace=job.metadata["namespace"],
@@ -28,9 +51,12 @@ def make_work_order(job: InferenceJob, backend: ModelBackend, records: Records, 
         endpoint=endpoint,
         prompt=spec.prompt,
         parameters=spec.parameters,
-        format=records.format,
-        records=list(records.records),
+        format=content.format,
+        records=list(content.records) if isinstance(content, Records) else [],
+        chunks=content if isinstance(content, InputManifest) else None,
+        output=spec.output,
         concurrency=spec.workers.concurrency,
+        dispatch_order=spec.workers.dispatch_order,
         retry=spec.retry,
         request_timeout_seconds=spec.request_timeout_seconds,
         spec_hash=spec_hash(spec),

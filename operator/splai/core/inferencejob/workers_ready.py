@@ -9,9 +9,10 @@ from datetime import datetime
 from splai.api.inference_job import TERMINAL_PHASES, JobPhase
 from splai.api.ledger import WorkerReport
 from splai.core.conditions import Verdict
+from splai.core.inferencejob.endings import JOB_FAILED
 from splai.core.inferencejob.facts import Facts
-from splai.core.inferencejob.steps import PODS_EXPECTED
-from splai.core.observed import ObservedJob
+from splai.core.inferencejob.snapshot import PODS_EXPECTED
+from splai.core.observed import ObservedJob, ObservedPod
 from splai.core.plan import Refusal
 from splai.core.pod_problem import pod_problem, worst_problem
 
@@ -31,28 +32,38 @@ def _workers_ready(facts: Facts, phase: JobPhase, refusals: Sequence[Refusal], n
         return False, refusals[0].reason, f"{refusals[0].reference}: {refusals[0].message}"
     if facts.store_trouble:
         return False, "ArtifactStoreUnavailable", f"the artifact server does not answer: {facts.store_trouble}"
-    if facts.failure:
-        return False, facts.failure.reason, facts.failure.message
+    if facts.ending and facts.ending.code == JOB_FAILED:
+        return False, facts.ending.reason, facts.ending.message
+    if phase == "Suspended":
+        return _pausing(facts)
     if not facts.planned and not _can_begin(facts):
         return False, "NotCreated", "workers are created when the input is valid and the backend can be used"
     if phase in ("Canceling", "Finalizing"):
-        return _ending(facts, phase)
+        return _ending(facts, now)
     return _pods_ready(facts, facts.children.latest, now)
 
 
 def _can_begin(facts: Facts) -> bool:
-    return facts.records is not None and facts.backend.usable
+    return facts.good_input is not None and facts.backend.usable
 
 
-def _ending(facts: Facts, phase: JobPhase) -> tuple[bool, str, str]:
+def _pausing(facts: Facts) -> tuple[bool, str, str]:
+    if facts.busy:
+        return False, "Stopping", "the workers are being stopped"
+    return False, "Suspended", "no worker runs while the job is suspended"
+
+
+def _ending(facts: Facts, now: datetime) -> tuple[bool, str, str]:
     finish = facts.children.finish
     if finish and finish.failure:
         return False, "FinishFailed", f"Job {finish.name}, which writes the output, failed: {finish.failure.message}"
     if finish and (problem := worst_problem(facts.finish_pods)):
         return False, problem.reason, f"Job {finish.name}, which writes the output: {problem.message}"
+    if finish and _lacks_pods(finish, facts.finish_pods, now):
+        return _pods_not_created(finish, facts.creation_trouble)
     if finish:
         return False, "Finishing", f"Job {finish.name} writes the output"
-    if phase == "Canceling":
+    if not facts.all_committed:
         return False, "Stopping", "the workers are being stopped"
     return True, "WorkersReady", "a worker writes the output"
 
@@ -70,9 +81,20 @@ def _pods_ready(facts: Facts, child: ObservedJob | None, now: datetime) -> tuple
     ready = sum(1 for pod in pods if pod.ready or pod.phase == "Succeeded")
     if ready >= child.parallelism:
         return True, "WorkersReady", f"{child.parallelism} of {child.parallelism} workers are ready"
-    if not pods and child.created and now >= child.created + PODS_EXPECTED:
-        return False, "PodsNotCreated", f"Job {child.name} has no pods; its events say what refuses them"
+    if _lacks_pods(child, pods, now):
+        return _pods_not_created(child, facts.creation_trouble)
     return False, "Creating", f"{ready} of {child.parallelism} workers are ready"
+
+
+def _lacks_pods(child: ObservedJob, pods: Sequence[ObservedPod], now: datetime) -> bool:
+    if pods or child.ended or child.created is None:
+        return False
+    return now >= child.created + PODS_EXPECTED
+
+
+def _pods_not_created(child: ObservedJob, trouble: str) -> tuple[bool, str, str]:
+    reason = "PriorityClassNotFound" if "no PriorityClass with name" in trouble else "PodsNotCreated"
+    return False, reason, f"Job {child.name} has no pods: {trouble or 'its events say what refuses them'}"
 
 
 def backend_ready(facts: Facts, phase: JobPhase) -> Verdict:

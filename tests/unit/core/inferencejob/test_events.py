@@ -27,7 +27,9 @@ def events(job: InferenceJob, **observed: Any) -> list[tuple[str, str, str]]:
 
 
 def test_a_plan_is_told() -> None:
-    assert events(make_job()) == [("Normal", "Validated", "3 records in 3 tasks; ModelBackend smol will answer")]
+    assert events(make_job()) == [
+        ("Normal", "Validated", "3 records in 3 tasks, read as jsonl; ModelBackend smol will answer")
+    ]
 
 
 def test_the_first_child_is_not_told_and_its_successor_is() -> None:
@@ -82,7 +84,7 @@ def test_cancel_is_told_at_its_begin_and_at_its_end() -> None:
     seen = {**CHILD, "pods": (make_pod(),), "progress": make_progress()}
     assert [event[1] for event in events(job, **seen)] == ["Canceling"]
     canceling = with_status(job, plan(make_snapshot(job, **seen), NOW).status)
-    closed = make_progress(final=make_final(failed=3, complete=False))
+    closed = make_progress(final=make_final(failed=3, complete=False, code="batch_cancelled"))
     assert events(canceling, progress=closed) == [
         ("Normal", "Canceled", "canceled: 0 of 3 records were answered, 3 failed")
     ]

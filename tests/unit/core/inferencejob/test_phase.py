@@ -10,45 +10,62 @@ import pytest
 
 from splai.core.inferencejob.backend import choose_backend
 from splai.core.inferencejob.children import Children
-from splai.core.inferencejob.facts import Facts, Failure
+from splai.core.inferencejob.endings import Ending
+from splai.core.inferencejob.facts import Facts
+from splai.core.inferencejob.input_state import GoodInput, Rejection, Waiting
 from splai.core.inferencejob.phase import RULES, decide_phase
-from splai.core.inferencejob.snapshot import ConfigMapMissing
-from splai.core.inferencejob.validation import Invalid
+from splai.core.inferencejob.records import Records
 from tests.unit.core.builders import make_backend, make_child, make_final, make_job
 
 READY = choose_backend(make_job(), [make_backend()])
 NOT_READY = choose_backend(make_job(), [make_backend(ready=False)])
 NO_BACKEND = choose_backend(make_job(), [])
-FAILURE = Failure("BackoffLimitExceeded", "7 worker pods failed")
+WAITING = Waiting("ConfigMapNotFound", "gone")
+BAD = Rejection("ValidationFailed", ("item 1: no",), 1)
+CANCEL = Ending("batch_cancelled", "Canceling", "canceled", "")
+WINDOW = Ending("batch_expired", "Expired", "the window is over", "")
+DEADLINE = Ending("deadline_exceeded", "DeadlineExceeded", "too long", "")
+TOO_MANY = Ending("too_many_failures", "FailurePolicyExceeded", "2 of 3 records failed", "")
+FAILURE = Ending("job_failed", "BackoffLimitExceeded", "7 worker pods failed", "")
 ALL = make_final()
-PART = make_final(complete=False)
+PART = make_final(complete=False, code="job_failed")
 HELD = Children((make_child(suspended=True),), None, 1)
 
 
 def facts(**observed: Any) -> Facts:
     nothing: dict[str, Any] = {
         "over": None,
-        "canceled": False,
         "deleting": False,
-        "missing_input": None,
-        "invalid": None,
-        "records": None,
+        "suspended": False,
+        "ending": None,
+        "input": None if observed.get("planned") else GoodInput(Records("jsonl", [])),
         "planned": False,
         "total": 3,
         "backend": READY,
         "children": Children((), None, 0),
         "pods": (),
         "busy": (),
+        "plan_pods": (),
         "finish_pods": (),
         "failures": 0,
         "started": False,
-        "failure": None,
         "progress": None,
         "store_trouble": None,
         "all_committed": False,
         "final": None,
+        "too_many_failed": False,
+        "queue": None,
+        "workload": None,
+        "creation_trouble": "",
     }
     return Facts(**{**nothing, **observed})
+
+
+def closed(code: str) -> Any:
+    return make_final(complete=False, code=code)
+
+
+WORKING: dict[str, Any] = {"planned": True, "started": True}
 
 
 @pytest.mark.parametrize(
@@ -56,38 +73,61 @@ def facts(**observed: Any) -> Facts:
     [
         # Waiting, each with the thing it waits for.
         ({}, "Pending", "WaitingForWorkers"),
-        ({"missing_input": ConfigMapMissing("gone")}, "Pending", "ConfigMapNotFound"),
+        ({"input": WAITING}, "Pending", "WaitingForInput"),
         ({"backend": NO_BACKEND}, "Pending", "BackendNotFound"),
         ({"backend": NOT_READY}, "Pending", "BackendNotReady"),
-        ({"missing_input": ConfigMapMissing("gone"), "backend": NO_BACKEND}, "Pending", "ConfigMapNotFound"),
+        ({"input": WAITING, "backend": NO_BACKEND}, "Pending", "WaitingForInput"),
         ({"planned": True, "backend": NOT_READY}, "Pending", "WaitingForWorkers"),
         ({"planned": True, "children": HELD}, "Queued", "Queued"),
-        # An input that is wrong ends the job before anything is made, whatever the backend does.
-        ({"invalid": Invalid(("item 1: no",))}, "Failed", "ValidationFailed"),
-        ({"invalid": Invalid(("item 1: no",)), "backend": NO_BACKEND}, "Failed", "ValidationFailed"),
+        # An input that is bad ends the job before anything is made, whatever the backend does.
+        ({"input": BAD}, "Failed", "InputRejected"),
+        ({"input": BAD, "backend": NO_BACKEND}, "Failed", "InputRejected"),
         # Working; once a worker has run, a lost pod or backend does not lead back to Pending.
-        ({"planned": True, "started": True}, "Running", "Running"),
-        ({"planned": True, "started": True, "backend": NO_BACKEND}, "Running", "Running"),
-        ({"planned": True, "started": True, "children": HELD}, "Queued", "Queued"),
+        (WORKING, "Running", "Running"),
+        ({**WORKING, "backend": NO_BACKEND}, "Running", "Running"),
+        ({**WORKING, "children": HELD}, "Queued", "Queued"),
+        # Suspended by the user, at any time before its work is done or ends early; a queue's hold counts less.
+        ({"suspended": True}, "Suspended", "Suspended"),
+        ({"suspended": True, "backend": NO_BACKEND}, "Suspended", "Suspended"),
+        ({**WORKING, "suspended": True}, "Suspended", "Suspended"),
+        ({**WORKING, "suspended": True, "children": HELD}, "Suspended", "Suspended"),
+        ({**WORKING, "suspended": True, "all_committed": True}, "Finalizing", "AllTasksCommitted"),
+        ({**WORKING, "suspended": True, "ending": CANCEL}, "Canceling", "Canceling"),
+        ({**WORKING, "suspended": True, "ending": WINDOW}, "Finalizing", "Expired"),
+        ({"suspended": True, "ending": WINDOW}, "Failed", "Expired"),
         # The work is done, or never will be; the output is being written.
-        ({"planned": True, "started": True, "all_committed": True}, "Finalizing", "AllTasksCommitted"),
-        ({"planned": True, "started": True, "failure": FAILURE}, "Finalizing", "WorkersFailed"),
+        ({**WORKING, "all_committed": True}, "Finalizing", "AllTasksCommitted"),
+        ({**WORKING, "all_committed": True, "ending": WINDOW}, "Finalizing", "AllTasksCommitted"),
+        ({**WORKING, "all_committed": True, "ending": TOO_MANY}, "Finalizing", "AllTasksCommitted"),
+        ({**WORKING, "ending": FAILURE}, "Finalizing", "WorkersFailed"),
+        ({**WORKING, "ending": WINDOW}, "Finalizing", "Expired"),
+        ({**WORKING, "ending": DEADLINE}, "Finalizing", "DeadlineExceeded"),
+        ({**WORKING, "ending": TOO_MANY}, "Finalizing", "FailurePolicyExceeded"),
+        ({"planned": True, "children": HELD, "ending": WINDOW}, "Finalizing", "Expired"),
         # The output is there: that, and only that, ends a job that was planned.
         ({"planned": True, "final": ALL}, "Completed", "Completed"),
-        ({"planned": True, "final": ALL, "canceled": True}, "Completed", "Completed"),
-        ({"planned": True, "final": ALL, "failure": FAILURE}, "Completed", "Completed"),
-        ({"planned": True, "final": PART, "failure": FAILURE}, "Failed", "WorkersFailed"),
+        ({"planned": True, "final": ALL, "ending": CANCEL}, "Completed", "Completed"),
+        ({"planned": True, "final": ALL, "ending": FAILURE}, "Completed", "Completed"),
+        ({"planned": True, "final": ALL, "suspended": True}, "Completed", "Completed"),
+        ({"planned": True, "final": ALL, "too_many_failed": True}, "Failed", "FailurePolicyExceeded"),
+        # Why it was cut short is what the ledger says, whatever has happened since.
+        ({"planned": True, "final": closed("batch_cancelled")}, "Canceled", "Canceled"),
+        ({"planned": True, "final": closed("batch_cancelled"), "ending": FAILURE}, "Canceled", "Canceled"),
+        ({"planned": True, "final": closed("batch_expired")}, "Failed", "Expired"),
+        ({"planned": True, "final": closed("batch_expired"), "ending": CANCEL}, "Failed", "Expired"),
+        ({"planned": True, "final": closed("deadline_exceeded")}, "Failed", "DeadlineExceeded"),
+        ({"planned": True, "final": closed("too_many_failures")}, "Failed", "FailurePolicyExceeded"),
         ({"planned": True, "final": PART}, "Failed", "WorkersFailed"),
-        ({"planned": True, "final": PART, "canceled": True}, "Canceled", "Canceled"),
-        ({"planned": True, "final": PART, "canceled": True, "failure": FAILURE}, "Canceled", "Canceled"),
-        # Cancel.
-        ({"canceled": True}, "Canceled", "Canceled"),
-        ({"canceled": True, "invalid": Invalid(("item 1: no",))}, "Canceled", "Canceled"),
-        ({"canceled": True, "planned": True}, "Canceling", "Canceling"),
-        ({"canceled": True, "planned": True, "started": True, "failure": FAILURE}, "Canceling", "Canceling"),
-        ({"canceled": True, "planned": True, "all_committed": True}, "Canceling", "Canceling"),
+        ({"planned": True, "final": PART, "ending": CANCEL}, "Failed", "WorkersFailed"),
+        # Cancel, and the end of the window, before and after the work was planned.
+        ({"ending": CANCEL}, "Canceled", "Canceled"),
+        ({"ending": CANCEL, "suspended": True}, "Canceled", "Canceled"),
+        ({"planned": True, "ending": CANCEL}, "Canceling", "Canceling"),
+        ({"planned": True, "ending": CANCEL, "all_committed": True}, "Canceling", "Canceling"),
+        ({"ending": WINDOW}, "Failed", "Expired"),
+        ({"ending": WINDOW, "input": WAITING}, "Failed", "Expired"),
         # Terminal is final.
-        ({"over": "Completed", "canceled": True}, "Completed", "Completed"),
+        ({"over": "Completed", "ending": CANCEL}, "Completed", "Completed"),
         ({"over": "Failed", "planned": True, "final": ALL}, "Failed", "Failed"),
         ({"over": "Canceled", "planned": True, "final": ALL}, "Canceled", "Canceled"),
     ],

@@ -144,7 +144,8 @@ def test_the_final_report_of_an_earlier_job_of_the_same_name_is_not_ours() -> No
 
 def test_a_canceled_job_keeps_what_is_done() -> None:
     job = canceled(make_running_job())
-    done = status(job, progress=make_progress(committed=1, final=make_final(failed=2, complete=False)))
+    final = make_final(failed=2, complete=False, code="batch_cancelled")
+    done = status(job, progress=make_progress(committed=1, final=final))
     assert (done.phase, done.succeeded, done.failed) == ("Canceled", 1, 2)
     assert [task.phase for task in done.tasks] == ["Completed", "Canceled", "Canceled"]
 

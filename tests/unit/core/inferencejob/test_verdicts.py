@@ -23,7 +23,10 @@ from tests.unit.core.builders import (
 
 WORKING: dict[str, Any] = {"child_jobs": (make_child(),), "pods": (make_pod(),)}
 HELD = make_child(suspended=True)
-TYPES = ["Ready", "Reconciling", "Stalled", "Succeeded", "Failed", "Validated", "BackendReady", "WorkersReady"]
+TYPES = [
+    *("Ready", "Reconciling", "Stalled", "Succeeded", "Failed"),
+    *("Suspended", "Validated", "BackendReady", "QuotaReserved", "WorkersReady"),
+]
 
 
 def status(job: InferenceJob, **observed: Any) -> InferenceJobStatus:
@@ -123,7 +126,7 @@ def test_what_failed_is_remembered_when_the_evidence_is_gone() -> None:
     closing = status(job, child_jobs=(failed,), progress=make_progress())
     job = job.model_copy(update={"status": closing})
     closed = status(job, progress=make_progress(final=make_final(failed=3, complete=False)))
-    assert (closed.phase, condition(closed, "Failed")) == ("Failed", ("True", "WorkersFailed", "it failed"))
+    assert (closed.phase, condition(closed, "Failed")) == ("Failed", ("True", "InvalidInput", "it failed"))
 
 
 def test_too_many_failed_pods_are_counted_and_the_last_one_is_quoted() -> None:

@@ -134,7 +134,7 @@ def test_pods_that_never_come_are_told_after_a_while() -> None:
     late = NOW + timedelta(seconds=30)
     assert workers(make_planned_job(), at=late, **CHILD)[1:] == (
         "PodsNotCreated",
-        "Job triage-0 has no pods; its events say what refuses them",
+        "Job triage-0 has no pods: its events say what refuses them",
     )
 
 

@@ -1,0 +1,134 @@
+"""What is known of a job's input until its work is planned: it is good, it is bad, or it is waited for.
+
+Texts, items and ConfigMaps are read in the decision itself. Any other source is read once by the child ``<job>-plan``,
+which leaves in the store what it found; it may start before any backend exists.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from splai.api.condition import ConditionStatus
+from splai.api.inference_job import TERMINAL_PHASES
+from splai.api.ledger import InputManifest, Progress
+from splai.core.inferencejob.children import Children
+from splai.core.inferencejob.last_words import last_words, refused_input
+from splai.core.inferencejob.policy import PolicyNotFound, PolicyViolation, record_limits
+from splai.core.inferencejob.records import Records
+from splai.core.inferencejob.snapshot import (
+    PODS_EXPECTED,
+    ConfigMapText,
+    JobSnapshot,
+    template_timeout,
+)
+from splai.core.inferencejob.validation import Invalid, validate
+from splai.core.observed import ObservedPod
+from splai.core.pod_problem import worst_problem
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What is waited for before the input is known; ``status`` is that of the condition Validated meanwhile."""
+
+    reason: str
+    message: str
+    status: ConditionStatus = "False"
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why the input cannot be used: the first problems, out of ``total``."""
+
+    reason: str
+    problems: tuple[str, ...]
+    total: int
+
+
+@dataclass(frozen=True)
+class GoodInput:
+    """Records that all make a request: at hand, or in the store."""
+
+    content: Records | InputManifest
+
+    @property
+    def total(self) -> int:
+        return len(self.content.records) if isinstance(self.content, Records) else self.content.records
+
+
+InputState = Waiting | Rejection | GoodInput
+
+
+def look_at_input(
+    snapshot: JobSnapshot,
+    refused: PolicyNotFound | PolicyViolation | None,
+    children: Children,
+    plan_pods: tuple[ObservedPod, ...],
+    now: datetime,
+) -> InputState:
+    """The state of the input of a job that is neither planned nor suspended nor canceled.
+
+    ``refused`` is the policy's verdict on the spec, ``plan_pods`` are those of the planning child.
+    """
+    if isinstance(refused, PolicyNotFound):
+        return Waiting("PolicyNotFound", refused.message, "Unknown")
+    if isinstance(refused, PolicyViolation):
+        return Rejection("PolicyViolation", refused.problems, len(refused.problems))
+    if timeout := template_timeout(snapshot):
+        return Rejection("ValidationFailed", (timeout,), 1)
+    if snapshot.job.spec.input.is_read_by_operator:
+        return _read_here(snapshot)
+    return _read_by_pod(snapshot, children, plan_pods, now)
+
+
+def _read_here(snapshot: JobSnapshot) -> InputState:
+    spec, config_map = snapshot.job.spec, snapshot.config_map
+    if spec.input.config_map is not None and not isinstance(config_map, ConfigMapText):
+        return Waiting("ConfigMapNotFound", config_map.message if config_map else "the ConfigMap was not read yet")
+    text = config_map.text if isinstance(config_map, ConfigMapText) else None
+    limits = record_limits(spec, snapshot.settings.policies)
+    result = validate(spec, text, limits=limits, policy=spec.policy)
+    if isinstance(result, Invalid):
+        return Rejection(result.reason, result.problems, len(result.problems))
+    return GoodInput(result.records)
+
+
+def _read_by_pod(
+    snapshot: JobSnapshot, children: Children, plan_pods: tuple[ObservedPod, ...], now: datetime
+) -> InputState:
+    found = snapshot.progress if isinstance(snapshot.progress, Progress) else None
+    if found and found.invalid:
+        return Rejection(found.invalid.reason, tuple(found.invalid.problems), found.invalid.total)
+    if found and found.input:
+        return GoodInput(found.input)
+    child = children.plan
+    if child is None:
+        return _earlier_job(snapshot) or Waiting("ReadingInput", "the input is being read", "Unknown")
+    if found and child.failure:  # the store was asked, and knows nothing that the pod would have left
+        return _gave_up(child.failure.reason, child.failure.message, plan_pods)
+    if problem := worst_problem(plan_pods):
+        return Waiting(problem.reason, f"Job {child.name}, which reads the input: {problem.message}", "Unknown")
+    if not plan_pods and child.created and now >= child.created + PODS_EXPECTED and not child.ended:
+        trouble = snapshot.creation_trouble or "its events say what refuses them"
+        return Waiting("PodsNotCreated", f"Job {child.name}, which reads the input, has no pods: {trouble}", "Unknown")
+    words = last_words(plan_pods)
+    return Waiting("ReadingInput", f"Job {child.name} reads the input" + (f"; {words}" if words else ""), "Unknown")
+
+
+def _earlier_job(snapshot: JobSnapshot) -> Waiting | None:
+    source = snapshot.job.spec.input.failed_of
+    if source is None:
+        return None
+    namespace, earlier = snapshot.job.metadata["namespace"], snapshot.earlier_job
+    if earlier is None:
+        return Waiting("EarlierJobNotFound", f"namespace {namespace} has no InferenceJob {source.name}")
+    if earlier.status.phase not in TERMINAL_PHASES:
+        phase = earlier.status.phase or "Pending"
+        return Waiting("EarlierJobNotOver", f"InferenceJob {source.name} is {phase}: it has to end first", "Unknown")
+    return None
+
+
+def _gave_up(reason: str, message: str, plan_pods: tuple[ObservedPod, ...]) -> Rejection:
+    if reason == "PodFailurePolicy":
+        said, words = refused_input(plan_pods)
+        return Rejection(said or "InvalidInput", (words or message,), 1)
+    words = last_words(plan_pods)
+    return Rejection("InputUnreadable", (f"the input could not be read: {words or message}",), 1)
