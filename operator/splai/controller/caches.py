@@ -113,6 +113,13 @@ class Caches:
             if key is not None:
                 self._enqueue(key, SETTLE_SECONDS)
 
+    def policies_changed(self) -> None:
+        """Enqueue the jobs that a policy may still matter to."""
+        for entry in self.jobs:
+            job: InferenceJob = entry.value
+            if job.spec.policy is not None and job.status.phase not in TERMINAL_PHASES:
+                self._enqueue(Key.of(INFERENCE_JOBS, entry.namespace, entry.name), 0.0)
+
     def phases(self) -> Counter[str]:
         """How many InferenceJobs are in each phase."""
         return Counter(entry.value.status.phase or "Pending" for entry in self.jobs)

@@ -43,6 +43,8 @@ class Decider:
 
 def _is_unproven(snapshot: JobSnapshot) -> bool:
     job = snapshot.job
+    if job.spec.suspend or job.spec.cancel or not job.spec.input.is_read_by_operator:
+        return False
     if job.status.spec_hash is not None or any(refusal.reason == TEMPLATE_TIMEOUT for refusal in snapshot.refusals):
         return False
     if job.status.completion_time is not None:

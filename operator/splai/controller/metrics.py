@@ -55,6 +55,11 @@ class Metrics:
             ["kind"],
             registry=self.registry,
         )
+        self.policies_current = Gauge(
+            "splai_operator_policies_current",
+            "0 while the file of policies holds what was refused: the last good ones apply.",
+            registry=self.registry,
+        )
         self.leader = Gauge("splai_operator_leader", "1 while this process holds the Lease.", registry=self.registry)
 
     def waited(self, seconds: float) -> None:

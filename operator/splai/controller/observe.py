@@ -1,10 +1,13 @@
-"""Puts together what a decision may look at: from the caches, and from two places that are asked when it matters."""
+"""Puts together what a decision may look at: from the caches, and from places that are asked when it matters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
 
 from splai.api.inference_job import InferenceJob
 from splai.api.ledger import Progress
 from splai.api.model_backend import ModelBackend
+from splai.api.policy import Policy
 from splai.artifacts.folder import JobFolder, StoreRefused, StoreUnavailable
 from splai.controller.caches import Caches, pods_of_backend, pods_of_job
 from splai.core.inferencejob.snapshot import (
@@ -12,15 +15,20 @@ from splai.core.inferencejob.snapshot import (
     ConfigMapText,
     JobSnapshot,
     Unavailable,
+    WorkloadMissing,
+    earlier_job_name,
     needs_config_map,
+    needs_creation_trouble,
     needs_progress,
+    needs_workload,
 )
 from splai.core.modelbackend.snapshot import BackendSnapshot
+from splai.core.observed import ObservedJob, ObservedWorkload
 from splai.core.settings import OperatorSettings
 from splai.kube.cache import Entry
-from splai.kube.client import Client
-from splai.kube.errors import NotFound
-from splai.kube.resource import CONFIG_MAPS
+from splai.kube.client import Client, Object
+from splai.kube.errors import Forbidden, NotFound
+from splai.kube.resource import CONFIG_MAPS, CORE_EVENTS, WORKLOADS
 
 
 class Observer:
@@ -32,27 +40,38 @@ class Observer:
         caches: Caches,
         *,
         settings: OperatorSettings,
+        policies: Callable[[], Mapping[str, Policy]],
         folder: Callable[[str, str], JobFolder],
+        now: Callable[[], datetime],
     ) -> None:
-        """``folder`` opens the artifact folder of a job by namespace and UID."""
+        """``policies`` are as of now; ``folder`` opens the artifact folder of a job by namespace and UID."""
         self._client = client
         self._caches = caches
         self._settings = settings
+        self._policies = policies
         self._folder = folder
+        self._now = now
 
     async def job(self, entry: Entry[InferenceJob]) -> JobSnapshot:
         job = entry.value
-        caches = self._caches
+        caches, now = self._caches, self._now()
         child_jobs = tuple(child.value for child in caches.child_jobs.indexed(entry.uid))
         pods = tuple(pod.value for pod in caches.pods.indexed(pods_of_job(entry.namespace, entry.name)))
+        earlier = earlier_job_name(job)
+        earlier_job = caches.jobs.get(entry.namespace, earlier) if earlier else None
+        queued = needs_workload(job, child_jobs, now)
+        barren = needs_creation_trouble(job, child_jobs, pods, now)
         return JobSnapshot(
             job=job,
-            settings=self._settings,
+            settings=replace(self._settings, policies=self._policies()),
             backends=tuple(backend.value for backend in caches.backends.indexed(entry.namespace)),
             child_jobs=child_jobs,
             pods=pods,
             config_map=await self._config_map(job) if needs_config_map(job) else None,
+            earlier_job=earlier_job.value if earlier_job else None,
             progress=await self._progress(entry) if needs_progress(job, child_jobs, pods) else None,
+            workload=await self._workload(queued) if queued else None,
+            creation_trouble=await self._creation_trouble(barren) if barren else "",
         )
 
     async def backend(self, entry: Entry[ModelBackend]) -> BackendSnapshot:
@@ -85,3 +104,27 @@ class Observer:
             return await self._folder(entry.namespace, entry.uid).progress()
         except (StoreUnavailable, StoreRefused) as error:
             return Unavailable(str(error))
+
+    async def _workload(self, child: ObservedJob) -> ObservedWorkload | WorkloadMissing | None:
+        selector = f"kueue.x-k8s.io/job-uid={child.uid}"
+        try:
+            found = await self._client.list(WORKLOADS, child.namespace, selector=selector)
+        except NotFound:  # the API is not installed
+            return WorkloadMissing()
+        except Forbidden:
+            return None
+        return ObservedWorkload.from_object(found.items[0]) if found.items else WorkloadMissing()
+
+    async def _creation_trouble(self, child: ObservedJob) -> str:
+        fields = f"involvedObject.uid={child.uid},reason=FailedCreate"
+        try:
+            found = await self._client.list(CORE_EVENTS, child.namespace, fields=fields)
+        except Forbidden:
+            return ""
+        return str(max(found.items, key=_last_seen).get("message") or "") if found.items else ""
+
+
+def _last_seen(event: Object) -> str:
+    """RFC 3339 in UTC, so it sorts as text; which field holds it depends on who wrote the event."""
+    times = (event.get("lastTimestamp"), event.get("eventTime"), event["metadata"].get("creationTimestamp"))
+    return next((time for time in times if time), "")

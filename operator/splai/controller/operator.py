@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import NoReturn
 from uuid import uuid4
 
 from prometheus_client import start_http_server
@@ -34,11 +35,14 @@ from splai.controller.metrics import Metrics
 from splai.controller.observe import Observer
 from splai.controller.permissions import rules
 from splai.controller.planning_process import PlanningProcess
+from splai.controller.policies import READ_INTERVAL, PoliciesInvalid, PolicyFile
 from splai.controller.queue import WorkQueue
 from splai.controller.reconcile import Kind, Reconciler
 from splai.controller.resync import Resync
+from splai.controller.retention import Retention
 from splai.controller.settings import Settings, SettingsInvalid
 from splai.controller.status_writer import StatusWriter
+from splai.history import HistorySettingsInvalid, HistoryStore, open_history
 from splai.kube.access import AccessDenied, require_access
 from splai.kube.client import Client
 from splai.kube.connection import ConfigException, Configuration, default_namespace, load_configuration
@@ -81,7 +85,7 @@ def run() -> None:
     try:
         settings = Settings.from_environment(os.environ, default_namespace=default_namespace())
         code = asyncio.run(_main(settings))
-    except (SettingsInvalid, ConfigException) as error:
+    except (SettingsInvalid, PoliciesInvalid, HistorySettingsInvalid, ConfigException) as error:
         log.critical("misconfigured", extra={"error": str(error)})
         code = EXIT_MISCONFIGURED
     sys.exit(code)
@@ -90,8 +94,15 @@ def run() -> None:
 async def _main(settings: Settings) -> int:
     """Run until told to stop; returns the exit code."""
     configuration = await load_configuration()
+    policies = PolicyFile(settings.policies_file, clock=time.monotonic)
+    artifacts = ArtifactClient(settings.artifacts_client_url, settings.artifacts_token_file)
+    async with artifacts, open_history(os.environ, artifacts) as history:
+        return await _run(Operator(settings, configuration, policies, artifacts, history))
+
+
+async def _run(operator: "Operator") -> int:
     try:
-        async with Operator(settings, configuration) as operator:
+        async with operator:
             await operator.run()
     except Exception as failure:
         cause = _cause(failure)
@@ -104,8 +115,18 @@ async def _main(settings: Settings) -> int:
 class Operator:
     """All parts of one running operator."""
 
-    def __init__(self, settings: Settings, configuration: Configuration) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        configuration: Configuration,
+        policies: PolicyFile,
+        artifacts: ArtifactClient,
+        history: HistoryStore,
+    ) -> None:
         self._settings = settings
+        self._policies = policies
+        self._artifacts = artifacts
+        self._history = history
         self._identity = f"{socket.gethostname()}_{uuid4()}"
         self._metrics = metrics = Metrics()
         # The fence stands before every write but those of the Lease itself, which have a pool of their own.
@@ -120,11 +141,16 @@ class Operator:
         self._client = Client(
             configuration, component="operator", observe=metrics.requested, fence=self._elector.require
         )
-        self._artifacts = ArtifactClient(settings.artifacts_client_url, settings.artifacts_token_file)
         self._planning = PlanningProcess()
         self._queue = WorkQueue(observer=metrics, clock=time.monotonic)
         self._caches = Caches(lambda key, delay: self._queue.add(key, delay=delay))
         self._resync = Resync(self._client, self._caches, namespaces=settings.watch_namespaces)
+        self._retention = Retention(
+            artifacts,
+            keep=settings.artifact_retention,
+            namespaces=settings.watch_namespaces,
+            is_known=lambda uid: self._caches.jobs.by_uid(uid) is not None,
+        )
         self._reconciler = self._make_reconciler()
         watches = len(tuple(self._caches)) * (len(settings.watch_namespaces) or 1)
         self._liveness = Liveness(self._queue, self._elector, watches=watches)
@@ -136,7 +162,6 @@ class Operator:
 
     async def __aexit__(self, *_: object) -> None:
         await self._planning.close()
-        await self._artifacts.close()
         await self._client.close()
         await self._unfenced.close()
 
@@ -152,12 +177,15 @@ class Operator:
                 kopf_stop = asyncio.Event()
                 watching = tasks.create_task(self._watch(kopf_stop))
                 workers: list[asyncio.Task[None]] = []
-                leading = tasks.create_task(self._lead(tasks, workers))
-                resyncing = tasks.create_task(self._resync.run())
+                others: list[asyncio.Task[NoReturn]] = [
+                    tasks.create_task(self._lead(tasks, workers)),
+                    tasks.create_task(self._resync.run()),
+                    tasks.create_task(self._follow_policies()),
+                ]
                 await self._stop.wait()
                 await self._drain(workers)
-                leading.cancel()
-                resyncing.cancel()
+                for other in others:
+                    other.cancel()
                 await self._elector.release()
                 kopf_stop.set()
                 await watching
@@ -191,12 +219,26 @@ class Operator:
             serving.cancel()
         self._stop.set()
 
-    async def _lead(self, tasks: asyncio.TaskGroup, workers: list[asyncio.Task[None]]) -> None:
+    async def _lead(self, tasks: asyncio.TaskGroup, workers: list[asyncio.Task[None]]) -> NoReturn:
         """Wait for the Lease, work, and hold it."""
         await self._elector.acquire()
         self._metrics.leader.set(1)
         workers += [tasks.create_task(self._reconciler.work()) for _ in range(self._settings.reconcile_workers)]
-        await self._elector.hold()
+        sweeping = tasks.create_task(self._retention.run())
+        try:
+            await self._elector.hold()
+        finally:
+            sweeping.cancel()
+
+    async def _follow_policies(self) -> NoReturn:
+        """A changed policy is the work of the jobs that name one."""
+        known = self._policies.current()
+        while True:
+            self._metrics.policies_current.set(self._policies.is_current)
+            await asyncio.sleep(READ_INTERVAL)
+            if (current := self._policies.current()) is not known:
+                known = current
+                self._caches.policies_changed()
 
     async def _drain(self, workers: list[asyncio.Task[None]]) -> None:
         """Let running reconciles finish while the Lease is still renewed; what takes too long is repeated elsewhere."""
@@ -208,7 +250,14 @@ class Operator:
             worker.cancel()
 
     def _make_reconciler(self) -> Reconciler:
-        observer = Observer(self._client, self._caches, settings=self._settings.core, folder=self._folder)
+        observer = Observer(
+            self._client,
+            self._caches,
+            settings=self._settings.core,
+            policies=self._policies.current,
+            folder=self._folder,
+            now=_now,
+        )
         decider = Decider(self._planning)
         kinds = {
             INFERENCE_JOBS.kind: Kind(collection=self._caches.jobs, observe=observer.job, decide=decider.job),
@@ -219,13 +268,13 @@ class Operator:
         return Reconciler(
             kinds,
             queue=self._queue,
-            executor=Executor(self._client, known=self._caches, folder=self._folder),
+            executor=Executor(self._client, known=self._caches, folder=self._folder, history=self._history),
             statuses=StatusWriter(
                 self._client, written=self._caches.status_written, clock=time.monotonic, deferred=self._metrics.deferred
             ),
             events=EventRecorder(self._client, instance=self._identity, clock=time.monotonic),
             metrics=self._metrics,
-            now=lambda: datetime.now(UTC),
+            now=_now,
         )
 
     def _folder(self, namespace: str, uid: str) -> JobFolder:
@@ -245,6 +294,10 @@ class Operator:
             server.shutdown()
             server.server_close()
             thread.join()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _cause(failure: BaseException) -> BaseException:

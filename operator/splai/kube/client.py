@@ -76,12 +76,21 @@ class Client:
         return await self._call("get", "GET", resource, resource.path(namespace, name))
 
     async def pages(
-        self, resource: Resource, namespace: str | None = None, *, selector: str = "", limit: int = PAGE_SIZE
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        selector: str = "",
+        fields: str = "",
+        limit: int = PAGE_SIZE,
     ) -> AsyncGenerator[Page]:
-        """A list in pages; ``namespace`` None is all of them. Raises Gone when it took too long: start again."""
+        """A list in pages; ``namespace`` None is all of them. Raises Gone when it took too long: start again.
+
+        ``selector`` is about labels, ``fields`` about the few fields that the resource can be listed by.
+        """
         token = ""
         while True:
-            query = {"limit": str(limit), "labelSelector": selector, "continue": token}
+            query = {"limit": str(limit), "labelSelector": selector, "fieldSelector": fields, "continue": token}
             body = await self._call("list", "GET", resource, resource.path(namespace), query)
             metadata = body.get("metadata") or {}
             yield Page(body.get("items") or [], metadata.get("resourceVersion", ""))
@@ -89,12 +98,14 @@ class Client:
             if not token:
                 return
 
-    async def list(self, resource: Resource, namespace: str | None = None, *, selector: str = "") -> Page:
+    async def list(
+        self, resource: Resource, namespace: str | None = None, *, selector: str = "", fields: str = ""
+    ) -> Page:
         """All objects at one resourceVersion, started again once when the pages expired under way."""
         for limit in (PAGE_SIZE, 0):
             items: list[Object] = []
             try:
-                async for page in self.pages(resource, namespace, selector=selector, limit=limit):
+                async for page in self.pages(resource, namespace, selector=selector, fields=fields, limit=limit):
                     items += page.items
             except Gone:
                 continue

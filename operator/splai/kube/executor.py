@@ -22,10 +22,13 @@ from splai.core.plan import (
     WriteReadingOrder,
     WriteWorkOrder,
 )
+from splai.history import HistoryStore
 from splai.kube.cache import controller_uid
 from splai.kube.client import Client, Object
 from splai.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
 from splai.kube.resource import Resource, resource_of
+
+_STORE_FULL = frozenset({"insufficient_storage", "store_full"})
 
 
 class Known(Protocol):
@@ -44,16 +47,22 @@ class _RefusedError(Exception):
 
 
 class Executor:
-    """The only place that writes children and work orders."""
+    """The only place that writes children, orders and the history."""
 
-    def __init__(self, client: Client, *, known: Known, folder: Callable[[str, str], JobFolder]) -> None:
+    def __init__(
+        self, client: Client, *, known: Known, folder: Callable[[str, str], JobFolder], history: HistoryStore
+    ) -> None:
         """``folder`` opens the artifact folder of a job by namespace and UID."""
         self._client = client
         self._known = known
         self._folder = folder
+        self._history = history
 
     async def execute(self, actions: tuple[Action, ...], *, deleting: bool = False) -> tuple[Refusal, ...]:
-        """Carry out the actions; when the resource is being deleted nothing is made for it any more."""
+        """Carry out the actions; when the resource is being deleted nothing is made for it any more.
+
+        Raises ApiError and HistoryUnavailable for what may pass.
+        """
         for action in actions:
             if deleting and not isinstance(action, Delete):
                 continue
@@ -83,7 +92,8 @@ class Executor:
             case WriteWorkOrder():
                 await self._write(ledger.PLAN, action.order)
             case Archive():
-                raise NotImplementedError("no history is kept yet")
+                await self._history.save(action.record)
+                await self._delete(Delete(action.reference))
 
     async def _create(self, body: Object) -> None:
         target = ObjectReference.of(body)
@@ -154,7 +164,8 @@ class Executor:
         try:
             await folder.create(path, order.model_dump_json(by_alias=True, exclude_none=True).encode())
         except StoreUnavailable as error:
-            raise _RefusedError("ArtifactStoreUnavailable", str(error)) from error
+            full = error.code in _STORE_FULL
+            raise _RefusedError("ArtifactStoreFull" if full else "ArtifactStoreUnavailable", str(error)) from error
         except StoreRefused as error:
             raise _RefusedError("ArtifactStoreUnavailable", f"the artifact server refuses {path}: {error}") from error
 

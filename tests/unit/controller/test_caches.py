@@ -147,6 +147,18 @@ def test_managed_fields_of_our_kinds_are_not_kept_and_the_original_is_left_as_it
     assert "managedFields" in body["metadata"]
 
 
+def test_changed_policies_are_the_work_of_the_jobs_that_name_one_and_are_not_over(recorded: Recorded) -> None:
+    for name, phase in (("waits", "Pending"), ("over", "Failed")):
+        body = inference_job(name, status={"phase": phase})
+        body["spec"]["policy"] = "p"
+        recorded.caches.changed(INFERENCE_JOBS, body)
+    recorded.enqueued()
+
+    recorded.caches.policies_changed()
+
+    assert recorded.enqueued() == [(Key("InferenceJob", "n", "waits"), 0.0)]
+
+
 def test_jobs_are_counted_by_phase(recorded: Recorded) -> None:
     recorded.caches.changed(INFERENCE_JOBS, inference_job("other", status={"phase": "Running"}))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from splai.api.history import HistoryRecord
 from splai.api.inference_job import InferenceJob, InferenceJobStatus
 from splai.controller.caches import Caches
 from splai.controller.metrics import Metrics
@@ -15,6 +16,7 @@ from splai.controller.queue import Key, WorkQueue
 from splai.controller.reconcile import DecisionRefused, Kind, Reconciler
 from splai.controller.status_writer import StatusWriter
 from splai.core.plan import Create, Event, Plan, Refusal
+from splai.history import HistoryPage, HistoryUnavailable
 from splai.kube.cache import Entry
 from splai.kube.errors import Forbidden, Throttled, Unavailable
 from splai.kube.events import EventRecorder
@@ -41,6 +43,19 @@ def no_folder(_namespace: str, _uid: str) -> Any:
     pytest.fail("no plan here writes to the store")
 
 
+class NoHistory:
+    """No plan here archives anything."""
+
+    async def save(self, record: HistoryRecord) -> None:
+        raise NotImplementedError
+
+    async def get(self, namespace: str, uid: str) -> HistoryRecord | None:
+        raise NotImplementedError
+
+    async def list(self, namespace: str, *, limit: int = 100, before: str | None = None) -> HistoryPage:
+        raise NotImplementedError
+
+
 class World:
     """A reconciler of one job, whose decisions the test makes."""
 
@@ -56,7 +71,7 @@ class World:
         self.reconciler = Reconciler(
             {"InferenceJob": Kind(collection=self.caches.jobs, observe=self.observe, decide=self.decide)},
             queue=self.queue,
-            executor=Executor(self.client, known=self.caches, folder=no_folder),
+            executor=Executor(self.client, known=self.caches, folder=no_folder, history=NoHistory()),
             statuses=StatusWriter(self.client, written=self.caches.status_written, clock=clock),
             events=EventRecorder(self.client, instance="test", clock=clock),
             metrics=self.metrics,
@@ -131,7 +146,9 @@ async def test_it_looks_again_when_the_plan_says(world: World) -> None:
     assert len(world.decisions) == 2
 
 
-@pytest.mark.parametrize("error", [Unavailable("away"), TimeoutError(), ZeroDivisionError()], ids=type)
+@pytest.mark.parametrize(
+    "error", [Unavailable("away"), HistoryUnavailable("away"), TimeoutError(), ZeroDivisionError()], ids=type
+)
 async def test_what_fails_is_tried_again_with_backoff(world: World, error: Exception) -> None:
     world.fail = [error] * 3
     world.plan = Plan(InferenceJobStatus(phase="Running"))

@@ -16,13 +16,14 @@ Place = tuple[Resource, str | None, str]
 
 
 class MemoryClient(Client):
-    """Keeps objects; ``fail`` is raised by the next call, ``writes`` lists what was asked for."""
+    """Keeps objects; ``fail`` is raised by the next call, ``writes`` and ``selectors`` list what was asked for."""
 
     def __init__(self) -> None:
         self.objects: dict[Place, Object] = {}
         self.version = 1
         self.writes: list[tuple[str, str]] = []
         self.fail: list[ApiError] = []
+        self.selectors: list[tuple[str, str]] = []
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
         self._may_fail()
@@ -32,9 +33,16 @@ class MemoryClient(Client):
             raise NotFound(f'{resource.plural} "{name}" not found') from None
 
     async def pages(
-        self, resource: Resource, namespace: str | None = None, *, selector: str = "", limit: int = 500
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        selector: str = "",
+        fields: str = "",
+        limit: int = 500,
     ) -> AsyncGenerator[Page]:
         self._may_fail()
+        self.selectors.append((selector, fields))
         items = [
             copy.deepcopy(body)
             for (kind, place, _), body in self.objects.items()
@@ -73,6 +81,22 @@ class MemoryClient(Client):
         current["status"] = merged(current.get("status", {}), body["status"])
         metadata: Object = self.store(resource, current)["metadata"]
         return metadata
+
+    async def delete(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        propagation: str = "Background",
+    ) -> Object:
+        current = await self.get(resource, namespace, name)
+        if uid not in (None, current["metadata"]["uid"]):
+            raise Conflict("Precondition failed: UID in precondition does not match")
+        self.writes.append(("delete", f"{resource.plural}/{name}"))
+        self.remove(resource, namespace, name)
+        return {"kind": "Status"}
 
     async def close(self) -> None:
         pass

@@ -1,0 +1,165 @@
+"""A snapshot holds what its decision needs, and nobody is asked in vain."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from splai.api.ledger import Progress
+from splai.api.policy import Policy
+from splai.artifacts.folder import StoreUnavailable
+from splai.controller.caches import Caches
+from splai.controller.observe import Observer
+from splai.core.inferencejob.snapshot import JobSnapshot, Unavailable, WorkloadMissing
+from splai.core.settings import OperatorSettings
+from splai.engines.images import EngineImages
+from splai.kube.client import Object
+from splai.kube.errors import Forbidden, NotFound
+from splai.kube.resource import CORE_EVENTS, INFERENCE_JOBS, JOBS, WORKLOADS
+from tests.unit.controller.objects import child_job, inference_job
+from tests.unit.kube.memory_client import MemoryClient
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+SETTINGS = OperatorSettings(image="splai", engine_images=EngineImages(llamacpp="llamacpp", vllm="vllm"))
+LONG_AGO = timedelta(minutes=5)
+
+
+class NoFolder:
+    """Of a store that does not answer."""
+
+    async def progress(self) -> Progress:
+        raise StoreUnavailable("away")
+
+
+class World:
+    """One job in the caches, and an apiserver for what is not cached."""
+
+    def __init__(self) -> None:
+        self.client = MemoryClient()
+        self.caches = Caches(lambda *_: None)
+        self.store_is_away = False
+        self.policies: dict[str, Policy] = {}
+        self.observer = Observer(
+            self.client,
+            self.caches,
+            settings=SETTINGS,
+            policies=lambda: self.policies,
+            folder=self.folder,
+            now=lambda: NOW,
+        )
+
+    def folder(self, _namespace: str, _uid: str) -> Any:
+        if not self.store_is_away:
+            pytest.fail("the store is not asked here")
+        return NoFolder()
+
+    def add_job(self, name: str = "j", **spec: Any) -> None:
+        body = inference_job(name, status={"specHash": "planned"} if name == "j" and not spec else None)
+        body["spec"] |= spec
+        self.caches.changed(INFERENCE_JOBS, body)
+
+    def add_child(self, *, age: timedelta = LONG_AGO, suspended: bool = False) -> None:
+        body = child_job()
+        created = (NOW - age).strftime("%Y-%m-%dT%H:%M:%SZ")
+        labels = {"splai.dev/child": "0", "splai.dev/inferencejob": "j"}
+        body["metadata"] |= {"creationTimestamp": created, "labels": labels}
+        body["spec"] = {"suspend": suspended}
+        self.caches.changed(JOBS, body)
+
+    async def snapshot(self) -> JobSnapshot:
+        entry = self.caches.jobs.get("n", "j")
+        assert entry is not None
+        return await self.observer.job(entry)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def test_policies_are_those_of_the_moment(world: World) -> None:
+    world.add_job()
+    world.policies = {"p": Policy(model="m")}
+
+    assert (await world.snapshot()).settings.policies == {"p": Policy(model="m")}
+
+
+async def test_an_earlier_job_is_found_in_the_same_namespace(world: World) -> None:
+    world.add_job(input={"failedOf": {"name": "earlier"}})
+    world.store_is_away = True
+    assert (await world.snapshot()).earlier_job is None
+
+    world.caches.changed(INFERENCE_JOBS, inference_job("earlier"))
+
+    snapshot = await world.snapshot()
+    assert snapshot.earlier_job is not None
+    assert snapshot.earlier_job.metadata["name"] == "earlier"
+    assert snapshot.progress == Unavailable("away")
+
+
+async def test_a_young_child_is_no_reason_to_ask_anybody(world: World) -> None:
+    world.add_job()
+    world.add_child(age=timedelta(seconds=1))
+
+    snapshot = await world.snapshot()
+
+    assert (snapshot.workload, snapshot.creation_trouble) == (None, "")
+    assert world.client.selectors == []
+
+
+async def test_the_workload_of_a_child_that_a_queue_holds_is_looked_up(world: World) -> None:
+    world.add_job()
+    world.add_child(suspended=True)
+    condition = {"type": "QuotaReserved", "status": "False", "reason": "Pending", "message": "no GPUs"}
+    world.client.store(
+        WORKLOADS, {"metadata": {"namespace": "n", "name": "w", "uid": "w"}, "status": {"conditions": [condition]}}
+    )
+
+    workload = (await world.snapshot()).workload
+
+    assert workload is not None
+    assert not isinstance(workload, WorkloadMissing)
+    assert workload.conditions["QuotaReserved"].message == "no GPUs"
+    assert world.client.selectors == [("kueue.x-k8s.io/job-uid=uid-j-0", "")]
+
+
+@pytest.mark.parametrize("failure", [None, NotFound("the server could not find the requested resource")])
+async def test_without_kueue_or_without_a_workload_it_is_missing(world: World, failure: NotFound | None) -> None:
+    world.add_job()
+    world.add_child(suspended=True)
+    world.client.fail = [failure] if failure else []
+
+    assert (await world.snapshot()).workload == WorkloadMissing()
+
+
+async def test_what_may_not_be_read_is_not_known(world: World) -> None:
+    world.add_job()
+    world.add_child(suspended=True)
+    world.client.fail = [Forbidden("no right")]
+    assert (await world.snapshot()).workload is None
+
+    world.caches.deleted(JOBS, child_job(version=2))
+    world.add_child()
+    world.client.fail = [Forbidden("no right")]
+    assert (await world.snapshot()).creation_trouble == ""
+
+
+def event(name: str, message: str, **times: str) -> Object:
+    return {"metadata": {"namespace": "n", "name": name, "uid": name}, "message": message, **times}
+
+
+async def test_the_newest_event_tells_why_a_child_has_no_pods(world: World) -> None:
+    world.add_job()
+    world.add_child()
+    world.client.store(CORE_EVENTS, event("new", "exceeded quota", eventTime="2026-01-01T12:00:00.000000Z"))
+    world.client.store(CORE_EVENTS, event("old", "no ServiceAccount", lastTimestamp="2026-01-01T11:00:00Z"))
+
+    assert (await world.snapshot()).creation_trouble == "exceeded quota"
+    assert world.client.selectors == [("", "involvedObject.uid=uid-j-0,reason=FailedCreate")]
+
+
+async def test_a_child_that_nobody_complains_about_has_no_trouble(world: World) -> None:
+    world.add_job()
+    world.add_child()
+
+    assert (await world.snapshot()).creation_trouble == ""

@@ -1,0 +1,176 @@
+"""What an action of a plan does, and which failures are told instead of tried again.
+
+Children on a real apiserver are tested there.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from splai.api.history import HistoryRecord
+from splai.api.inference_job import InferenceJobStatus
+from splai.api.ledger import ReadingOrder
+from splai.artifacts.folder import StoreRefused, StoreUnavailable
+from splai.core.plan import Archive, ObjectReference, WriteReadingOrder
+from splai.history import HistoryPage, HistoryUnavailable
+from splai.kube.client import Object
+from splai.kube.errors import Conflict, Unavailable
+from splai.kube.executor import Executor
+from splai.kube.resource import INFERENCE_JOBS, Resource
+from tests.unit.kube.memory_client import MemoryClient
+
+JOB = ObjectReference(api_version="splai.dev/v1alpha1", kind="InferenceJob", namespace="n", name="j", uid="u")
+RECORD = HistoryRecord(
+    namespace="n",
+    name="j",
+    uid="u",
+    created_at="2026-01-01T00:00:00Z",
+    archived_at="2026-01-02T00:00:00Z",
+    type="chat",
+    input="text",
+    status=InferenceJobStatus(phase="Completed"),
+)
+
+
+class History:
+    """Keeps records; the next save raises what ``fail`` holds."""
+
+    def __init__(self) -> None:
+        self.records: list[HistoryRecord] = []
+        self.fail: list[Exception] = []
+
+    async def save(self, record: HistoryRecord) -> None:
+        if self.fail:
+            raise self.fail.pop(0)
+        self.records.append(record)
+
+    async def get(self, namespace: str, uid: str) -> HistoryRecord | None:
+        raise NotImplementedError
+
+    async def list(self, namespace: str, *, limit: int = 100, before: str | None = None) -> HistoryPage:
+        raise NotImplementedError
+
+
+class Folder:
+    """A job's folder that remembers what was created, and raises ``failure`` if there is one."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.created: dict[str, bytes] = {}
+        self.failure = failure
+
+    async def create(self, path: str, data: bytes) -> bool:
+        if self.failure:
+            raise self.failure
+        return self.created.setdefault(path, data) is data
+
+
+class Nobody:
+    def absorb(self, resource: Resource, body: Object) -> None:
+        """Nothing is remembered."""
+
+
+class World:
+    def __init__(self, folder: Any = None) -> None:
+        self.client = MemoryClient()
+        self.history = History()
+        self.executor = Executor(self.client, known=Nobody(), folder=lambda *_: folder, history=self.history)
+
+    def add_job(self, **metadata: Any) -> None:
+        self.client.store(INFERENCE_JOBS, {"metadata": {"namespace": "n", "name": "j", "uid": "u", **metadata}})
+
+    @property
+    def jobs(self) -> Mapping[Any, Object]:
+        return self.client.objects
+
+
+async def test_an_archived_job_is_kept_in_the_history_and_then_deleted() -> None:
+    world = World()
+    world.add_job()
+
+    assert await world.executor.execute((Archive(RECORD, JOB),)) == ()
+
+    assert world.history.records == [RECORD]
+    assert world.jobs == {}
+
+
+@pytest.mark.parametrize("failure", [HistoryUnavailable("away"), Unavailable("away")])
+async def test_a_job_whose_record_cannot_be_saved_stays(failure: Exception) -> None:
+    world = World()
+    world.add_job()
+    world.history.fail = [failure]
+
+    with pytest.raises(type(failure)):
+        await world.executor.execute((Archive(RECORD, JOB),))
+
+    assert world.jobs
+
+
+@pytest.mark.parametrize("successor", [None, "another"])
+async def test_a_job_that_is_gone_already_is_archived_and_its_successor_is_spared(successor: str | None) -> None:
+    world = World()
+    if successor:
+        world.add_job(uid=successor)
+
+    assert await world.executor.execute((Archive(RECORD, JOB),)) == ()
+
+    assert world.history.records == [RECORD]
+    assert [body["metadata"]["uid"] for body in world.jobs.values()] == ([successor] if successor else [])
+
+
+async def test_a_job_that_somebody_deletes_is_not_archived() -> None:
+    world = World()
+    world.add_job()
+
+    await world.executor.execute((Archive(RECORD, JOB),), deleting=True)
+
+    assert world.history.records == []
+    assert world.jobs
+
+
+def reading_order() -> WriteReadingOrder:
+    order = {
+        "namespace": "n",
+        "job": "j",
+        "uid": "u",
+        "type": "chat",
+        "input": {"http": {"url": "https://example.com/records.jsonl"}},
+        "specHash": "h",
+    }
+    return WriteReadingOrder(ReadingOrder.model_validate(order))
+
+
+async def test_a_reading_order_is_written_once() -> None:
+    folder = Folder()
+    world = World(folder)
+
+    assert await world.executor.execute((reading_order(), reading_order())) == ()
+
+    assert list(folder.created) == ["reading.json"]
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (StoreUnavailable("no answer"), "ArtifactStoreUnavailable"),
+        (StoreUnavailable("less than 5 % is free", code="insufficient_storage"), "ArtifactStoreFull"),
+        (StoreUnavailable("no space is left", code="store_full"), "ArtifactStoreFull"),
+        (StoreRefused("no right", code="forbidden", status=403), "ArtifactStoreUnavailable"),
+    ],
+)
+async def test_a_store_that_takes_no_order_is_a_refusal(failure: Exception, reason: str) -> None:
+    world = World(Folder(failure))
+
+    (refusal,) = await world.executor.execute((reading_order(),))
+
+    assert (refusal.reason, refusal.reference.uid) == (reason, "u")
+    assert str(failure) in refusal.message
+
+
+async def test_a_conflict_without_a_uid_is_tried_again() -> None:
+    world = World()
+    world.client.fail = [Conflict("somebody was faster")]
+    nameless = ObjectReference(api_version="splai.dev/v1alpha1", kind="InferenceJob", namespace="n", name="j")
+
+    with pytest.raises(Conflict):
+        await world.executor.execute((Archive(RECORD, nameless),))
