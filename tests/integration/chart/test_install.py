@@ -72,6 +72,14 @@ def test_helm_installs_the_resources_too(cluster: RunningControlPlane) -> None:
     assert sorted(names) == ["inferencejobs.splai.dev", "modelbackends.splai.dev"]
 
 
+def test_the_classes_of_jobs_priorities_come_with_the_installation_for_all(cluster: RunningControlPlane) -> None:
+    classes = json.loads(cluster.kubectl("get", "priorityclasses", "--output=json"))["items"]
+    found = {it["metadata"]["name"]: (it["value"], it["preemptionPolicy"]) for it in classes}
+
+    assert found["splai-interactive"] == (1000, "PreemptLowerPriority")
+    assert found["splai-batch"] == (-10, "Never")
+
+
 def test_plain_kubectl_installs_the_manifest_under_pod_security(own_control_plane: RunningControlPlane) -> None:
     for _ in range(2):
         own_control_plane.kubectl("apply", "-f", str(render.INSTALL))
@@ -93,6 +101,10 @@ def test_kustomize_builds_the_same_objects(cluster: RunningControlPlane) -> None
         ("splai-system/splai-operator", "list inferencejobs.splai.dev --all-namespaces", True),
         ("splai-system/splai-operator", "patch inferencejobs.splai.dev --subresource=status -n team-c", True),
         ("splai-system/splai-operator", "patch inferencejobs.splai.dev -n team-c", False),
+        ("splai-system/splai-operator", "delete inferencejobs.splai.dev -n team-c", True),
+        ("splai-system/splai-operator", "delete modelbackends.splai.dev -n team-c", False),
+        ("splai-system/splai-operator", "list events -n team-c", True),
+        ("splai-system/splai-operator", "list persistentvolumeclaims -n team-c", False),
         ("splai-system/splai-operator", "create jobs.batch -n team-c", True),
         ("splai-system/splai-operator", "get secrets -n splai-system", False),
         ("splai-system/splai-operator", "list secrets --all-namespaces", False),
