@@ -1,4 +1,5 @@
 # One static program and nothing else: the images of Kueue and Argo Workflows in the tests.
 FROM scratch
-COPY . /bin/
+ADD folders.tar /
+COPY bin /bin
 USER 65532:65532

@@ -112,7 +112,7 @@ MODULES = {
         Module(
             name="argo-workflows",
             package="github.com/argoproj/argo-workflows/v3",
-            cpu_minutes=14,
+            cpu_minutes=10,
             version_symbols=("github.com/argoproj/argo-workflows/v3.version={version}",),
             extra="manifests",
             links=((f"{_ARGO_OS}/signal_linux.go", f"{_ARGO_OS}/signal_darwin.go"),),

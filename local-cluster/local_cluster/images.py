@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import shutil
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -151,9 +152,17 @@ def pause(builder: Builder) -> Image:
 
 
 def program(module: str, name: str, builder: Builder) -> Image:
-    """An image with one program of a Go module and nothing else, tagged `local`."""
-    folder = build.program(module, name).parent
-    return _cached(Recipe(name, paths.SOURCES / "program.Dockerfile", folder, (name,), version="local"), builder)
+    """An image with one program of a Go module and a /tmp that everybody may write to; tagged `local`."""
+    with TemporaryDirectory(prefix=f"{name}-program-") as directory:
+        context = Path(directory)
+        (context / "bin").mkdir()
+        shutil.copy2(build.program(module, name), context / "bin" / name)
+        with tarfile.open(context / "folders.tar", "w") as folders:
+            tmp = tarfile.TarInfo("tmp")
+            tmp.type, tmp.mode = tarfile.DIRTYPE, 0o1777
+            folders.addfile(tmp)
+        recipe = Recipe(name, paths.SOURCES / "program.Dockerfile", context, ("bin", "folders.tar"), version="local")
+        return _cached(recipe, builder)
 
 
 def _cached(recipe: Recipe, builder: Builder) -> Image:

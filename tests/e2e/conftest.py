@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.e2e.cluster import KubectlError, Namespace, forwarded, run_kubectl
+from tests.e2e.neighbours import install
 from tests.e2e.objects import backend
 
 
@@ -41,6 +42,18 @@ def ready_backend(namespace: Namespace) -> Namespace:
     namespace.apply(backend())
     namespace.wait("condition=Ready", "modelbackend/smollm2")
     return namespace
+
+
+@pytest.fixture(scope="session")
+def argo_workflows() -> None:
+    """Argo Workflows runs in the cluster, until the cluster goes."""
+    install("argo-workflows")
+
+
+@pytest.fixture(scope="session")
+def kueue() -> None:
+    """Kueue runs in the cluster with its webhooks, until the cluster goes."""
+    install("kueue")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,14 @@
+"""Kueue and Argo Workflows in the cluster under test."""
+
+import pytest
+
+from local_cluster import cluster
+from local_cluster.errors import ClusterError
+
+
+def install(name: str) -> None:
+    """Install it unless it is there; a cluster that cannot have it fails the test, in its own words."""
+    try:
+        cluster.install(name)
+    except ClusterError as error:
+        pytest.fail(f"no {name} to test with: {error}", pytrace=False)
