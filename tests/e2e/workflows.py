@@ -58,5 +58,5 @@ def ending(status: dict[str, Any]) -> tuple[str, str]:
 
 
 def node(status: dict[str, Any], name: str) -> dict[str, Any]:
-    """A step in a workflow's status, or {} when it was never reached; the whole is one too, under the workflow's name."""
+    """A step in a workflow's status, or {} when it was never reached; the whole is one too, by the workflow's name."""
     return next((node for node in status["nodes"].values() if node["displayName"] == name), {})
