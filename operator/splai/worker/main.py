@@ -1,4 +1,4 @@
-"""The two commands of a worker pod, and how they end.
+"""The commands of a worker pod, and how they end; ``splai worker plan`` is in ``plan.py``.
 
 ====  ===================================================================
 exit  meaning
@@ -34,9 +34,11 @@ from splai.artifacts.part_lines import PartInvalid
 from splai.core.inferencejob.prompt import PATHS
 from splai.core.inferencejob.template import TemplateError
 from splai.logs import configure_logging, origin
+from splai.outputs.destination import OutputProblem
 from splai.worker.batch import Batch, Engine
 from splai.worker.engine import EngineClient, EngineProbe
-from splai.worker.finalize import NotCommitted, settle, write_outputs
+from splai.worker.finalize import NotCommitted
+from splai.worker.finish import Stopped, finish_job
 from splai.worker.ledger import Ledger, LedgerBroken, PlanInvalid
 from splai.worker.settings import SettingsInvalid, WorkerSettings
 from splai.worker.store import PatientFolder
@@ -71,15 +73,16 @@ class PlanMissing(Exception):  # noqa: N818 - a state of the store, not of this 
 
 def run() -> NoReturn:
     """``splai worker run``: work on the job's tasks."""
-    _main(_run)
+    run_command(_run)
 
 
 def finish() -> NoReturn:
     """``splai worker finish``: write the outputs of a job that has no workers any more."""
-    _main(_finish)
+    run_command(_finish)
 
 
-def _main(command: Callable[[WorkerSettings], Coroutine[Any, Any, Ended]]) -> NoReturn:
+def run_command(command: Callable[[WorkerSettings], Coroutine[Any, Any, Ended]]) -> NoReturn:
+    """Run a command to its end, which is the process's."""
     configure_logging("worker", level=os.environ.get("SPLAI_LOG_LEVEL") or "INFO")
     try:
         settings = WorkerSettings.from_environment(os.environ)
@@ -89,7 +92,15 @@ def _main(command: Callable[[WorkerSettings], Coroutine[Any, Any, Ended]]) -> No
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         ended = runner.run(_guarded(command, settings))
     write_termination_message(settings, ended)
-    sys.exit(ended.code)
+    leave(ended.code)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process. obstore's threads may abort an orderly exit, and the pod would count as failed."""
+    logging.shutdown()
+    if "obstore" in sys.modules:
+        os._exit(code)
+    sys.exit(code)
 
 
 async def _guarded(command: Callable[[WorkerSettings], Coroutine[Any, Any, Ended]], settings: WorkerSettings) -> Ended:
@@ -119,6 +130,10 @@ def explain(error: BaseException) -> Ended:
             return Ended.failed(RETRY, "ArtifactStoreRefused", f"{cause.status} {cause.code}: {cause}")
         case LedgerBroken() | PartInvalid():
             return Ended.failed(RETRY, "LedgerBroken", str(cause))
+        case OutputProblem():
+            return Ended.failed(RETRY if cause.may_pass else BAD_INPUT, cause.reason, str(cause))
+        case Stopped():
+            return Ended.failed(DRAINED, "Drained", "the pod was asked to stop; the next one begins anew")
         case NotCommitted():
             return Ended.failed(RETRY, "NotCommitted", str(cause))
         case _:
@@ -140,20 +155,7 @@ async def _finish(settings: WorkerSettings) -> Ended:
     async with _open_folder(settings) as folder:
         order = await read_plan(_ledger(settings, folder))
         with _watched(settings, order) as pulse:
-            store = PatientFolder(folder, pulse=pulse)
-            ledger = Ledger(store, settings.identity.worker)
-            return _done(await finish_job(ledger, store, order, settings))
-
-
-async def finish_job(ledger: Ledger, store: PatientFolder, order: WorkOrder, settings: WorkerSettings) -> Final:
-    """Write the outputs and ``final``, if nobody has."""
-    final = await ledger.read_final()
-    if final is None:
-        contents = await settle(
-            ledger, order, closing_code=settings.closing_code, closing_message=settings.closing_message
-        )
-        final = await write_outputs(ledger, store, order, contents)
-    return final
+            return _done(await finish_job(folder, order, settings, pulse=pulse, stop=_stop_signal()))
 
 
 async def read_plan(ledger: Ledger) -> WorkOrder:

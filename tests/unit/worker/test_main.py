@@ -10,15 +10,17 @@ from splai.api.inference_job import RequestCounts, Usage
 from splai.api.ledger import ClosingTask, FileSummary, Final
 from splai.artifacts.folder import StoreRefused
 from splai.core.inferencejob.template import TemplateError
+from splai.outputs.destination import OutputProblem
 from splai.worker.finalize import NotCommitted
+from splai.worker.finish import Stopped, finish_job
 from splai.worker.ledger import Ledger, LedgerBroken, PlanInvalid, encode
 from splai.worker.main import (
     BAD_INPUT,
+    DRAINED,
     RETRY,
     Ended,
     PlanMissing,
     explain,
-    finish_job,
     read_plan,
     write_termination_message,
 )
@@ -53,6 +55,9 @@ def settings(path: Path, **more: str) -> WorkerSettings:
         (PlanMissing("the job's folder has no plan.json"), RETRY, "PlanMissing"),
         (LedgerBroken("tasks/0000/commit is not a Commit"), RETRY, "LedgerBroken"),
         (NotCommitted("3 of 3 tasks are not committed"), RETRY, "NotCommitted"),
+        (OutputProblem("OutputForbidden", "s3://b/job/: no"), RETRY, "OutputForbidden"),
+        (OutputProblem("OutputInvalid", "pvc://c/job/: no"), BAD_INPUT, "OutputInvalid"),
+        (Stopped(), DRAINED, "Drained"),
         (StoreRefused("wrong job", code="forbidden", status=403), RETRY, "ArtifactStoreRefused"),
     ],
 )
@@ -111,8 +116,8 @@ def test_finishing_twice_is_finishing_once(tmp_path: Path) -> None:
         order, store = make_order(2), Store()
         store.put("plan.json", encode(order))
         closing = settings(tmp_path, SPLAI_CLOSING_CODE="batch_cancelled", SPLAI_CLOSING_MESSAGE="Cancelled.")
-        folder = PatientFolder(SimulatedFolder(store), pulse=lambda: None)
-        finals = [await finish_job(Ledger(folder, "me"), folder, order, closing) for _ in range(2)]
+        folder, stop = SimulatedFolder(store), asyncio.Event()
+        finals = [await finish_job(folder, order, closing, pulse=lambda: None, stop=stop) for _ in range(2)]
         assert finals[0] == finals[1]
         assert (finals[0].errors.lines, finals[0].output.lines) == (2, 0)
 

@@ -1,0 +1,25 @@
+"""From ``spec.output`` to the place that it means, in the pod that has its volume and its credentials."""
+
+from pathlib import Path
+from typing import Final
+
+from splai.api.job_output import Output
+from splai.outputs.destination import Destination
+from splai.outputs.volume import VolumeFolder
+
+MOUNT: Final = Path("/output")
+
+
+def open_destination(output: Output, job: str, *, expected_bytes: int, mount: Path = MOUNT) -> Destination | None:
+    """The folder of the job's files; None for the artifact store. Raises OutputProblem.
+
+    ``expected_bytes`` of the larger file decides how large the parts of an upload are, for their number has a limit.
+    """
+    folder_uri = output.folder_uri(job)
+    if claim := output.persistent_volume_claim:
+        return VolumeFolder(mount, mount / claim.path / job, folder_uri)
+    if bucket := output.s3 or output.gcs or output.azure:
+        from splai.outputs.bucket import open_bucket  # the library is for those who use it
+
+        return open_bucket(bucket, folder_uri, expected_bytes=expected_bytes)
+    return None

@@ -1,0 +1,89 @@
+"""From ``spec.output`` to a place."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from obstore.store import AzureStore, GCSStore, S3Store
+
+from splai.api.job_output import Output
+from splai.outputs.bucket import LEAST_PART, BucketFolder
+from splai.outputs.destination import OutputProblem
+from splai.outputs.opening import open_destination
+from splai.outputs.volume import VolumeFolder
+
+
+def output(**fields: Any) -> Output:
+    return Output.model_validate(fields)
+
+
+def bucket(spec: Output, *, expected_bytes: int = 0) -> BucketFolder:
+    destination = open_destination(spec, "triage", expected_bytes=expected_bytes)
+    assert isinstance(destination, BucketFolder)
+    return destination
+
+
+@pytest.mark.parametrize(
+    ("spec", "uri"),
+    [
+        (output(), ""),
+        (output(s3={"uri": "s3://bucket"}), "s3://bucket/triage/"),
+        (output(s3={"uri": "s3://bucket/2026/"}), "s3://bucket/2026/triage/"),
+        (output(gcs={"uri": "gs://bucket/2026"}), "gs://bucket/2026/triage/"),
+        (output(azure={"uri": "az://account/container/2026"}), "az://account/container/2026/triage/"),
+        (output(persistentVolumeClaim={"claimName": "results", "path": "2026/q1"}), "pvc://results/2026/q1/triage/"),
+        (output(persistentVolumeClaim={"claimName": "results", "path": "."}), "pvc://results/triage/"),
+    ],
+)
+def test_the_folder_of_a_jobs_files(spec: Output, uri: str) -> None:
+    assert spec.folder_uri("triage") == uri
+
+
+def test_files_are_named_after_their_format() -> None:
+    assert (output().file_name("output"), output().file_name("errors")) == ("output.jsonl", "errors.jsonl")
+    assert output(format="parquet").file_name("errors") == "errors.parquet"
+
+
+def test_without_a_place_it_is_the_artifact_store() -> None:
+    assert open_destination(output(format="parquet"), "triage", expected_bytes=0) is None
+
+
+def test_a_claim_is_a_folder_below_its_mount(tmp_path: Path) -> None:
+    spec = output(persistentVolumeClaim={"claimName": "results", "path": "2026"})
+    destination = open_destination(spec, "triage", expected_bytes=0, mount=tmp_path)
+    assert isinstance(destination, VolumeFolder)
+    assert destination._folder == tmp_path / "2026/triage"
+
+
+def test_s3_of_amazon_and_of_others() -> None:
+    amazon = bucket(output(s3={"uri": "s3://bucket/2026", "region": "eu-central-1"}))._store
+    other = bucket(output(s3={"uri": "s3://bucket", "endpoint": "http://minio.minio.svc:9000"}))._store
+    assert isinstance(amazon, S3Store)
+    assert isinstance(other, S3Store)
+    assert (amazon.config.get("region"), amazon.config.get("endpoint")) == ("eu-central-1", None)
+    assert (other.config.get("region"), other.config.get("endpoint")) == ("us-east-1", "http://minio.minio.svc:9000")
+    styles = [str(store.config.get("virtual_hosted_style_request")) for store in (amazon, other)]
+    assert styles == ["true", "false"]
+
+
+def test_google_and_azure_by_their_uris() -> None:
+    google = bucket(output(gcs={"uri": "gs://bucket/2026"}))
+    azure = bucket(output(azure={"uri": "az://account/container/2026"}))
+    assert isinstance(google._store, GCSStore)
+    assert isinstance(azure._store, AzureStore)
+    assert (google._store.config.get("bucket"), google._prefix) == ("bucket", "2026/triage/")
+    assert azure._store.config.get("account_name") == "account"
+    assert (azure._store.config.get("container_name"), azure._prefix) == ("container", "2026/triage/")
+
+
+def test_parts_grow_with_the_file_because_their_number_has_a_limit() -> None:
+    spec = output(s3={"uri": "s3://bucket"})
+    assert bucket(spec, expected_bytes=10**9)._part_bytes == LEAST_PART
+    assert bucket(spec, expected_bytes=10**12)._part_bytes * 9_000 >= 10**12
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/a//b", "s3://bucket/../b", "s3://bucket/./b"])
+def test_a_path_that_no_store_has_can_never_work(uri: str) -> None:
+    with pytest.raises(OutputProblem, match="empty segment") as problem:
+        open_destination(output(s3={"uri": uri}), "triage", expected_bytes=0)
+    assert not problem.value.may_pass
