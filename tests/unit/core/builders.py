@@ -19,6 +19,7 @@ from splai.api.ledger import (
     split_into_tasks,
 )
 from splai.api.model_backend import ModelBackend
+from splai.api.policy import Policy
 from splai.core.inferencejob.plan import plan
 from splai.core.inferencejob.snapshot import JobSnapshot
 from splai.core.observed import (
@@ -221,9 +222,13 @@ def make_report(index: int = 0, *, child: int = 0, in_flight: int = 0, unreachab
     )
 
 
-def make_snapshot(job: InferenceJob | None = None, **observed: Any) -> JobSnapshot:
-    """With one ready backend unless ``backends`` says otherwise."""
-    return JobSnapshot(job=job or make_job(), settings=SETTINGS, **{"backends": (make_backend(),), **observed})
+def make_snapshot(
+    job: InferenceJob | None = None, *, policies: dict[str, dict[str, Any]] | None = None, **observed: Any
+) -> JobSnapshot:
+    """With one ready backend unless ``backends`` says otherwise; ``policies`` as in the operator's configuration."""
+    configured = {name: Policy.model_validate(policy) for name, policy in (policies or {}).items()}
+    settings = replace(SETTINGS, policies=configured)
+    return JobSnapshot(job=job or make_job(), settings=settings, **{"backends": (make_backend(),), **observed})
 
 
 def with_status(job: InferenceJob, status: InferenceJobStatus) -> InferenceJob:

@@ -2,6 +2,7 @@
 
 from splai.api.inference_job import InferenceJob
 from splai.core.conditions import find_condition
+from splai.core.inferencejob.endings import JOB_FAILED
 from splai.core.inferencejob.facts import Facts
 from splai.core.inferencejob.phase import Rule
 
@@ -18,21 +19,25 @@ def explain(job: InferenceJob, facts: Facts, rule: Rule) -> tuple[str, str]:
         case "WorkersFailed":
             return _failure(job, facts)
         case "Expired" | "DeadlineExceeded" | "FailurePolicyExceeded":
-            return rule.reason, _ended_early(job, facts)
+            return rule.reason, _ended_early(job, facts, rule.reason)
     return rule.reason, _message(facts, rule.reason)
 
 
 def _failure(job: InferenceJob, facts: Facts) -> tuple[str, str]:
     """The evidence may be gone when the output is written; then the status still tells what was seen."""
-    if facts.ending and facts.ending.reason != "WorkersFailed":
+    if facts.ending and facts.ending.code == JOB_FAILED:
         return facts.ending.reason, facts.ending.message
     ready = find_condition(job.status.conditions, "Ready")
     reason = ready.reason if ready and job.status.phase == "Finalizing" else "WorkersFailed"
     return reason, job.status.message or "the work was ended before every task was committed"
 
 
-def _ended_early(job: InferenceJob, facts: Facts) -> str:
-    cause = facts.ending.message if facts.ending else job.status.message
+def _ended_early(job: InferenceJob, facts: Facts, reason: str) -> str:
+    cause = ""
+    if facts.ending and facts.ending.reason == reason:
+        cause = facts.ending.message
+    elif (ready := find_condition(job.status.conditions, "Ready")) and ready.reason == reason:
+        cause = ready.message
     return "; ".join(filter(None, [cause, _answered(facts)]))
 
 

@@ -19,7 +19,7 @@ from tests.unit.core.builders import (
     with_status,
 )
 
-CHILD = {"child_jobs": (make_child(),)}
+CHILD: dict[str, Any] = {"child_jobs": (make_child(),)}
 
 
 def events(job: InferenceJob, **observed: Any) -> list[tuple[str, str, str]]:
@@ -42,7 +42,7 @@ def test_the_first_child_is_not_told_and_its_successor_is() -> None:
 
 def test_trouble_is_told_once() -> None:
     job = make_planned_job()
-    stuck = {**CHILD, "pods": (make_pod(unschedulable=True),)}
+    stuck: dict[str, Any] = {**CHILD, "pods": (make_pod(unschedulable=True),)}
     assert ("Warning", "Unschedulable", NO_GPU) in events(job, **stuck)
     assert events(with_status(job, plan(make_snapshot(job, **stuck), NOW).status), **stuck) == []
 
@@ -81,7 +81,7 @@ def test_the_end_is_told() -> None:
 
 def test_cancel_is_told_at_its_begin_and_at_its_end() -> None:
     job = canceled(make_running_job())
-    seen = {**CHILD, "pods": (make_pod(),), "progress": make_progress()}
+    seen: dict[str, Any] = {**CHILD, "pods": (make_pod(),), "progress": make_progress()}
     assert [event[1] for event in events(job, **seen)] == ["Canceling"]
     canceling = with_status(job, plan(make_snapshot(job, **seen), NOW).status)
     closed = make_progress(final=make_final(failed=3, complete=False, code="batch_cancelled"))

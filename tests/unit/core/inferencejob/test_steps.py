@@ -1,17 +1,15 @@
 """What is done next, told as situations: what is observed, and the actions that follow."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, ClassVar
 
 import pytest
 
 from splai.api.inference_job import InferenceJob
-from splai.core.inferencejob.plan import plan
-from splai.core.inferencejob.snapshot import ConfigMapMissing, Unavailable
-from splai.core.plan import Action, Create, Delete, Scale, WriteWorkOrder
+from splai.core.inferencejob.snapshot import QUEUE_LABEL, ConfigMapMissing, Unavailable
+from splai.core.plan import WriteWorkOrder
 from tests.unit.core.builders import (
     NOW,
-    JobPlan,
     canceled,
     make_backend,
     make_child,
@@ -21,50 +19,14 @@ from tests.unit.core.builders import (
     make_pod,
     make_progress,
     make_running_job,
-    make_snapshot,
     with_status,
 )
-
-Observed = dict[str, Any]
-
-
-def tell(action: Action) -> str:
-    match action:
-        case Create():
-            return f"create {action.body['metadata']['name']}"
-        case Delete():
-            return f"delete {action.reference.name}"
-        case Scale():
-            return f"scale {action.reference.name} to {action.parallelism}"
-        case WriteWorkOrder():
-            return f"write the work order of {len(action.order.records)} records"
-    return type(action).__name__
-
-
-def decide(job: InferenceJob, *, at: datetime = NOW, **observed: Any) -> JobPlan:
-    return plan(make_snapshot(job, **observed), at)
-
-
-def steps(job: InferenceJob, *, at: datetime = NOW, **observed: Any) -> list[str]:
-    return [tell(action) for action in decide(job, at=at, **observed).actions]
-
+from tests.unit.core.inferencejob.decisions import Observed, closing, created, decide, steps, tell
 
 GONE: Observed = {"deletion": NOW, "phase": "Running"}
 SOON = NOW + timedelta(seconds=59)
 LATE = NOW + timedelta(seconds=60)
 RUNNING: Observed = {"child_jobs": (make_child(),), "pods": (make_pod(),), "progress": make_progress(claimed=1)}
-
-
-def created(job: InferenceJob, **observed: Any) -> dict[str, Any]:
-    """The body of the one Job that is created."""
-    (body,) = (action.body for action in decide(job, **observed).actions if isinstance(action, Create))
-    return body
-
-
-def closing(body: dict[str, Any]) -> tuple[str, str]:
-    """What a finish Job is told about the records without an answer."""
-    env = {it["name"]: it.get("value") for it in body["spec"]["template"]["spec"]["containers"][0]["env"]}
-    return env["SPLAI_CLOSING_CODE"], env["SPLAI_CLOSING_MESSAGE"]
 
 
 class TestBeginning:
@@ -188,6 +150,17 @@ class TestScaling:
     def test_it_is_left_alone_once_an_index_succeeded(self) -> None:
         job = make_running_job(workers={"parallelism": 2})
         assert steps(job, **{**RUNNING, "child_jobs": (make_child(succeeded=1),)}) == []
+
+    def test_it_is_left_alone_when_a_queue_admitted_it(self) -> None:
+        """Kueue would take its quota away and let it wait again."""
+        job = make_running_job(workers={"parallelism": 2}, labels={QUEUE_LABEL: "gpu"})
+        assert steps(job, **RUNNING) == []
+
+    def test_a_change_of_size_is_told(self) -> None:
+        decision = decide(make_running_job(workers={"parallelism": 2}), **RUNNING)
+        assert [(it.reason, it.message) for it in decision.events] == [
+            ("WorkersScaled", "Job triage-0 goes on with 2 workers")
+        ]
 
     def test_the_next_child_has_the_size_that_is_wanted_now(self) -> None:
         job = make_running_job(workers={"parallelism": 2})

@@ -1,0 +1,146 @@
+"""Suspend frees all that a job holds and keeps all that it has done; resume goes on where the ledger stands."""
+
+from datetime import timedelta
+
+from splai.api.inference_job import InferenceJob
+from tests.unit.core.builders import (
+    NOW,
+    canceled,
+    make_backend,
+    make_child,
+    make_job,
+    make_planned_job,
+    make_pod,
+    make_progress,
+    make_running_job,
+    suspended,
+    with_status,
+)
+from tests.unit.core.inferencejob.decisions import Observed, closing, condition, created, decide, events, steps
+
+RUNNING: Observed = {"child_jobs": (make_child(),), "pods": (make_pod(),), "progress": make_progress(claimed=1)}
+DRAINING: Observed = {"pods": (make_pod(deletion=NOW),), "progress": make_progress(committed=1)}
+DRAINED: Observed = {"progress": make_progress(committed=1)}
+
+
+def make_suspended_job() -> InferenceJob:
+    """A job that ran, was suspended, and whose pods are gone."""
+    job = suspended(make_running_job())
+    job = with_status(job, decide(job, **RUNNING).status)
+    return with_status(job, decide(job, **DRAINED).status)
+
+
+def test_the_child_is_deleted_and_the_phase_says_so_at_once() -> None:
+    job = suspended(make_running_job())
+    decision = decide(job, **RUNNING)
+    assert steps(job, **RUNNING) == ["delete triage-0"]
+    assert (decision.status.phase, events(decision)) == ("Suspended", ["Suspended"])
+    assert condition(decision.status, "Suspended") == ("True", "Stopping", "1 worker pod still to end")
+
+
+def test_gpus_are_free_when_the_last_pod_is_gone() -> None:
+    job = suspended(make_running_job())
+    status = decide(job, **DRAINED).status
+    assert condition(status, "Suspended")[:2] == ("True", "Suspended")
+    assert condition(status, "WorkersReady")[:2] == ("False", "Suspended")
+
+
+def test_a_pod_on_a_node_that_does_not_answer_is_not_waited_for() -> None:
+    job = suspended(make_running_job())
+    assert decide(job, at=NOW + timedelta(seconds=59), **DRAINING).requeue_after == 1.0
+    late = decide(job, at=NOW + timedelta(seconds=60), **DRAINING)
+    assert condition(late.status, "Suspended")[1] == "Suspended"
+
+
+def test_what_workers_commit_while_they_drain_is_counted() -> None:
+    assert decide(suspended(make_running_job()), **DRAINING).status.succeeded == 1
+
+
+def test_the_clock_of_the_deadline_is_cleared() -> None:
+    assert make_suspended_job().status.start_time is None
+
+
+def test_nothing_is_made_while_a_job_is_suspended() -> None:
+    assert steps(make_suspended_job(), **DRAINED) == []
+
+
+def test_a_resumed_job_goes_on_with_the_next_child() -> None:
+    job = suspended(make_suspended_job(), suspend=False)
+    decision = decide(job)
+    assert steps(job) == ["create triage-1"]
+    assert (decision.status.phase, events(decision)) == ("Pending", ["Resumed"])
+    assert condition(decision.status, "Suspended") == ("False", "NotSuspended", "")
+
+
+def test_the_next_child_waits_for_the_pods_of_the_last() -> None:
+    job = suspended(make_suspended_job(), suspend=False)
+    assert steps(job, **DRAINING) == []
+
+
+def test_it_runs_when_a_worker_of_the_new_child_does() -> None:
+    job = suspended(make_suspended_job(), suspend=False)
+    waiting = decide(job, child_jobs=(make_child(1),), pods=(make_pod(child=1, phase="Pending"),))
+    assert (waiting.status.phase, waiting.status.start_time) == ("Pending", None)
+    later = NOW + timedelta(seconds=90)
+    running = decide(job, at=later, child_jobs=(make_child(1),), pods=(make_pod(child=1),), **DRAINED)
+    assert (running.status.phase, running.status.start_time) == ("Running", "2026-05-01T12:01:30Z")
+
+
+def test_an_older_child_that_ended_by_itself_is_no_start() -> None:
+    job = suspended(make_suspended_job(), suspend=False)
+    older: Observed = {"child_jobs": (make_child(0, complete=True, succeeded=1), make_child(1))}
+    assert decide(job, **older, **DRAINED).status.phase == "Pending"
+
+
+def test_the_next_child_has_the_template_that_was_changed_meanwhile() -> None:
+    job = suspended(make_suspended_job(), suspend=False)
+    changed = make_job(workers={"template": {"nodeSelector": {"gpu": "l4"}}}).spec.workers
+    job = job.model_copy(update={"spec": job.spec.model_copy(update={"workers": changed})})
+    assert created(job)["spec"]["template"]["spec"]["nodeSelector"] == {"gpu": "l4"}
+
+
+def test_a_job_that_is_born_suspended_is_neither_read_nor_planned() -> None:
+    job = make_job(suspend=True, prompt={"template": "{{ nothing }}"})
+    decision = decide(job)
+    assert (decision.actions, decision.status.phase) == ((), "Suspended")
+    assert condition(decision.status, "Validated") == (
+        *("Unknown", "NotValidated"),
+        "the input is read once the job goes on",
+    )
+    assert decide(suspended(job, suspend=False)).status.phase == "Failed"
+
+
+def test_it_is_planned_when_it_is_resumed() -> None:
+    job = make_job(suspend=True)
+    job = suspended(with_status(job, decide(job).status), suspend=False)
+    assert steps(job) == ["write the work order of 3 records", "create triage-0"]
+
+
+def test_the_reading_of_the_input_ends_too() -> None:
+    job = make_job(suspend=True, input={"s3": {"uri": "s3://bucket/records.jsonl"}})
+    assert steps(job, child_jobs=(make_child("plan"),)) == ["delete triage-plan"]
+
+
+def test_all_committed_work_is_finished_without_a_gpu() -> None:
+    job, done = suspended(make_running_job()), make_progress(committed=3)
+    assert steps(job, **{**RUNNING, "progress": done}) == ["delete triage-0"]
+    assert closing(created(job, progress=done)) == ("", "")
+    assert decide(job, progress=done).status.phase == "Finalizing"
+
+
+def test_a_suspended_job_can_be_canceled() -> None:
+    job = canceled(make_suspended_job())
+    assert decide(job, **DRAINED).status.phase == "Canceling"
+    assert closing(created(job, **DRAINED))[0] == "batch_cancelled"
+
+
+def test_a_queue_that_takes_the_quota_back_clears_the_clock_as_well() -> None:
+    job = make_running_job()
+    held: Observed = {"child_jobs": (make_child(suspended=True),), **DRAINED}
+    status = decide(job, **held).status
+    assert (status.phase, status.start_time) == ("Queued", None)
+
+
+def test_backends_do_not_matter_to_a_suspended_job() -> None:
+    job = suspended(make_planned_job())
+    assert decide(job, backends=(make_backend(ready=False),)).status.phase == "Suspended"
