@@ -72,3 +72,11 @@ def worker_finish() -> None:
     from splai.worker.main import finish
 
     finish()
+
+
+@worker.command("plan")
+def worker_plan() -> None:
+    """Read and check the input of a job before it has workers."""
+    from splai.worker.plan import run
+
+    run()

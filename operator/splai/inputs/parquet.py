@@ -1,0 +1,137 @@
+"""Rows of a Parquet file as records; pyarrow is imported only by who meets such a file.
+
+What JSON has no type for becomes text: dates and times in ISO 8601, decimals in digits, bytes in base64. A duration is
+a number of seconds. A floating-point number that is none (NaN, infinity) becomes null, as most writers mean it.
+"""
+
+import base64
+import math
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from splai.core.inferencejob.line_formats import Entry, Fault, parse, to_json
+from splai.core.inferencejob.lines import LONGEST_RECORD, Unreadable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MAGIC: Final = b"PAR1"
+_BATCH_BYTES: Final = 8 * 1024 * 1024
+_MOST_ROWS: Final = 4096
+
+
+def spooled(blocks: Iterable[bytes]) -> IO[bytes]:
+    """A file of its own for bytes that come as a stream: Parquet is read from its end. It is gone once it is closed."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - its reader closes it
+    try:
+        for block in blocks:
+            file.write(block)
+    except BaseException:
+        file.close()
+        raise
+    file.seek(0)
+    return file
+
+
+def rows(source: Path | IO[bytes]) -> Iterator[Entry | Fault]:
+    """The records of a file, numbered from 1; raises Unreadable for what is no Parquet file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with nullcontext() if isinstance(source, Path) else source:
+        try:
+            file = pq.ParquetFile(source, pre_buffer=False, buffer_size=1024 * 1024)
+        except (pa.ArrowException, OSError):
+            raise Unreadable("not a Parquet file, or a damaged one") from None
+        number = 0
+        for batch in _batches(file):
+            for row in batch:
+                number += 1
+                yield _entry(number, row)
+
+
+def _batches(file: Any) -> Iterator[list[dict[str, Any]]]:
+    import pyarrow as pa
+
+    schema = file.schema_arrow
+    names = schema.names
+    if len(set(names)) < len(names):
+        raise Unreadable("two columns have one name")
+    plain = pa.schema([field.with_type(_microseconds(field.type)) for field in schema])
+    for group in range(file.metadata.num_row_groups):
+        described = file.metadata.row_group(group)
+        row_bytes = described.total_byte_size // max(1, described.num_rows) + 1
+        size = max(1, min(_MOST_ROWS, _BATCH_BYTES // row_bytes))
+        try:
+            for batch in file.iter_batches(batch_size=size, row_groups=[group], use_threads=False):
+                fitting = batch if plain == schema else batch.cast(plain, safe=False)
+                yield fitting.to_pylist(maps_as_pydicts="lossy")
+        except (pa.ArrowException, OSError):
+            raise Unreadable(f"the Parquet file is damaged in row group {group + 1}") from None
+
+
+def _microseconds(kind: "pa.DataType") -> "pa.DataType":
+    """The type with times in microseconds, as Python has them, instead of nanoseconds."""
+    import pyarrow as pa
+
+    types = pa.types
+    if types.is_timestamp(kind) and kind.unit == "ns":
+        return pa.timestamp("us", kind.tz)
+    if types.is_time64(kind) and kind.unit == "ns":
+        return pa.time64("us")
+    if types.is_duration(kind) and kind.unit == "ns":
+        return pa.duration("us")
+    if types.is_struct(kind):
+        return pa.struct([field.with_type(_microseconds(field.type)) for field in kind])
+    if types.is_map(kind):
+        return pa.map_(_microseconds(kind.key_type), _microseconds(kind.item_type))
+    if types.is_large_list(kind):
+        return pa.large_list(kind.value_field.with_type(_microseconds(kind.value_type)))
+    if types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(_microseconds(kind.value_type)))
+    return kind
+
+
+def _entry(number: int, row: dict[str, Any]) -> Entry | Fault:
+    try:
+        line = to_json(row)
+        record = row
+    except (TypeError, ValueError):
+        try:
+            line = to_json(_json_value(row))
+            record = parse(line)
+        except (TypeError, ValueError, RecursionError):
+            return Fault(number, "holds a value that JSON cannot say")
+    if len(line) > LONGEST_RECORD:
+        return Fault(number, f"longer than {LONGEST_RECORD >> 20} MiB as JSON")
+    return Entry(number, record, line)
+
+
+def _json_value(value: Any) -> Any:
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {
+                key if isinstance(key, str) else str(_json_value(key)): _json_value(it) for key, it in value.items()
+            }
+        case list() | tuple():
+            return [_json_value(it) for it in value]
+        case bytes():
+            return base64.b64encode(value).decode()
+        case datetime() | date() | time():
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case Decimal() | UUID():
+            return str(value)
+        case _:
+            raise TypeError(type(value).__name__)

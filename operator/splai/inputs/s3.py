@@ -1,0 +1,136 @@
+"""Objects of any S3 API, read in parts that each say which version of the object they want."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import obstore
+from obstore.exceptions import (
+    BaseError,
+    InvalidPathError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
+from obstore.store import ObjectStore, S3Store
+
+from splai.api.job_input import S3Input
+from splai.inputs.errors import CHANGED, FORBIDDEN, NOT_FOUND, SourceUnavailable, SourceUnusable
+from splai.inputs.resume import PATIENCE, Patience, call_again
+from splai.inputs.source import SourceFile
+from splai.inputs.url_guard import URLGuard
+
+PART_BYTES: Final = 4 * 1024 * 1024
+DEFAULT_REGION: Final = "us-east-1"
+_IDENTITIES: Final = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
+
+
+@dataclass(kw_only=True)
+class S3Object(SourceFile):
+    """One object."""
+
+    store: ObjectStore
+    key: str
+    size: int
+    patience: Patience = PATIENCE
+
+    def read(self) -> Iterator[bytes]:
+        for start in range(0, self.size, PART_BYTES):
+            yield call_again(lambda start=start: self._part(start), self.patience)  # type: ignore[misc]
+
+    def _part(self, start: int) -> bytes:
+        end = min(self.size, start + PART_BYTES)
+        options: Any = {"range": (start, end)} | ({"if_match": self.etag} if self.etag else {})
+        try:
+            part = bytes(obstore.get(self.store, self.key, options=options).bytes())
+        except (BaseError, FileNotFoundError) as error:
+            if isinstance(error, FileNotFoundError):
+                raise SourceUnusable(CHANGED, f"{self.uri} was removed while it was read") from error
+            raise _explained(error, self.uri) from error
+        if len(part) != end - start:
+            raise SourceUnusable(CHANGED, f"{self.uri} changed while it was read")
+        return part
+
+
+def open_bucket(source: S3Input, environment: Mapping[str, str], guard: URLGuard) -> S3Store:
+    """A client with the credentials of the environment, which obstore reads; without any the bucket must be public.
+
+    A node's own identity is not used: it is the machine's and not the user's.
+    """
+    region = source.region or DEFAULT_REGION
+    if source.endpoint:
+        guard.check_url(source.endpoint)
+    return S3Store(
+        source.uri.removeprefix("s3://").partition("/")[0],
+        endpoint=source.endpoint or f"https://s3.{region}.amazonaws.com",
+        region=region,
+        virtual_hosted_style_request=False,
+        skip_signature=not any(environment.get(name) for name in _IDENTITIES),
+        client_options={"allow_http": True, "timeout": "120s", "connect_timeout": "10s"},
+        retry_config={"max_retries": 2},
+    )
+
+
+def s3_objects(store: ObjectStore, uri: str, patience: Patience = PATIENCE) -> list[S3Object]:
+    """The object, or with a slash at the end of the URI all objects below it in the order of their keys.
+
+    Names that begin with a dot or an underscore are left out, as ``_SUCCESS`` beside the parts of a table.
+    """
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    if not key.endswith("/"):
+        head = call_again(lambda: _head(store, key, uri), patience)
+        return [_object(store, bucket, head, patience)]
+    found = [
+        _object(store, bucket, entry, patience)
+        for entry in call_again(lambda: _list(store, key, uri), patience)
+        if entry["size"] and not entry["path"].rpartition("/")[2].startswith((".", "_"))
+    ]
+    if not found:
+        raise SourceUnusable(NOT_FOUND, f"there is no object below {uri}")
+    return sorted(found, key=lambda it: it.key)
+
+
+def _object(store: ObjectStore, bucket: str, entry: Any, patience: Patience) -> S3Object:
+    key = entry["path"]
+    return S3Object(
+        uri=f"s3://{bucket}/{key}",
+        name=key.rpartition("/")[2],
+        etag=entry["e_tag"],
+        store=store,
+        key=key,
+        size=entry["size"],
+        patience=patience,
+    )
+
+
+def _head(store: ObjectStore, key: str, uri: str) -> Any:
+    try:
+        return obstore.head(store, key)
+    except (BaseError, FileNotFoundError) as error:
+        raise _explained(error, uri) from error
+
+
+def _list(store: ObjectStore, prefix: str, uri: str) -> list[Any]:
+    try:
+        return [entry for page in obstore.list(store, prefix) for entry in page]
+    except (BaseError, FileNotFoundError) as error:
+        raise _explained(error, uri) from error
+
+
+def _explained(error: BaseException, uri: str) -> SourceUnavailable | SourceUnusable:
+    match error:
+        case FileNotFoundError() | InvalidPathError():
+            return SourceUnusable(NOT_FOUND, f"{uri} does not exist")
+        case PermissionDeniedError() | UnauthenticatedError():
+            return SourceUnusable(
+                FORBIDDEN, f"{uri} may not be read with the credentials of secretRef, if there are any"
+            )
+        case PreconditionError():
+            return SourceUnusable(CHANGED, f"{uri} changed while it was read")
+        case _:
+            return SourceUnavailable(f"{uri} cannot be read: {type(error).__name__}")
