@@ -28,8 +28,11 @@ from splai.kube.resource import DEPLOYMENTS, INFERENCE_JOBS, JOBS, MODEL_BACKEND
 Enqueue = Callable[[Key, float], None]
 
 CHILD_SELECTOR = f"{MANAGED_BY_LABEL}=splai"
-SETTLE_SECONDS = 0.1
-"""A pod's start is a burst of events of the pod and its Job: one reconcile a burst is enough."""
+SETTLE_SECONDS = {INFERENCE_JOBS.kind: 0.5, MODEL_BACKENDS.kind: 0.1}
+"""A pod's start and end are bursts of events of the pod and its Job: one reconcile and one patch a burst are enough.
+
+A worker that runs for less is only seen to have ended. Requests may be waiting for a backend, nobody for a job.
+"""
 
 
 def selector_of(resource: Resource) -> str:
@@ -111,7 +114,7 @@ class Caches:
         elif before is None or after is None or before.value != after.value:
             key = self._owner(entry)
             if key is not None:
-                self._enqueue(key, SETTLE_SECONDS)
+                self._enqueue(key, SETTLE_SECONDS[key.kind])
 
     def policies_changed(self) -> None:
         """Enqueue the jobs that a policy may still matter to."""
@@ -147,7 +150,7 @@ class Caches:
         for job in self.jobs.indexed(entry.namespace):
             status = job.value.status
             if status.phase not in TERMINAL_PHASES and status.backend in (None, entry.name):
-                self._enqueue(Key.of(INFERENCE_JOBS, job.namespace, job.name), SETTLE_SECONDS)
+                self._enqueue(Key.of(INFERENCE_JOBS, job.namespace, job.name), SETTLE_SECONDS[MODEL_BACKENDS.kind])
 
 
 def _job(body: Object) -> InferenceJob:

@@ -1,8 +1,8 @@
 """How often statuses may be patched: every patch becomes a revision of the whole object in etcd.
 
-An object waits ``max(2 s, its status at 8 KiB/s)`` after a patch, and all objects together stay below 20 patches and
-512 KiB a second. Who comes when that is spent gets a turn behind all who wait already: thousands of running jobs
-would else come back together for the one patch that is free.
+An object waits ``max(2 s, its status at 8 KiB/s)`` after a patch, longer for what only describes its waiting, and all
+objects together stay below 20 patches and 512 KiB a second. Who comes when that is spent gets a turn behind all who
+wait already: thousands of running jobs would else come back together for the one patch that is free.
 
 What is too urgent to wait is counted too, so in a storm of changes it is progress that waits.
 """
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from splai.controller.queue import Key
 
 OBJECT_INTERVAL = 2.0
+LITTLE_NEWS_INTERVAL = 10.0
 OBJECT_BYTES_PER_SECOND = 8 * 1024.0
 PATCHES_PER_SECOND = 20.0
 BYTES_PER_SECOND = 512 * 1024.0
@@ -23,13 +24,13 @@ class StatusBudget:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._rates = (_Rate(PATCHES_PER_SECOND, clock()), _Rate(BYTES_PER_SECOND, clock()))
-        self._rested_at: dict[Key, float] = {}
+        self._last: dict[Key, tuple[float, int]] = {}  # when, and how many bytes
         self._turns: dict[Key, float] = {}
 
-    def wait(self, key: Key, size: int) -> float:
+    def wait(self, key: Key, size: int, *, interval: float = OBJECT_INTERVAL) -> float:
         """Seconds until a status of ``size`` bytes may be patched if it can wait; 0 is now."""
         now = self._clock()
-        if (rest := self._rested_at.get(key, now) - now) > 0:
+        if (rest := self._rest(key, now, interval)) > 0:
             return rest
         turn = self._turns.get(key)
         if turn is None:
@@ -49,12 +50,18 @@ class StatusBudget:
         for rate, amount in self._amounts(size):
             rate.spend(amount, now)
         self._turns.pop(key, None)
-        self._rested_at[key] = now + max(OBJECT_INTERVAL, size / OBJECT_BYTES_PER_SECOND)
+        self._last[key] = (now, size)
 
     def forget(self, key: Key) -> None:
         """The object is gone."""
         self._turns.pop(key, None)
-        self._rested_at.pop(key, None)
+        self._last.pop(key, None)
+
+    def _rest(self, key: Key, now: float, interval: float) -> float:
+        if key not in self._last:
+            return 0.0
+        at, size = self._last[key]
+        return at + max(interval, size / OBJECT_BYTES_PER_SECOND) - now
 
     def _amounts(self, size: int) -> tuple[tuple["_Rate", float], ...]:
         patches, size_rate = self._rates

@@ -9,10 +9,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from splai.api.inference_job import InferenceJob, InferenceJobStatus
+from splai.api.inference_job import InferenceJob, InferenceJobStatus, WorkersStatus
 from splai.api.model_backend import ModelBackend, ModelBackendStatus
 from splai.controller.queue import Key
-from splai.controller.status_budget import StatusBudget
+from splai.controller.status_budget import LITTLE_NEWS_INTERVAL, OBJECT_INTERVAL, StatusBudget
 from splai.core.conditions import find_condition
 from splai.core.inferencejob.status import BYTE_BUDGET, fit_budget
 from splai.kube.cache import Entry
@@ -60,7 +60,8 @@ class StatusWriter:
         if not changes:
             return None
         key = Key.of(resource, entry.namespace, entry.name)
-        if not is_urgent(before, after) and (wait := self._budget.wait(key, size)) > 0:
+        interval = patch_interval(before, after)
+        if interval and (wait := self._budget.wait(key, size, interval=interval)) > 0:
             self._deferred(key.kind)
             return wait
         self._budget.spend(key, size)
@@ -86,9 +87,14 @@ def within_limit(status: Status) -> tuple[Status, dict[str, Any], int]:
     return status, wanted, size
 
 
-def is_urgent(before: Status, after: Status) -> bool:
-    """Whether it must not wait for anything: somebody may be waiting for it."""
-    return _phase(before) != _phase(after)
+def patch_interval(before: Status, after: Status) -> float:
+    """Seconds between two patches for such a change; 0 when somebody may wait for it, so that it must not wait itself.
+
+    How many pods there are already is little news while there is no other: most jobs run before anybody could read it.
+    """
+    if _phase(before) != _phase(after):
+        return 0.0
+    return OBJECT_INTERVAL if _essence(before) != _essence(after) else LITTLE_NEWS_INTERVAL
 
 
 def merge_patch(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
@@ -102,6 +108,14 @@ def merge_patch(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]
         elif key not in before or value != known:
             patch[key] = value
     return patch
+
+
+def _essence(status: Status) -> tuple[Status, list[tuple[str, str, str]]]:
+    little: dict[str, Any] = {"conditions": [], "message": ""}
+    if isinstance(status, InferenceJobStatus):
+        little["workers"] = WorkersStatus()
+    verdicts = [(condition.type, condition.status, condition.reason) for condition in status.conditions]
+    return status.model_copy(update=little), verdicts
 
 
 def _size(wanted: dict[str, Any]) -> int:

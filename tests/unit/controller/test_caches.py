@@ -9,6 +9,7 @@ from splai.kube.resource import INFERENCE_JOBS, JOBS, MODEL_BACKENDS, PODS
 from tests.unit.controller.objects import child_job, inference_job, model_backend, pod
 
 JOB, BACKEND = Key("InferenceJob", "n", "j"), Key("ModelBackend", "n", "b")
+JOB_SETTLES, BACKEND_SETTLES = SETTLE_SECONDS["InferenceJob"], SETTLE_SECONDS["ModelBackend"]
 
 
 class Recorded:
@@ -63,7 +64,7 @@ def test_a_child_is_its_owners_work_after_the_burst_has_settled(recorded: Record
     recorded.caches.changed(JOBS, child_job(version=2, active=1))
     recorded.caches.deleted(JOBS, child_job(version=3))
 
-    assert recorded.enqueued() == [(JOB, SETTLE_SECONDS)] * 3
+    assert recorded.enqueued() == [(JOB, JOB_SETTLES)] * 3
 
 
 def test_a_child_of_somebody_unknown_is_nobodys_work(recorded: Recorded) -> None:
@@ -85,7 +86,7 @@ def test_a_pod_is_found_by_its_label(recorded: Recorded) -> None:
     recorded.caches.changed(PODS, pod("engine", modelbackend="b"))
     recorded.caches.changed(PODS, pod("stray"))
 
-    assert recorded.enqueued() == [(JOB, SETTLE_SECONDS), (BACKEND, SETTLE_SECONDS)]
+    assert recorded.enqueued() == [(JOB, JOB_SETTLES), (BACKEND, BACKEND_SETTLES)]
 
 
 def test_a_change_of_a_pod_that_no_decision_looks_at_is_no_work(recorded: Recorded) -> None:
@@ -96,7 +97,7 @@ def test_a_change_of_a_pod_that_no_decision_looks_at_is_no_work(recorded: Record
     assert recorded.enqueued() == []
 
     recorded.caches.changed(PODS, pod(version=3, inferencejob="j", phase="Running"))
-    assert recorded.enqueued() == [(JOB, SETTLE_SECONDS)]
+    assert recorded.enqueued() == [(JOB, JOB_SETTLES)]
 
 
 def test_a_backend_that_becomes_ready_wakes_the_jobs_that_wait_for_one(recorded: Recorded) -> None:
@@ -105,7 +106,7 @@ def test_a_backend_that_becomes_ready_wakes_the_jobs_that_wait_for_one(recorded:
 
     recorded.caches.changed(MODEL_BACKENDS, model_backend(version=2, ready="True"))
 
-    assert recorded.enqueued() == [(JOB, SETTLE_SECONDS)]
+    assert recorded.enqueued() == [(JOB, BACKEND_SETTLES)]
 
 
 def test_a_status_of_ours_is_known_at_once_and_news_to_waiting_jobs_only(recorded: Recorded) -> None:
@@ -115,7 +116,7 @@ def test_a_status_of_ours_is_known_at_once_and_news_to_waiting_jobs_only(recorde
     status = ModelBackendStatus.model_validate(written["status"])
 
     recorded.caches.status_written(MODEL_BACKENDS, written["metadata"], status)
-    assert recorded.enqueued() == [(JOB, SETTLE_SECONDS)]
+    assert recorded.enqueued() == [(JOB, BACKEND_SETTLES)]
 
     entry = recorded.caches.backends.get("n", "b")
     assert entry is not None

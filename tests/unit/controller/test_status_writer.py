@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from splai.api.condition import Condition
-from splai.api.inference_job import InferenceJob, InferenceJobStatus, JobPhase, TaskStatus
+from splai.api.inference_job import InferenceJob, InferenceJobStatus, JobPhase, TaskStatus, WorkersStatus
 from splai.api.model_backend import ModelBackendStatus
 from splai.controller.caches import Caches
-from splai.controller.status_budget import OBJECT_INTERVAL, PATCHES_PER_SECOND
-from splai.controller.status_writer import CONFLICT_DELAY, StatusWriter, is_urgent, merge_patch
+from splai.controller.status_budget import LITTLE_NEWS_INTERVAL, OBJECT_INTERVAL, PATCHES_PER_SECOND
+from splai.controller.status_writer import CONFLICT_DELAY, StatusWriter, merge_patch, patch_interval
 from splai.core.inferencejob.status import BYTE_BUDGET
 from splai.kube.cache import Entry
 from splai.kube.errors import Invalid
@@ -64,8 +64,10 @@ def status(phase: JobPhase = "Running", **fields: Any) -> InferenceJobStatus:
     return InferenceJobStatus(phase=phase, **fields)
 
 
-def ready(value: str = "True", reason: str = "Any") -> Condition:
-    return Condition.model_validate({"type": "Ready", "status": value, "reason": reason, "lastTransitionTime": MOMENT})
+def ready(value: str = "True", reason: str = "Any", message: str = "") -> Condition:
+    return Condition.model_validate(
+        {"type": "Ready", "status": value, "reason": reason, "message": message, "lastTransitionTime": MOMENT}
+    )
 
 
 async def test_without_a_change_nothing_is_written(place: Place) -> None:
@@ -139,21 +141,31 @@ async def test_a_changed_phase_never_waits(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "urgent"),
+    ("before", "after", "interval"),
     [
-        (status("Pending"), status("Running"), True),
-        (status(), status(succeeded=1), False),
-        (status(), status(observed_generation=2), False),
-        (status(conditions=[ready("True")]), status(conditions=[ready("False")]), False),
-        (InferenceJobStatus(), status("Pending"), True),
-        (ModelBackendStatus(), ModelBackendStatus(conditions=[ready("False")]), True),
-        (ModelBackendStatus(conditions=[ready("False")]), ModelBackendStatus(conditions=[ready("True")]), True),
-        (ModelBackendStatus(conditions=[ready()]), ModelBackendStatus(conditions=[ready(reason="Other")]), False),
+        (status("Pending"), status("Running"), 0),
+        (InferenceJobStatus(), status("Pending"), 0),
+        (status(), status(succeeded=1), OBJECT_INTERVAL),
+        (status(), status(observed_generation=2), OBJECT_INTERVAL),
+        (status(conditions=[ready("True")]), status(conditions=[ready("False")]), OBJECT_INTERVAL),
+        (
+            status(conditions=[ready(message="1 of 2")]),
+            status(conditions=[ready(message="2 of 2")]),
+            LITTLE_NEWS_INTERVAL,
+        ),
+        (status(), status(workers=WorkersStatus(active=1), message="1 of 2"), LITTLE_NEWS_INTERVAL),
+        (ModelBackendStatus(), ModelBackendStatus(conditions=[ready("False")]), 0),
+        (ModelBackendStatus(conditions=[ready("False")]), ModelBackendStatus(conditions=[ready("True")]), 0),
+        (
+            ModelBackendStatus(conditions=[ready()]),
+            ModelBackendStatus(conditions=[ready(reason="No")]),
+            OBJECT_INTERVAL,
+        ),
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_phase_is_urgent_and_so_is_whether_a_backend_is_ready(before: Any, after: Any, urgent: bool) -> None:
-    assert is_urgent(before, after) is urgent
+def test_a_phase_is_urgent_and_how_many_pods_there_are_is_little_news(before: Any, after: Any, interval: float) -> None:
+    assert patch_interval(before, after) == interval
 
 
 async def test_all_jobs_together_stay_below_the_rate_and_phases_go_first(place: Place) -> None:
