@@ -64,8 +64,9 @@ format: $(VENV)/installed ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-generate: $(VENV)/installed ## Write crds/, the chart's copies and manifests/install.yaml from their sources
+generate: $(VENV)/installed ## Write crds/, manifests/ and the chart's copies from their sources
 	$(BIN)/python -m splai.api.crd crds
+	$(BIN)/python -m charts.argo_cd
 	helm=$$($(LOCAL_CLUSTER) build helm) && PATH="$$helm:$$PATH" $(BIN)/python charts/render.py
 
 lock: $(VENV)/installed ## Resolve the dependencies anew into requirements*.lock
