@@ -114,7 +114,9 @@ def _essence(status: Status) -> tuple[Status, list[tuple[str, str, str]]]:
     little: dict[str, Any] = {"conditions": [], "message": ""}
     if isinstance(status, InferenceJobStatus):
         little["workers"] = WorkersStatus()
-    verdicts = [(condition.type, condition.status, condition.reason) for condition in status.conditions]
+    verdicts: list[tuple[str, str, str]] = [
+        (condition.type, condition.status, condition.reason) for condition in status.conditions
+    ]
     return status.model_copy(update=little), verdicts
 
 
