@@ -27,6 +27,14 @@ def rules(*validations: tuple[str, str]) -> dict[str, Any]:
     return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in validations]}
 
 
+def unchanged(path: str) -> tuple[str, str]:
+    """The rule that a field of ``self`` stays as it was, also when it was absent."""
+    parent, _, leaf = path.rpartition(".")
+    new, old = (f"{root}.{parent}" if parent else root for root in ("self", "oldSelf"))
+    rule = f"has({new}.{leaf}) == has({old}.{leaf}) && (!has({new}.{leaf}) || {new}.{leaf} == {old}.{leaf})"
+    return rule, f"{path} is immutable"
+
+
 def keyed_by(key: str) -> dict[str, Any]:
     """A list as ``json_schema_extra`` whose entries have a name of their own: applied one by one, none twice."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}

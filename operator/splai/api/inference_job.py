@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from splai.api.base import APIModel, Duration, ObjectName, keyed_by, parse_duration, rules, unfilled
+from splai.api.base import APIModel, Duration, ObjectName, keyed_by, parse_duration, rules, unchanged, unfilled
 from splai.api.condition import Condition
 from splai.api.job_input import Input
 from splai.api.job_output import Output
@@ -18,14 +18,6 @@ JobPhase = Literal[
 ]
 TaskPhase = Literal["Pending", "Running", "Completed", "Canceled"]
 TERMINAL_PHASES: frozenset[str] = frozenset({"Completed", "Failed", "Canceled"})
-
-
-def _unchanged(path: str) -> tuple[str, str]:
-    """The rule that a field of the spec stays as it was, also when it was absent."""
-    parent, _, leaf = path.rpartition(".")
-    new, old = (f"{root}.{parent}" if parent else root for root in ("self", "oldSelf"))
-    rule = f"has({new}.{leaf}) == has({old}.{leaf}) && (!has({new}.{leaf}) || {new}.{leaf} == {old}.{leaf})"
-    return rule, f"{path} is immutable"
 
 
 class BackendReference(APIModel):
@@ -153,7 +145,7 @@ class InferenceJobSpec(APIModel):
                 "workers.minParallelism must not be more than workers.parallelism",
             ),
             *(
-                _unchanged(field)
+                unchanged(field)
                 for field in (
                     *("type", "model", "backendRef", "policy", "input", "prompt", "output"),
                     *("workers.mode", "workers.concurrency", "workers.minParallelism", "workers.dispatchOrder"),
@@ -269,6 +261,10 @@ class Throughput(APIModel):
 
     records_per_second: Annotated[str, Field(description="A decimal number, e.g. 12.5.")] = "0"
     tokens_per_second: Annotated[str, Field(description="Prompt and completion tokens; a decimal number.")] = "0"
+    measured_at: Annotated[
+        str | None,
+        Field(description="When counts and usage were compared last.", json_schema_extra={"format": "date-time"}),
+    ] = None
 
 
 class TaskStatus(APIModel):
