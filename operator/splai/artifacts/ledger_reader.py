@@ -102,8 +102,13 @@ class LedgerReader:
             self._input = None
         if FINAL in objects and self._final is None:
             self._final = await self._require(FINAL, Final)
-        await self._read_commits(objects)
+        is_first = not self._reports
         await self._read_reports(objects.values())
+        if is_first and self._reports:
+            # A report may be younger than the list, and then lacks what its worker committed in between. Later reads
+            # know that from earlier reports.
+            objects = {entry.path: entry for entry in await self._folder.list()}
+        await self._read_commits(objects)
         self._largest = largest_counts((seen.report for seen in self._reports.values()), self._largest)
         for task in self._largest.keys() & self._commits.keys():
             del self._largest[task]

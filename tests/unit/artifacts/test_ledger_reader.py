@@ -1,7 +1,7 @@
 """Reading a ledger again and again: right, never falling, and without reading what is known."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 from obstore.store import MemoryStore
@@ -36,9 +36,12 @@ class CountingFolder(StoreFolder):
         super().__init__(MemoryStore(), "team-a", "uid-1")
         self.gets: Counter[str] = Counter()
         self.lists = 0
+        self.before_get: dict[str, Callable[[], Awaitable[None]]] = {}
 
     async def get(self, path: str) -> bytes | None:
         self.gets[path] += 1
+        if path in self.before_get:
+            await self.before_get.pop(path)()
         return await super().get(path)
 
     async def list(self, prefix: str = "") -> Sequence[StoredObject]:
@@ -162,6 +165,22 @@ async def test_counts_never_fall_when_a_worker_is_replaced(folder: CountingFolde
     await folder.delete(worker_path("v"))
     seen.append((await reader.read()).counts.completed)
     assert seen == [1, 1, 1, 2, 2]
+
+
+async def test_counts_do_not_fall_when_a_new_reader_meets_a_commit_younger_than_its_list(
+    folder: CountingFolder, clock: Clock
+) -> None:
+    await folder.write("plan.json", plan(1))
+    await folder.write(claim_path("0000", 1), Claim(worker="w", nonce="n"))
+    await folder.write(worker_path("w"), report(1, HeldTask(task="0000", epoch=1, counts=TaskCounts(completed=1))))
+    assert (await LedgerReader(folder, clock).read()).counts.completed == 1
+
+    async def commit_meanwhile() -> None:
+        await folder.write(commit_path("0000"), commit(1))
+        await folder.write(worker_path("w"), report(2))
+
+    folder.before_get["plan.json"] = commit_meanwhile
+    assert (await LedgerReader(folder, clock).read()).counts.completed == 1
 
 
 async def test_after_final_nothing_is_read_any_more(folder: CountingFolder, reader: LedgerReader) -> None:
