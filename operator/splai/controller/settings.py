@@ -64,6 +64,7 @@ class Settings:
             ),
             image_pull_policy=_pull_policy(text("SPLAI_IMAGE_PULL_POLICY", "IfNotPresent")),
             artifacts_url=artifacts_url,
+            allow_private_urls=_flag("SPLAI_ALLOW_PRIVATE_URLS", text("SPLAI_ALLOW_PRIVATE_URLS", "false")),
             public_url=text("SPLAI_PUBLIC_URL", f"http://splai-api-gateway.{namespace}.svc:8080"),
         )
         policies_file = text("SPLAI_POLICIES_FILE", "")
@@ -90,6 +91,12 @@ def _pull_policy(value: str) -> PullPolicy:
             f"SPLAI_IMAGE_PULL_POLICY is {value!r}: it must be one of {', '.join(get_args(PullPolicy))}"
         )
     return cast("PullPolicy", value)
+
+
+def _flag(name: str, value: str) -> bool:
+    if value not in ("true", "false"):
+        raise SettingsInvalid(f"{name} is {value!r}: it must be true or false")
+    return value == "true"
 
 
 def _retention(value: str) -> timedelta:

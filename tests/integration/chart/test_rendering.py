@@ -134,6 +134,7 @@ def test_several_gateways_are_not_evicted_at_once(helm: Path, replicas: int, bud
         ("gateway.publicURL=https://example.org", "operator", "SPLAI_PUBLIC_URL", "https://example.org"),
         ("logLevel=DEBUG", "artifacts", "SPLAI_LOG_LEVEL", "DEBUG"),
         ("metrics.port=9000", "gateway", "SPLAI_METRICS_PORT", "9000"),
+        ("inputs.allowPrivateURLs=true", "operator", "SPLAI_ALLOW_PRIVATE_URLS", "true"),
         ("artifacts.retention=48h", "operator", "SPLAI_ARTIFACT_RETENTION", "48h"),
     ],
 )

@@ -44,6 +44,7 @@ def test_an_empty_variable_is_an_unset_one() -> None:
         ("SPLAI_IMAGE_PULL_POLICY", "Sometimes"),
         ("SPLAI_ARTIFACT_RETENTION", "30d"),
         ("SPLAI_STORE", "sqlite"),
+        ("SPLAI_ALLOW_PRIVATE_URLS", "yes"),
     ],
 )
 def test_a_wrong_value_is_named(name: str, value: str) -> None:
@@ -54,6 +55,11 @@ def test_a_wrong_value_is_named(name: str, value: str) -> None:
 def test_policies_and_retention_have_defaults() -> None:
     found = settings()
     assert (found.policies_file, found.artifact_retention) == (None, timedelta(days=30))
+
+
+@pytest.mark.parametrize(("value", "allowed"), [("", False), ("false", False), ("true", True)])
+def test_urls_of_inputs_lead_to_the_node_only_if_the_administrator_says_so(value: str, allowed: bool) -> None:
+    assert settings(SPLAI_ALLOW_PRIVATE_URLS=value).core.allow_private_urls is allowed
 
 
 def test_policies_come_from_a_file() -> None:

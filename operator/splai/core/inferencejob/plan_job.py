@@ -31,6 +31,8 @@ def build_plan_job(job: InferenceJob, settings: OperatorSettings, *, earlier_uid
     """``earlier_uid`` is that of the job which ``input.failedOf`` names: its folder is opened for reading, too."""
     pod = child_pod(job, settings, PLAN, "plan", command="plan", requests=_REQUESTS)
     _add_source(pod, job.spec.input)
+    # Said in any case: a variable that is set cannot come from the user's Secret.
+    add_variables(pod, {"SPLAI_ALLOW_PRIVATE_URLS": "true" if settings.allow_private_urls else "false"})
     if earlier_uid is not None:
         pod["spec"]["volumes"][0]["projected"]["sources"].append(folder_token(earlier_uid, "earlier-token"))
         add_variables(pod, {"SPLAI_EARLIER_TOKEN_FILE": f"{TOKEN_PATH}/earlier-token"})

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -53,6 +54,13 @@ def test_the_sources_secret_reaches_it_through_the_kubelet(source: dict[str, Any
 def test_the_destinations_secret_does_not_reach_it() -> None:
     output = {"s3": {"uri": "s3://bucket/answers", "secretRef": {"name": "keys"}}}
     assert "envFrom" not in pod_of(build(output=output))["containers"][0]
+
+
+@pytest.mark.parametrize(("allowed", "value"), [(True, "true"), (False, "false")])
+def test_the_administrator_says_where_urls_may_lead_and_no_secret_can(allowed: bool, value: str) -> None:
+    settings = replace(SETTINGS, allow_private_urls=allowed)
+    (container,) = pod_of(build_plan_job(make_job(input=S3), settings))["containers"]
+    assert env_of(container)["SPLAI_ALLOW_PRIVATE_URLS"] == value
 
 
 def test_a_volume_of_the_users_is_only_read() -> None:
