@@ -50,12 +50,18 @@ def _message(facts: Facts, reason: str) -> str:
         case "Canceling":
             return "canceled: the workers end, and what is done is written out"
         case "AllTasksCommitted":
-            return "the output is being written"
+            return f"the output is being written{written(facts)}"
         case "Suspended":
             return "the job is suspended: spec.suspend is true"
         case "BackendNotFound" | "BackendNotReady":
             return facts.backend.verdict.message
     return ""
+
+
+def written(facts: Facts) -> str:
+    """How much of the output is there, once somebody has said so."""
+    size = facts.progress.finalized_bytes if facts.progress else 0
+    return f", {size / 1e6:.1f} MB so far" if size else ""
 
 
 def _answered(facts: Facts) -> str:

@@ -1,6 +1,7 @@
 """The status of an InferenceJob: counts of durable lines, so they never fall, and never more than its share of etcd."""
 
 from datetime import datetime
+from typing import Literal
 
 from splai.api.base import format_time
 from splai.api.inference_job import (
@@ -21,6 +22,7 @@ from splai.core.inferencejob.children import number_of
 from splai.core.inferencejob.clocks import expiry
 from splai.core.inferencejob.facts import Facts
 from splai.core.inferencejob.tasks import URI_LIMIT, task_statuses
+from splai.core.inferencejob.throughput import estimate, measure
 from splai.core.inferencejob.work_order import spec_hash
 from splai.core.inferencejob.workers_ready import requests_in_flight
 from splai.core.settings import OperatorSettings
@@ -46,6 +48,8 @@ def make_status(
     tasks = task_statuses(before, facts, phase, prefix=f"{address}/tasks/")
     moment = format_time(now)
     conditions = merge_conditions(before.conditions, verdicts, generation=generation, now=now)
+    usage = _usage(before.usage, facts)
+    speed = measure(before, counts, usage, now) if phase == "Running" else None
     completed = before.completion_time or (moment if over else None)
     expires = expiry(job, completed)
     return fit_budget(
@@ -61,7 +65,9 @@ def make_status(
             failed=counts.failed,
             progress_percent=_percent(counts),
             request_counts=counts,
-            usage=_usage(before.usage, facts),
+            usage=usage,
+            throughput=speed,
+            estimated_remaining_seconds=estimate(speed, counts) if speed else None,
             tasks=tasks,
             workers=_workers(before.workers, facts, over=over),
             output=_output(facts, job.spec.output, address, tasks=len(tasks)) or before.output,
@@ -189,7 +195,6 @@ def _errors(facts: Facts, output: Output, address: str) -> ArtifactLocation | No
     )
 
 
-def _uri(final: Final, output: Output, address: str, name: str) -> str:
+def _uri(final: Final, output: Output, address: str, name: Literal["output", "errors"]) -> str:
     """In the place of the user's, or where the gateway serves the artifact store."""
-    ending = "parquet" if output.format == "parquet" else "jsonl"
-    return f"{final.uri.removesuffix('/') if final.uri else address}/{name}.{ending}"
+    return f"{final.uri.removesuffix('/') if final.uri else address}/{output.file_name(name)}"

@@ -17,7 +17,7 @@ from splai.core.inferencejob.finish_job import build_finish_job
 from splai.core.inferencejob.history import archive
 from splai.core.inferencejob.input_state import GoodInput
 from splai.core.inferencejob.plan_job import build_plan_job
-from splai.core.inferencejob.snapshot import PODS_EXPECTED, QUEUE_ANSWERS, JobSnapshot
+from splai.core.inferencejob.snapshot import PODS_EXPECTED, QUEUE_ANSWERS, QUEUE_LABEL, JobSnapshot
 from splai.core.inferencejob.tasks import count_tasks
 from splai.core.inferencejob.work_order import make_reading_order, make_work_order
 from splai.core.inferencejob.worker_job import build_worker_job, engine_address, service_address
@@ -29,6 +29,7 @@ INPUT_RETRY = 15.0
 READING_RETRY = timedelta(seconds=60)
 FINISH_RETRY = timedelta(seconds=60)
 PODS_RETRY = 60.0
+PRIORITY_LABEL = "splai.dev/priority"
 QUEUE_RETRIES = (60.0, 1800.0)
 """Seconds between two looks at what a queue says, from a child's first minutes on and at most."""
 
@@ -122,6 +123,8 @@ def _keep_working(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
         return Steps(look_again=seconds_until_lost(facts.busy, now))
     if not facts.busy and any(is_lost(pod, now) for pod in facts.pods):
         return Steps((_delete(child),))
+    if not facts.started and _is_outdated(snapshot.job, child):
+        return Steps((_delete(child),))
     wanted = wanted_parallelism(snapshot.job, facts)
     # After an index succeeded Kubernetes may end the Job at once; one that Kueue admitted would be evicted.
     if child.parallelism != wanted and not child.succeeded and facts.queue is None:
@@ -153,7 +156,19 @@ def _create_child(snapshot: JobSnapshot, facts: Facts) -> Steps:
         parallelism=wanted_parallelism(job, facts),
         backoff_limit=max(0, job.spec.backoff_limit - facts.failures),
     )
+    body["metadata"]["labels"] |= {PRIORITY_LABEL: _priority(job)}
     return Steps((Create(body),))
+
+
+def _is_outdated(job: InferenceJob, child: ObservedJob) -> bool:
+    """Its queue or priority was changed, which a Job that exists cannot follow; the next one can, if none has run."""
+    queue = (job.metadata.get("labels") or {}).get(QUEUE_LABEL)
+    return child.labels.get(QUEUE_LABEL) != queue or child.labels.get(PRIORITY_LABEL, "") != _priority(job)
+
+
+def _priority(job: InferenceJob) -> str:
+    """As the value of a label, which may be shorter than the name of a PriorityClass."""
+    return (job.spec.priority or "")[:63].rstrip("-.")
 
 
 def _close(snapshot: JobSnapshot, facts: Facts, now: datetime, ending: Ending) -> Steps:

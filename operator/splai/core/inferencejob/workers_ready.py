@@ -9,6 +9,7 @@ from datetime import datetime
 from splai.api.inference_job import TERMINAL_PHASES, JobPhase
 from splai.api.ledger import WorkerReport
 from splai.core.conditions import Verdict
+from splai.core.inferencejob.cause import written
 from splai.core.inferencejob.endings import JOB_FAILED
 from splai.core.inferencejob.facts import Facts
 from splai.core.inferencejob.snapshot import PODS_EXPECTED
@@ -62,10 +63,10 @@ def _ending(facts: Facts, now: datetime) -> tuple[bool, str, str]:
     if finish and _lacks_pods(finish, facts.finish_pods, now):
         return _pods_not_created(finish, facts.creation_trouble)
     if finish:
-        return False, "Finishing", f"Job {finish.name} writes the output"
+        return False, "Finishing", f"Job {finish.name} writes the output{written(facts)}"
     if not facts.all_committed:
         return False, "Stopping", "the workers are being stopped"
-    return True, "WorkersReady", "a worker writes the output"
+    return True, "WorkersReady", f"a worker writes the output{written(facts)}"
 
 
 def _pods_ready(facts: Facts, child: ObservedJob | None, now: datetime) -> tuple[bool, str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from splai.core.inferencejob.snapshot import QUEUE_LABEL, WorkloadMissing
-from splai.core.observed import ObservedWorkload
+from splai.core.observed import CHILD_LABEL, ObservedWorkload
 from tests.unit.core.builders import (
     NOW,
     make_child,
@@ -21,8 +21,13 @@ from tests.unit.core.builders import (
 from tests.unit.core.inferencejob.decisions import Observed, condition, decide, events, steps
 
 QUEUED = make_planned_job(labels={QUEUE_LABEL: "gpu"})
-HELD: Observed = {"child_jobs": (make_child(suspended=True),)}
-ADMITTED: Observed = {"child_jobs": (make_child(parallelism=2),), "pods": (make_pod(),), "progress": make_progress()}
+LABELS = {CHILD_LABEL: "0", QUEUE_LABEL: "gpu"}
+HELD: Observed = {"child_jobs": (make_child(suspended=True, labels=LABELS),)}
+ADMITTED: Observed = {
+    "child_jobs": (make_child(parallelism=2, labels=LABELS),),
+    "pods": (make_pod(),),
+    "progress": make_progress(),
+}
 
 
 def workload(**conditions: tuple[str, str]) -> ObservedWorkload:

@@ -120,6 +120,40 @@ def test_without_errors_there_is_no_errors_file() -> None:
     assert running(committed=3, final=make_final()).errors is None
 
 
+@pytest.mark.parametrize(
+    ("output", "folder", "want"),
+    [
+        ({}, "", (f"{BASE}/output.jsonl", f"{BASE}/errors.jsonl")),
+        ({"format": "parquet"}, "", (f"{BASE}/output.parquet", f"{BASE}/errors.parquet")),
+        (
+            {"s3": {"uri": "s3://bucket/out"}},
+            "s3://bucket/out/triage/",
+            ("s3://bucket/out/triage/output.jsonl", "s3://bucket/out/triage/errors.jsonl"),
+        ),
+        (
+            {"persistentVolumeClaim": {"claimName": "data", "path": "out"}, "format": "parquet"},
+            "pvc://data/out/triage/",
+            ("pvc://data/out/triage/output.parquet", "pvc://data/out/triage/errors.parquet"),
+        ),
+    ],
+    ids=["artifact store", "parquet there", "bucket", "parquet on a volume"],
+)
+def test_the_files_are_where_the_finish_job_put_them(
+    output: dict[str, Any], folder: str, want: tuple[str, str]
+) -> None:
+    final = make_final(failed=1, uri=folder)
+    done = status(make_running_job(output=output), progress=make_progress(committed=3, failed=1, final=final))
+    assert done.output is not None
+    assert done.errors is not None
+    assert (done.output.uri, done.errors.uri) == want
+
+
+def test_the_growth_of_the_output_is_shown() -> None:
+    progress = make_progress(committed=3).model_copy(update={"finalized_bytes": 12_345_678})
+    seen = status(make_running_job(), child_jobs=(make_child(),), pods=(make_pod(),), progress=progress)
+    assert seen.message == "the output is being written, 12.3 MB so far"
+
+
 def test_many_tasks_share_one_prefix() -> None:
     done = running(101, committed=101, final=make_final(101))
     assert done.output is not None

@@ -7,6 +7,7 @@ import pytest
 
 from splai.api.inference_job import InferenceJob
 from splai.core.inferencejob.snapshot import QUEUE_LABEL, ConfigMapMissing, Unavailable
+from splai.core.observed import CHILD_LABEL
 from splai.core.plan import WriteWorkOrder
 from tests.unit.core.builders import (
     NOW,
@@ -139,6 +140,37 @@ class TestWorking:
         failed = decide(job, child_jobs=(make_child(failed=4),), progress=make_progress()).status
         job = with_status(job, failed)
         assert created(job, progress=make_progress())["spec"]["backoffLimit"] == 2
+
+
+class TestChangesBeforeTheFirstStart:
+    """What a Job that exists cannot follow, its successor can, as long as nothing is lost by it."""
+
+    QUEUED = make_planned_job(labels={QUEUE_LABEL: "gpu"})
+    HELD = make_child(suspended=True, labels={CHILD_LABEL: "0", QUEUE_LABEL: "gpu"})
+
+    def test_another_priority_takes_another_child(self) -> None:
+        labels = created(make_planned_job(priority="batch"))["metadata"]["labels"]
+        child = make_child(labels=labels)
+        assert steps(make_planned_job(priority="batch"), child_jobs=(child,)) == []
+        assert steps(make_planned_job(priority="interactive"), child_jobs=(child,)) == ["delete triage-0"]
+
+    def test_a_worker_that_has_run_keeps_its_priority(self) -> None:
+        job = make_running_job()
+        job = job.model_copy(update={"spec": job.spec.model_copy(update={"priority": "batch"})})
+        assert steps(job, **RUNNING) == []
+
+    def test_a_long_name_of_a_priority_class_is_no_change(self) -> None:
+        job = make_planned_job(priority="p" * 62 + "." + "p" * 100)
+        labels = created(job)["metadata"]["labels"]
+        assert max(map(len, labels.values())) <= 63
+        assert steps(job, child_jobs=(make_child(labels=labels),)) == []
+
+    def test_a_child_in_its_queue_is_left_there(self) -> None:
+        assert steps(self.QUEUED, child_jobs=(self.HELD,)) == []
+
+    @pytest.mark.parametrize("labels", [{QUEUE_LABEL: "other"}, {}])
+    def test_another_queue_takes_another_child(self, labels: dict[str, str]) -> None:
+        assert steps(make_planned_job(labels=labels), child_jobs=(self.HELD,)) == ["delete triage-0"]
 
 
 class TestScaling:

@@ -87,7 +87,7 @@ class World:
                 case Archive():
                     self.archived = True
                 case Create():
-                    self._create(action.body["metadata"]["labels"][CHILD_LABEL], action.body["spec"])
+                    self._create(action.body["metadata"]["labels"], action.body["spec"])
                 case Delete():
                     self._remove(action.reference.name)
                 case Scale():
@@ -96,9 +96,10 @@ class World:
         self.job = with_status(self.job, decision.status)
         return decision
 
-    def _create(self, label: str, spec: dict[str, Any]) -> None:
-        held = label.isdecimal() and QUEUE_LABEL in self.job.metadata["labels"]
-        child = make_child(label, created=self.now, parallelism=spec.get("parallelism", 1), suspended=held)
+    def _create(self, labels: dict[str, str], spec: dict[str, Any]) -> None:
+        label, held = labels[CHILD_LABEL], spec.get("suspend", False)
+        size = spec.get("parallelism", 1)
+        child = make_child(label, created=self.now, parallelism=size, suspended=held, labels=labels)
         env = spec["template"]["spec"]["containers"][0]["env"]
         self.codes[child.name] = next((it["value"] for it in env if it["name"] == "SPLAI_CLOSING_CODE"), "")
         self.children.setdefault(child.name, child)
