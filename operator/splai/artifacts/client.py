@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import Any, Literal
 from typing import Final as Constant
 
-import httpx
-
 from splai.api.ledger import Progress
 from splai.artifacts.folder import FolderName, JobFolder, StoredObject, StoreRefused, StoreUnavailable
+from splai.artifacts.http import HTTP, RelayedReply, Reply, Transport, TransportError
 
 __all__ = ["ArtifactClient", "JobFolder", "StoreRefused", "StoreUnavailable", "StoredObject"]
 
@@ -30,8 +29,6 @@ DEFAULT_DEADLINE: Constant = 60.0
 TOKEN_LIFETIME: Constant = 60.0
 FIRST_DELAY: Constant = 0.1
 LAST_DELAY: Constant = 5.0
-_TIMEOUT = httpx.Timeout(connect=5, read=30, write=30, pool=30)
-_LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=30)
 
 
 class TokenFile:
@@ -68,11 +65,9 @@ class ArtifactClient:
         deadline: float = DEFAULT_DEADLINE,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: Transport | None = None,
     ) -> None:
-        self._http = httpx.AsyncClient(
-            base_url=base_url, timeout=_TIMEOUT, limits=_LIMITS, transport=transport, trust_env=False
-        )
+        self._http = transport or HTTP(base_url)
         self._token = TokenFile(Path(token_file), clock)
         self._deadline = deadline
         self._clock = clock
@@ -92,7 +87,7 @@ class ArtifactClient:
                 yield FolderName(name["namespace"], name["uid"])
 
     async def close(self) -> None:
-        await self._http.aclose()
+        await self._http.close()
 
     async def __aenter__(self) -> "ArtifactClient":
         return self
@@ -127,20 +122,18 @@ class Attempts:
 class HTTPJobFolder:
     """A job's folder on the artifact server; the calls are those of ``JobFolder``."""
 
-    def __init__(
-        self, http: httpx.AsyncClient, token: TokenFile, base: str, start_attempts: Callable[[], Attempts]
-    ) -> None:
+    def __init__(self, http: Transport, token: TokenFile, base: str, start_attempts: Callable[[], Attempts]) -> None:
         self._http = http
         self._token = token
         self._base = base
         self._start_attempts = start_attempts
 
     async def create(self, path: str, data: bytes) -> bool:
-        reply = await self._call("PUT", path, content=data, headers={"If-None-Match": "*"}, accept=(412,))
-        return reply.status_code != 412
+        reply = await self._call("PUT", path, body=data, headers={"If-None-Match": "*"}, accept=(412,))
+        return reply.status != 412
 
     async def put(self, path: str, data: bytes) -> None:
-        await self._call("PUT", path, content=data)
+        await self._call("PUT", path, body=data)
 
     async def put_stream(self, path: str, chunks: AsyncIterable[bytes]) -> None:
         attempts = self._start_attempts()
@@ -154,9 +147,9 @@ class HTTPJobFolder:
 
         while True:
             try:
-                reply = await self._http.put(self._base + path, content=body(), headers=self._token.header())
+                reply = await self._http.send("PUT", self._base + path, headers=self._token.header(), body=body())
                 self._require_success(reply)
-            except (httpx.TransportError, StoreUnavailable) as error:
+            except (TransportError, StoreUnavailable) as error:
                 failure = _unavailable(error)
                 if taken:
                     raise failure from error
@@ -166,25 +159,23 @@ class HTTPJobFolder:
 
     async def get(self, path: str) -> bytes | None:
         reply = await self._call("GET", path, accept=(404,))
-        return None if reply.status_code == 404 else reply.content
+        return None if reply.status == 404 else reply.content
 
     @asynccontextmanager
     async def relayed(
         self, method: Literal["GET", "HEAD"], path: str, headers: Mapping[str, str]
-    ) -> AsyncGenerator[httpx.Response]:
+    ) -> AsyncGenerator[RelayedReply]:
         """The server's own reply, errors included, for somebody who passes it on as it comes.
 
         Nothing is tried again: whoever asks has a caller of their own. Raises StoreUnavailable, also while the body
         is read.
         """
         try:
-            async with self._http.stream(
-                method, self._base + path, headers={**headers, **self._token.header()}
-            ) as reply:
-                if reply.status_code == 401:
+            async with self._http.open(method, self._base + path, headers={**headers, **self._token.header()}) as reply:
+                if reply.status == 401:
                     self._token.forget()
                 yield reply
-        except httpx.TransportError as error:
+        except TransportError as error:
             raise _unavailable(error) from error
 
     async def list(self, prefix: str = "") -> Sequence[StoredObject]:
@@ -196,7 +187,7 @@ class HTTPJobFolder:
     async def pages(self, query: dict[str, str]) -> AsyncGenerator[dict[str, Any]]:
         """The pages of a list."""
         while True:
-            page = (await self._call("GET", "", params=query)).json()
+            page = json.loads((await self._call("GET", "", query=query)).content)
             yield page
             if not page.get("next"):
                 return
@@ -204,7 +195,7 @@ class HTTPJobFolder:
 
     async def idle_seconds(self) -> float | None:
         """How long no object of the folder has changed, by the server's clock; None if there is none."""
-        seconds: float | None = (await self._call("GET", "idle")).json()["idleSeconds"]
+        seconds: float | None = json.loads((await self._call("GET", "idle")).content)["idleSeconds"]
         return seconds
 
     async def remove(self) -> None:
@@ -218,27 +209,27 @@ class HTTPJobFolder:
         method: str,
         path: str,
         *,
-        content: bytes | None = None,
+        body: bytes | None = None,
         headers: dict[str, str] | None = None,
-        params: dict[str, str] | None = None,
+        query: dict[str, str] | None = None,
         accept: tuple[int, ...] = (),
-    ) -> httpx.Response:
+    ) -> Reply:
         """Send until there is a definite answer: success, or one of the status codes that the caller accepts."""
         attempts = self._start_attempts()
         refused = False
         while True:
             try:
                 async with asyncio.timeout(attempts.remaining):
-                    reply = await self._http.request(
+                    reply = await self._http.send(
                         method,
                         self._base + path,
-                        content=content,
-                        params=params,
                         headers={**self._token.header(), **(headers or {})},
+                        query=query,
+                        body=body,
                     )
-                if reply.status_code not in accept:
+                if reply.status not in accept:
                     self._require_success(reply)
-            except (httpx.TransportError, TimeoutError, StoreUnavailable) as error:
+            except (TransportError, TimeoutError, StoreUnavailable) as error:
                 await attempts.wait_after(_unavailable(error))
             except StoreRefused as error:
                 if refused or error.code != "unauthenticated":
@@ -247,25 +238,25 @@ class HTTPJobFolder:
             else:
                 return reply
 
-    def _require_success(self, reply: httpx.Response) -> None:
-        if reply.status_code == 401:
+    def _require_success(self, reply: Reply) -> None:
+        if reply.status == 401:
             self._token.forget()
-        if not reply.is_success:
+        if not 200 <= reply.status < 300:
             raise _failure(reply)
 
 
-def _failure(reply: httpx.Response) -> StoreRefused | StoreUnavailable:
+def _failure(reply: Reply) -> StoreRefused | StoreUnavailable:
     try:
         error = json.loads(reply.content)["error"]
         code, message = str(error["code"]), str(error["message"])
     except (ValueError, KeyError, TypeError):  # a proxy's page, not ours
-        code, message = "unexpected_answer", f"HTTP {reply.status_code}"
-    if reply.is_server_error or reply.status_code in (408, 429):
-        return StoreUnavailable(f"the artifact server answers {reply.status_code}: {message}", code=code)
-    return StoreRefused(message, code=code, status=reply.status_code)
+        code, message = "unexpected_answer", f"HTTP {reply.status}"
+    if reply.status >= 500 or reply.status in (408, 429):
+        return StoreUnavailable(f"the artifact server answers {reply.status}: {message}", code=code)
+    return StoreRefused(message, code=code, status=reply.status)
 
 
 def _unavailable(error: Exception) -> StoreUnavailable:
     if isinstance(error, StoreUnavailable):
         return error
-    return StoreUnavailable(f"the artifact server did not answer: {type(error).__name__}: {error}")
+    return StoreUnavailable(f"the artifact server did not answer: {error or 'in time'}")

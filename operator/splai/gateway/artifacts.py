@@ -7,11 +7,11 @@ import logging
 from collections.abc import Sequence
 from typing import Literal
 
-import httpx
 from aiohttp import web
 
 from splai.api.ledger import ERRORS, OUTPUT, TASKS_PREFIX, Commit, commit_path
 from splai.artifacts.client import ArtifactClient, HTTPJobFolder, StoreRefused, StoreUnavailable
+from splai.artifacts.http import RelayedReply
 from splai.artifacts.part_lines import Kind
 from splai.artifacts.paths import folder_problem, object_problem
 from splai.gateway.errors import SERVER, RequestError
@@ -38,8 +38,8 @@ class Artifacts:
         method: Literal["GET", "HEAD"] = "HEAD" if request.method == "HEAD" else "GET"
         try:
             async with folder.relayed(method, request.match_info["file"], _range(request)) as reply:
-                if reply.status_code >= 400:
-                    raise _refusal(reply.status_code)
+                if reply.status >= 400:
+                    raise _refusal(reply.status)
                 return await _send(request, reply)
         except (StoreUnavailable, StoreRefused) as error:
             raise _failure(error) from error
@@ -69,12 +69,12 @@ class Artifacts:
         return self._client.job(namespace, uid, deadline=CALL_SECONDS)
 
 
-async def _send(request: web.Request, reply: httpx.Response) -> web.StreamResponse:
+async def _send(request: web.Request, reply: RelayedReply) -> web.StreamResponse:
     headers = {name: reply.headers[name] for name in _RETURNED if name in reply.headers}
-    response = web.StreamResponse(status=reply.status_code, headers={**headers, "Content-Type": CONTENT_TYPE})
+    response = web.StreamResponse(status=reply.status, headers={**headers, "Content-Type": CONTENT_TYPE})
     await response.prepare(request)
     if request.method == "GET":
-        async for chunk in reply.aiter_raw():
+        async for chunk in reply.chunks():
             await response.write(chunk)
     await response.write_eof()
     return response

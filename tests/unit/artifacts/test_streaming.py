@@ -57,7 +57,7 @@ async def test_a_large_object_streams_in_bounded_memory_and_sigterm_ends_cleanly
             folder = client.job("team-a", "uid-1")
             await folder.put_stream("output.jsonl", megabytes())
             async with folder.relayed("GET", "output.jsonl", {}) as reply:
-                assert sum([len(chunk) async for chunk in reply.aiter_raw()]) == SIZE
+                assert sum([len(chunk) async for chunk in reply.chunks()]) == SIZE
         assert resident_bytes(process.pid, "VmHWM") - before < 60 * MIB
         async with httpx.AsyncClient(trust_env=False) as http:
             metrics = (await http.get(f"http://127.0.0.1:{metrics_port}/metrics")).text
