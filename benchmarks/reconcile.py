@@ -1,8 +1,9 @@
 """How fast the operator takes InferenceJobs to Completed, beside plain batch/v1 Jobs in the same run.
 
 A real control plane with KWOK nodes: pods are scheduled and owned as ever, but end at once, a worker's with the
-report of a finished one-record job. Both kinds are created over the same client, so the ratio says what SPLAI adds.
-API writes are the mutating requests of the operator's user agent in the audit log, Events included.
+report of a finished one-record job. Both kinds are created over the same client, and each finds an empty namespace, so
+the ratio says what SPLAI adds. Then the operator is started again with all the jobs present, and at last they are
+deleted. API writes are the mutating requests of the operator's user agent in the audit log, Events included.
 
     make benchmark NAME=reconcile ARGS='--jobs 1000'
 """
@@ -12,42 +13,50 @@ import asyncio
 import json
 import os
 import resource as process_limits
-import subprocess
-import sys
 import tempfile
-import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
-from local_cluster import build
-from local_cluster.control_plane import ISSUER, Audit, ControlPlane
+from benchmarks.job_loads import (
+    NAMESPACE,
+    delete_all,
+    inference_job,
+    plain_job,
+    ready_backend,
+    run_load,
+    wait_until_gone,
+)
+from benchmarks.operator_process import (
+    OPERATOR_PORTS,
+    artifact_server,
+    cost,
+    kubectl,
+    operator_environment,
+    resident_mb,
+    splai,
+    until_steady,
+)
+from local_cluster.control_plane import Audit, ControlPlane
 from local_cluster.kwok import Kwok, create_nodes, default_stages
 from splai.kube.client import Client
 from splai.kube.connection import load_configuration
-from splai.kube.resource import INFERENCE_JOBS, JOBS, MODEL_BACKENDS, Resource
+from splai.kube.resource import INFERENCE_JOBS, JOBS
 
 ROOT = Path(__file__).parent.parent
 STAGES = Path(__file__).parent / "kwok"
-NAMESPACE = "benchmark"
-OPERATOR_PORTS = {"SPLAI_HEALTH_PORT": "18081", "SPLAI_METRICS_PORT": "19464"}
-ARTIFACTS_PORT = "18080"
-CREATORS = 32
-CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What a process and its children used."""
+class Restart:
+    """An operator that starts with all the jobs present."""
 
-    cpu_seconds: float
+    seconds: float
+    writes: int
     peak_rss_mb: float
+    steady_rss_mb: float
 
 
 def main() -> None:
@@ -77,20 +86,36 @@ async def measure(directory: Path, *, jobs: int, nodes: int) -> dict[str, float]
         client = Client(await load_configuration(), component="benchmark")
         with cluster_cost(control_plane, jobs):
             plain_seconds = await run_load(client, JOBS, [plain_job(number) for number in range(jobs)])
-        print(f"plain batch/v1 Jobs: {jobs / plain_seconds:.1f} a second")
+        print(f"plain batch/v1 Jobs: {jobs / plain_seconds:.1f} a second", flush=True)
+        await delete_all(client, JOBS)
 
         stack.enter_context(artifact_server(control_plane, directory))
-        operator = stack.enter_context(splai("operator", "run", operator_environment(control_plane, directory)))
-        await ready_backend(client)
-        before = cost(operator.pid)
-        with cluster_cost(control_plane, jobs):
-            seconds = await run_load(client, INFERENCE_JOBS, [inference_job(number) for number in range(jobs)])
-        after = cost(operator.pid)
+        environment = operator_environment(control_plane, directory)
+        with splai("operator", "run", environment) as operator:
+            await ready_backend(client)
+            before, rss_before = cost(operator.pid), resident_mb(operator.pid)
+            with cluster_cost(control_plane, jobs):
+                seconds = await run_load(client, INFERENCE_JOBS, [inference_job(number) for number in range(jobs)])
+            after = cost(operator.pid)
+        writes = count_writes(audit.log, "splai-operator/")
         print(f"InferenceJobs: {jobs / seconds:.1f} a second")
+        for what, count in writes.most_common():
+            print(f"  {what}: {count / jobs:.2f} a job", flush=True)
+
+        with splai("operator", "run", environment) as operator:
+            started_with = writes.total()
+            restart_seconds = await until_steady(OPERATOR_PORTS["SPLAI_METRICS_PORT"], objects=jobs + 1)
+            restart = Restart(
+                seconds=restart_seconds,
+                writes=count_writes(audit.log, "splai-operator/").total() - started_with,
+                peak_rss_mb=cost(operator.pid).peak_rss_mb,
+                steady_rss_mb=resident_mb(operator.pid),
+            )
+            await delete_all(client, INFERENCE_JOBS)
+            await wait_until_gone(client, JOBS)
+            await until_steady(OPERATOR_PORTS["SPLAI_METRICS_PORT"], objects=0)
+            emptied_rss_mb = resident_mb(operator.pid)
         await client.close()
-    writes = count_writes(audit.log, "splai-operator/")
-    for what, count in writes.most_common():
-        print(f"  {what}: {count / jobs:.2f} a job")
     return {
         "jobs": jobs,
         "jobs_per_second": round(jobs / seconds, 2),
@@ -98,7 +123,12 @@ async def measure(directory: Path, *, jobs: int, nodes: int) -> dict[str, float]
         "ratio": round(plain_seconds / seconds, 3),
         "writes_per_job": round(writes.total() / jobs, 2),
         "cpu_ms_per_job": round(1000 * (after.cpu_seconds - before.cpu_seconds) / jobs, 2),
-        "peak_rss_mb": round(after.peak_rss_mb, 1),
+        "peak_rss_mb": round(max(after.peak_rss_mb, restart.peak_rss_mb), 1),
+        "memory_kb_per_job": round(1024 * (after.peak_rss_mb - rss_before) / jobs, 1),
+        "restart_seconds": round(restart.seconds, 1),
+        "restart_writes": restart.writes,
+        "restart_rss_mb": round(restart.steady_rss_mb, 1),
+        "deleted_rss_mb": round(emptied_rss_mb, 1),
     }
 
 
@@ -109,153 +139,6 @@ def prepare(control_plane: ControlPlane) -> None:
     for namespace in (NAMESPACE, "splai-system"):
         kubectl(control_plane, "create", "namespace", namespace)
     kubectl(control_plane, "-n", "splai-system", "create", "serviceaccount", "splai-operator")
-
-
-async def run_load(client: Client, resource: Resource, bodies: list[dict[str, Any]]) -> float:
-    """Create all objects, 32 at a time, and wait for all to be complete; seconds from the first create."""
-    start_version = (await client.list(resource, NAMESPACE)).resource_version
-    started = time.monotonic()
-    pending = iter(bodies)
-
-    async def create_some() -> None:
-        for body in pending:
-            await client.create(resource, NAMESPACE, body)
-
-    async with asyncio.timeout(1800), asyncio.TaskGroup() as tasks:
-        for _ in range(CREATORS):
-            tasks.create_task(create_some())
-        tasks.create_task(wait_until_complete(client, resource, len(bodies), start_version))
-    return time.monotonic() - started
-
-
-async def wait_until_complete(client: Client, resource: Resource, expected: int, version: str) -> None:
-    """Watch the collection until so many objects are complete; an apiserver may end a watch at any time."""
-    complete: set[str] = set()
-    while len(complete) < expected:
-        async for event in client.watch(resource, NAMESPACE, resource_version=version, timeout_seconds=1800):
-            version = event.object["metadata"]["resourceVersion"]
-            if event.type != "BOOKMARK" and is_complete(event.object):
-                complete.add(event.object["metadata"]["uid"])
-            if len(complete) == expected:
-                return
-
-
-def is_complete(body: dict[str, Any]) -> bool:
-    conditions = body.get("status", {}).get("conditions", [])
-    return any(c["type"] in {"Complete", "Succeeded"} and c["status"] == "True" for c in conditions)
-
-
-def plain_job(number: int) -> dict[str, Any]:
-    """A Job with one pod of the same size as a worker."""
-    container = {"name": "worker", "image": "example.com/none", "resources": {"requests": {"cpu": "10m"}}}
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": f"plain-{number}"},
-        "spec": {
-            "completionMode": "Indexed",
-            "completions": 1,
-            "parallelism": 1,
-            "template": {"spec": {"restartPolicy": "Never", "containers": [container]}},
-        },
-    }
-
-
-def inference_job(number: int) -> dict[str, Any]:
-    return {
-        "apiVersion": "splai.dev/v1alpha1",
-        "kind": "InferenceJob",
-        "metadata": {"name": f"job-{number}"},
-        "spec": {"model": "benchmark", "input": {"text": f"Record {number}"}},
-    }
-
-
-async def ready_backend(client: Client) -> None:
-    """A ModelBackend that KWOK keeps Ready; returns when the operator has said so."""
-    await client.create(
-        MODEL_BACKENDS,
-        NAMESPACE,
-        {
-            "apiVersion": "splai.dev/v1alpha1",
-            "kind": "ModelBackend",
-            "metadata": {"name": "benchmark"},
-            "spec": {"model": {"id": "benchmark"}},
-        },
-    )
-    async with asyncio.timeout(120):
-        while True:
-            backend = await client.get(MODEL_BACKENDS, NAMESPACE, "benchmark")
-            conditions = backend.get("status", {}).get("conditions", [])
-            if any(c["type"] == "Ready" and c["status"] == "True" for c in conditions):
-                return
-            await asyncio.sleep(0.2)
-
-
-def operator_environment(control_plane: ControlPlane, directory: Path) -> dict[str, str]:
-    token = directory / "operator-token"
-    token.write_text(
-        kubectl(
-            control_plane, "-n", "splai-system", "create", "token", "splai-operator",
-            "--audience=splai-artifacts", "--duration=4h",
-        ).strip()
-    )  # fmt: skip
-    return {
-        "SPLAI_NAMESPACE": "splai-system",
-        "SPLAI_ARTIFACTS_URL": f"http://127.0.0.1:{ARTIFACTS_PORT}",
-        "SPLAI_ARTIFACTS_TOKEN_FILE": str(token),
-        **OPERATOR_PORTS,
-    }
-
-
-@contextmanager
-def artifact_server(control_plane: ControlPlane, directory: Path) -> Iterator[None]:
-    """The real server on a folder; it checks the operator's real token against this cluster's keys."""
-    published = directory / "keys"
-    published.mkdir()
-    (published / "jwks").write_text(kubectl(control_plane, "get", "--raw", "/openid/v1/jwks"))
-    keys = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(published)))
-    threading.Thread(target=keys.serve_forever, daemon=True).start()
-    environment = {
-        "SPLAI_ARTIFACTS_ROOT": str(directory / "artifacts"),
-        "SPLAI_ARTIFACTS_PORT": ARTIFACTS_PORT,
-        "SPLAI_METRICS_PORT": "19465",
-        "SPLAI_TRUSTED_SERVICE_ACCOUNTS": "splai-system/splai-operator",
-        "SPLAI_OIDC_ISSUER": ISSUER,
-        "SPLAI_OIDC_JWKS_URI": f"http://127.0.0.1:{keys.server_port}/jwks",
-    }
-    with keys, splai("artifacts", "serve", environment):
-        yield
-        keys.shutdown()
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    """Serves files and writes no log."""
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that http.server gives it
-        pass
-
-
-@contextmanager
-def splai(component: str, verb: str, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """One of SPLAI's own processes, as its pod would run it; its log goes to stderr when it fails."""
-    with (
-        tempfile.TemporaryFile() as log,
-        subprocess.Popen(
-            [Path(sys.executable).parent / "splai", component, verb],
-            env={**os.environ, **environment},
-            stdout=log,
-            stderr=log,
-        ) as process,
-    ):
-        try:
-            yield process
-        finally:
-            failed = process.poll() is not None
-            process.terminate()
-            process.wait(timeout=60)
-            if failed:
-                log.seek(0)
-                sys.stderr.buffer.write(log.read()[-20000:])
 
 
 @contextmanager
@@ -269,39 +152,17 @@ def cluster_cost(control_plane: ControlPlane, jobs: int) -> Iterator[None]:
         print(f"  {name}: {1000 * (cost(pid).cpu_seconds - before[name]) / jobs:.1f} ms CPU a job")
 
 
-def cost(pid: int) -> Cost:
-    """CPU of the process tree so far, and the peak resident size of its root."""
-    ticks = 0
-    for member in process_tree(pid):
-        fields = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    status = Path(f"/proc/{pid}/status").read_text()
-    peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
-    return Cost(ticks / CLOCK_TICKS, peak / 1024)
-
-
-def process_tree(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(member for child in children for member in process_tree(int(child)))]
-
-
 def count_writes(log: Path, agent: str) -> Counter[str]:
     """The agent's changes by verb and resource."""
     writes: Counter[str] = Counter()
     with log.open() as lines:
         for line in lines:
-            entry = json.loads(line)
+            entry = json.loads(line) if line.endswith("\n") else {}
             if entry.get("userAgent", "").startswith(agent):
                 about = entry["objectRef"]
                 parts = (entry["verb"], about["resource"], about.get("subresource"))
                 writes[" ".join(part for part in parts if part)] += 1
     return writes
-
-
-def kubectl(control_plane: ControlPlane, *arguments: str) -> str:
-    program = build.program("kubernetes", "kubectl")
-    command = [str(program), f"--kubeconfig={control_plane.kubeconfig}", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 if __name__ == "__main__":

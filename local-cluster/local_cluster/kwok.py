@@ -42,6 +42,7 @@ class Kwok:
                 build.program("kwok", "kwok"),
                 f"--kubeconfig={login}",
                 f"--manage-nodes-with-annotation-selector={_ANNOTATION}=fake",
+                "--node-lease-duration-seconds=40",  # without a Lease all nodes are NotReady after that time
                 *(f"--config={stage}" for stage in configurations),
             ],
             control_plane.directory,

@@ -1,0 +1,126 @@
+"""Loads of many small jobs of one kind: their bodies, and how they are created, awaited and deleted."""
+
+import asyncio
+import time
+from typing import Any
+
+from splai.kube.client import Client
+from splai.kube.errors import Gone
+from splai.kube.resource import INFERENCE_JOBS, JOBS, MODEL_BACKENDS, PODS, Resource
+
+NAMESPACE = "benchmark"
+AT_ONCE = 32
+PATIENCE = 3600.0
+_OF_JOBS = {INFERENCE_JOBS: "", JOBS: "", PODS: "batch.kubernetes.io/job-name"}
+"""Selectors of what the loads make: the backend's own pods are none of it."""
+
+
+async def run_load(client: Client, resource: Resource, bodies: list[dict[str, Any]]) -> float:
+    """Create all objects, 32 at a time, and wait for all to be complete; seconds from the first create."""
+    start_version = (await client.list(resource, NAMESPACE)).resource_version
+    started = time.monotonic()
+    pending = iter(bodies)
+
+    async def create_some() -> None:
+        for body in pending:
+            await client.create(resource, NAMESPACE, body)
+
+    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+        for _ in range(AT_ONCE):
+            tasks.create_task(create_some())
+        tasks.create_task(_wait_until_complete(client, resource, len(bodies), start_version))
+    return time.monotonic() - started
+
+
+async def _wait_until_complete(client: Client, resource: Resource, expected: int, version: str) -> None:
+    """Watch the collection until so many objects are complete; an apiserver may end a watch at any time."""
+    complete: set[str] = set()
+    while len(complete) < expected:
+        async for event in client.watch(resource, NAMESPACE, resource_version=version, timeout_seconds=1800):
+            version = event.object["metadata"]["resourceVersion"]
+            if event.type != "BOOKMARK" and _is_complete(event.object):
+                complete.add(event.object["metadata"]["uid"])
+            if len(complete) == expected:
+                return
+
+
+def _is_complete(body: dict[str, Any]) -> bool:
+    conditions = body.get("status", {}).get("conditions", [])
+    return any(c["type"] in {"Complete", "Succeeded"} and c["status"] == "True" for c in conditions)
+
+
+async def delete_all(client: Client, resource: Resource) -> None:
+    """Delete the load's objects, 32 at a time, and wait until they and their pods are gone."""
+    found = await client.list(resource, NAMESPACE, selector=_OF_JOBS[resource])
+    pending = iter([item["metadata"]["name"] for item in found.items])
+
+    async def delete_some() -> None:
+        for name in pending:
+            await client.delete(resource, NAMESPACE, name)
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(AT_ONCE):
+            tasks.create_task(delete_some())
+    for left in (resource, PODS):
+        await wait_until_gone(client, left)
+
+
+async def wait_until_gone(client: Client, resource: Resource) -> None:
+    """Return when nothing of the load is left of the resource."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            pages = client.pages(resource, NAMESPACE, selector=_OF_JOBS[resource], limit=1)
+            try:
+                if not (await anext(pages)).items:
+                    return
+            except Gone:
+                pass
+            finally:
+                await pages.aclose()
+            await asyncio.sleep(0.5)
+
+
+def plain_job(number: int) -> dict[str, Any]:
+    """A Job with one pod of the same size as a worker."""
+    container = {"name": "worker", "image": "example.com/none", "resources": {"requests": {"cpu": "10m"}}}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": f"plain-{number}"},
+        "spec": {
+            "completionMode": "Indexed",
+            "completions": 1,
+            "parallelism": 1,
+            "template": {"spec": {"restartPolicy": "Never", "containers": [container]}},
+        },
+    }
+
+
+def inference_job(number: int) -> dict[str, Any]:
+    return {
+        "apiVersion": "splai.dev/v1alpha1",
+        "kind": "InferenceJob",
+        "metadata": {"name": f"job-{number}"},
+        "spec": {"model": "benchmark", "input": {"text": f"Record {number}"}},
+    }
+
+
+async def ready_backend(client: Client) -> None:
+    """A ModelBackend that KWOK keeps Ready; returns when the operator has said so."""
+    await client.create(
+        MODEL_BACKENDS,
+        NAMESPACE,
+        {
+            "apiVersion": "splai.dev/v1alpha1",
+            "kind": "ModelBackend",
+            "metadata": {"name": "benchmark"},
+            "spec": {"model": {"id": "benchmark"}},
+        },
+    )
+    async with asyncio.timeout(120):
+        while True:
+            backend = await client.get(MODEL_BACKENDS, NAMESPACE, "benchmark")
+            conditions = backend.get("status", {}).get("conditions", [])
+            if any(c["type"] == "Ready" and c["status"] == "True" for c in conditions):
+                return
+            await asyncio.sleep(0.2)
