@@ -18,6 +18,7 @@ class FileRecords:
     """The records of a file; iterating raises what the source does, and Unreadable."""
 
     format: InputFormat
+    wanted: InputFormat  # before anything was guessed
     entries: Iterator[Entry | Fault]
 
     @property
@@ -33,20 +34,17 @@ class FileRecords:
 
 def open_records(file: SourceFile, account: Account, wanted: InputFormat) -> FileRecords:
     """Begin to read a file, whose format is ``wanted``, or told by the source, its first bytes or its name."""
+    wanted = file.format if wanted == "auto" else wanted
     is_compressed, blocks = decompressed(account.blocks)
     magic, blocks = peek(blocks, len(parquet.MAGIC))
-    kind = _format(file, wanted, magic)
+    kind = wanted if wanted != "auto" else _guess(file.name, magic)
     if kind != "parquet":
-        return FileRecords(kind, read_lines("jsonl" if kind == "auto" else kind, split_lines(blocks)))
+        return FileRecords(kind, wanted, read_lines("jsonl" if kind == "auto" else kind, split_lines(blocks)))
     if file.path is not None and not is_compressed:
         account.read_elsewhere(file.path.stat().st_size)
-        return FileRecords(kind, parquet.rows(file.path))
-    return FileRecords(kind, parquet.rows(parquet.spooled(blocks)))
+        return FileRecords(kind, wanted, parquet.rows(file.path))
+    return FileRecords(kind, wanted, parquet.rows(parquet.spooled(blocks)))
 
 
-def _format(file: SourceFile, wanted: InputFormat, magic: bytes) -> InputFormat:
-    if wanted != "auto":
-        return wanted
-    if file.format != "auto":
-        return file.format
-    return "parquet" if magic == parquet.MAGIC else format_of_name(file.name)
+def _guess(name: str, magic: bytes) -> InputFormat:
+    return "parquet" if magic == parquet.MAGIC else format_of_name(name)

@@ -136,8 +136,7 @@ class _Reading:
             self._places.skip(self._writer.records)
 
     def _begin(self, first: Entry, records: FileRecords) -> RecordCheck:
-        wanted = records.format if self._order.input.format == "auto" else self._order.input.format
-        self._format = record_format(wanted, first.record, is_json=records.is_json)
+        self._format = record_format(records.wanted, first.record, is_json=records.is_json)
         if problem := format_problem(self._requirements, self._format):
             self._findings.add(problem)
             raise _EndOfReading

@@ -154,11 +154,13 @@ def _compile(source: str) -> tuple[Any, bool]:
         _check_syntax(tree)
         loops = tree.find(nodes.For) is not None
         _count_steps(tree)
-        return _ENVIRONMENT.from_string(tree), loops
+        template = _ENVIRONMENT.from_string(tree)
     except TemplateSyntaxError as error:
         raise TemplateError(f"line {error.lineno}: {error.message}") from error
     except (RecursionError, SyntaxError) as error:
         raise TemplateError("is nested too deeply") from error
+    template.globals = {}  # there are none, and looking for them in Jinja2's chain takes as long as a rendering
+    return template, loops
 
 
 def _step_counter() -> Callable[[], None]:
@@ -194,7 +196,8 @@ class PromptTemplate:
     def _render(self, variables: Mapping[str, Any]) -> str:
         pieces: list[str] = []
         size = 0
-        for piece in self._template.root_render_func(self._template.new_context(variables)):
+        context = self._template.new_context(variables, shared=True)  # uncopied: a template here assigns nothing
+        for piece in self._template.root_render_func(context):
             pieces.append(piece)
             size += len(piece)
             if size > MAX_OUTPUT:

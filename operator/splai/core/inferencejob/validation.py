@@ -178,8 +178,8 @@ class _Reading:
             self._check_custom_id(self._check.custom_id(placed.record, self.read - 1), placed.place)
 
     def _begin(self, first: dict[str, Any]) -> None:
-        wanted = config_map_format(self._input)
-        self.format = record_format(wanted, first, is_json=wanted not in ("csv", "text"))
+        is_json = config_map_format(self._input) not in ("csv", "text")
+        self.format = record_format(self._input.format, first, is_json=is_json)
         if problem := format_problem(self._requirements, self.format):
             self._findings.add(problem)
         elif not _template_problem(self._requirements):

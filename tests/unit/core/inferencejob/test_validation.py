@@ -171,3 +171,12 @@ def test_what_is_wrong_besides_is_more_than_a_violation() -> None:
     result = violations(Limits(max_records=1), '{"text": 1}\n{"text": "a"}')
     assert result.reason == "ValidationFailed"
     assert len(result.problems) == 2
+
+
+def test_a_file_of_json_lines_may_hold_requests_whatever_its_name() -> None:
+    result = validate(
+        make_job(input={"configMap": {"name": "tickets", "key": "tickets.jsonl"}}).spec,
+        json.dumps({**LINE, "custom_id": "a"}),
+    )
+    assert isinstance(result, Validated)
+    assert result.records.format == "openai-batch"
