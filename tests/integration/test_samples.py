@@ -1,31 +1,68 @@
 """A real apiserver takes every sample as it is, so nobody's first `kubectl apply` is refused."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from splai.api.inference_job import InferenceJob
+from splai.api.job_input import Input
+from splai.api.job_output import Output
 from tests.integration.running_control_plane import RunningControlPlane
 
 SAMPLES = Path(__file__).parents[2] / "manifests" / "samples"
+FILES = sorted(SAMPLES.rglob("*.yaml"))
+OBJECTS: list[dict[str, Any]] = [found for path in FILES for found in yaml.safe_load_all(path.read_text())]
 
 
-@pytest.mark.parametrize("sample", sorted(path.name for path in SAMPLES.iterdir()))
-def test_sample_is_admitted_without_a_warning(control_plane: RunningControlPlane, namespace: str, sample: str) -> None:
+@pytest.mark.parametrize("sample", FILES, ids=lambda path: str(path.relative_to(SAMPLES)))
+def test_sample_is_admitted_without_a_warning(control_plane: RunningControlPlane, namespace: str, sample: Path) -> None:
     dry_run = ["apply", "--dry-run=server", "--validate=strict", "--warnings-as-errors", "--output=name"]
-    admitted = control_plane.kubectl("-n", namespace, *dry_run, "-f", str(SAMPLES / sample)).split()
+    admitted = control_plane.kubectl("-n", namespace, *dry_run, "-f", str(sample)).split()
 
-    assert len(admitted) == len(list(yaml.safe_load_all((SAMPLES / sample).read_text())))
+    assert len(admitted) == len(list(yaml.safe_load_all(sample.read_text())))
 
 
 def test_samples_together_do_not_collide(control_plane: RunningControlPlane, namespace: str) -> None:
-    applied = control_plane.kubectl("-n", namespace, "apply", "--output=name", "-f", str(SAMPLES)).split()
+    applied = control_plane.kubectl("-n", namespace, "apply", "--output=name", "-R", "-f", str(SAMPLES)).split()
 
-    assert len(applied) == len(set(applied))
+    assert len(applied) == len(set(applied)) == len(OBJECTS)
+
+
+def jobs() -> dict[str, InferenceJob]:
+    found = [InferenceJob.model_validate(it) for it in OBJECTS if it["kind"] == "InferenceJob"]
+    return {job.metadata["name"]: job for job in found}
 
 
 def test_every_job_asks_for_a_model_that_a_sample_serves() -> None:
-    objects = [found for path in SAMPLES.iterdir() for found in yaml.safe_load_all(path.read_text())]
-    served = {found["spec"]["model"]["id"] for found in objects if found["kind"] == "ModelBackend"}
+    served = {found["spec"]["model"]["id"] for found in OBJECTS if found["kind"] == "ModelBackend"}
 
-    assert {found["spec"]["model"] for found in objects if found["kind"] == "InferenceJob"} <= served
+    assert {job.spec.model for job in jobs().values() if job.spec.policy is None} <= served
+
+
+def test_there_is_a_sample_of_every_source() -> None:
+    given = {name for job in jobs().values() for name in job.spec.input.model_fields_set}
+
+    assert given >= Input.model_fields.keys() - {"format", "limit"}
+
+
+def test_samples_name_what_other_samples_bring() -> None:
+    names = {(found["kind"], found["metadata"]["name"]) for found in OBJECTS}
+    for job in jobs().values():
+        for kind, name in named(job.spec.input, job.spec.output):
+            assert (kind, name) in names
+
+
+def named(source: Input, output: Output) -> Iterator[tuple[str, str]]:
+    """Kind and name of what a job's input and output need."""
+    if source.config_map:
+        yield "ConfigMap", source.config_map.name
+    if source.failed_of:
+        yield "InferenceJob", source.failed_of.name
+    for volume in filter(None, (source.persistent_volume_claim, output.persistent_volume_claim)):
+        yield "PersistentVolumeClaim", volume.claim_name
+    for bucket in (source.s3, output.s3):
+        if bucket and bucket.secret_ref:
+            yield "Secret", bucket.secret_ref.name
