@@ -9,11 +9,11 @@ from datetime import datetime
 
 from splai.api.condition import ConditionStatus
 from splai.api.inference_job import TERMINAL_PHASES
-from splai.api.ledger import InputManifest, Progress
+from splai.api.ledger import InputManifest, Progress, Validation
 from splai.core.inferencejob.children import Children
-from splai.core.inferencejob.last_words import last_words, refused_input
+from splai.core.inferencejob.last_words import last_words, reason_or, refused_input
 from splai.core.inferencejob.policy import PolicyNotFound, PolicyViolation, record_limits
-from splai.core.inferencejob.records import Records
+from splai.core.inferencejob.records import PROBLEM_LIMIT, Records
 from splai.core.inferencejob.snapshot import (
     PODS_EXPECTED,
     ConfigMapText,
@@ -23,6 +23,8 @@ from splai.core.inferencejob.snapshot import (
 from splai.core.inferencejob.validation import Invalid, validate
 from splai.core.observed import ObservedPod
 from splai.core.pod_problem import worst_problem
+
+PROBLEM_LENGTH = 1024
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def _read_by_pod(
 ) -> InputState:
     found = snapshot.progress if isinstance(snapshot.progress, Progress) else None
     if found and found.invalid:
-        return Rejection(found.invalid.reason, tuple(found.invalid.problems), found.invalid.total)
+        return _as_told(found.invalid)
     if found and found.input:
         return GoodInput(found.input)
     child = children.plan
@@ -111,6 +113,13 @@ def _read_by_pod(
         return Waiting("PodsNotCreated", f"Job {child.name}, which reads the input, has no pods: {trouble}", "Unknown")
     words = last_words(plan_pods)
     return Waiting("ReadingInput", f"Job {child.name} reads the input" + (f"; {words}" if words else ""), "Unknown")
+
+
+def _as_told(invalid: Validation) -> Rejection:
+    """A pod of the user's namespace wrote it: as much of it as a status has room for."""
+    problems = tuple(problem[:PROBLEM_LENGTH] for problem in invalid.problems[:PROBLEM_LIMIT])
+    reason = reason_or(invalid.reason, "ValidationFailed")
+    return Rejection(reason, problems or ("the input cannot be used",), max(invalid.total, len(problems)))
 
 
 def _earlier_job(snapshot: JobSnapshot) -> Waiting | None:

@@ -34,6 +34,11 @@ def refused_input(pods: Sequence[ObservedPod]) -> tuple[str, str]:
     return "", ""
 
 
+def reason_or(text: str, default: str) -> str:
+    """The text if it can be the reason of a condition."""
+    return text if _REASON.fullmatch(text) else default
+
+
 def _report(text: str) -> tuple[str, str]:
     """The reason and message that a worker left as its termination message; SPLAI's own words, or nothing."""
     try:
@@ -42,5 +47,4 @@ def _report(text: str) -> tuple[str, str]:
         return "", ""
     if not isinstance(report, dict):
         return "", ""
-    reason = str(report.get("reason") or "")
-    return reason if _REASON.fullmatch(reason) else "", str(report.get("message") or "")[:1024]
+    return reason_or(str(report.get("reason") or ""), ""), str(report.get("message") or "")[:1024]

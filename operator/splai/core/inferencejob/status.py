@@ -83,12 +83,11 @@ def keep_terminal(job: InferenceJob) -> InferenceJobStatus:
     """A job that is over changes in nothing but in what it has seen of its spec."""
     generation = job.metadata.get("generation", 0)
     expires = expiry(job, job.status.completion_time)
+    expires_at = format_time(expires) if expires else None
+    if (job.status.observed_generation, job.status.expires_at) == (generation, expires_at):
+        return job.status
     conditions = [it.model_copy(update={"observed_generation": generation}) for it in job.status.conditions]
-    changes = {
-        "observed_generation": generation,
-        "conditions": conditions,
-        "expires_at": format_time(expires) if expires else None,
-    }
+    changes = {"observed_generation": generation, "conditions": conditions, "expires_at": expires_at}
     return job.status.model_copy(update=changes)
 
 

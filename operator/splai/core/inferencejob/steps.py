@@ -127,7 +127,7 @@ def _keep_working(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
         return Steps((_delete(child),))
     wanted = wanted_parallelism(snapshot.job, facts)
     # After an index succeeded Kubernetes may end the Job at once; one that Kueue admitted would be evicted.
-    if child.parallelism != wanted and not child.succeeded and facts.queue is None:
+    if child.parallelism != wanted and not child.succeeded and QUEUE_LABEL not in child.labels:
         return Steps((Scale(_reference(child), wanted),))
     if child.suspended:
         return Steps(look_again=_until_the_queue_may_have_news(child, now))

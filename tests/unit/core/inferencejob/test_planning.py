@@ -180,6 +180,13 @@ class TestFinding:
             "record 3 (line 4): no\nrecord 9 (line 12): no\n(812 problems in all)",
         )
 
+    def test_what_it_wrote_is_held_to_what_a_status_has_room_for(self) -> None:
+        """The pod runs in the user's namespace, where others may act in its place."""
+        wild = Validation(reason="not a reason", problems=["x" * 10**6] * 1000, total=-5)
+        status = decide(JOB, child_jobs=(READ,), progress=make_reading(invalid=wild)).status
+        assert condition(status, "Failed")[1] == "ValidationFailed"
+        assert len(status.model_dump_json()) < 64 * 1024
+
     def test_the_pods_own_words_do_when_the_store_has_none(self) -> None:
         report = '{"reason": "InputNotFound", "message": "s3://bucket/records.jsonl: no such object"}'
         pod = make_pod(

@@ -186,7 +186,8 @@ class TestScaling:
     def test_it_is_left_alone_when_a_queue_admitted_it(self) -> None:
         """Kueue would take its quota away and let it wait again."""
         job = make_running_job(workers={"parallelism": 2}, labels={QUEUE_LABEL: "gpu"})
-        assert steps(job, **RUNNING) == []
+        admitted = make_child(labels={CHILD_LABEL: "0", QUEUE_LABEL: "gpu"})
+        assert steps(job, **{**RUNNING, "child_jobs": (admitted,)}) == []
 
     def test_a_change_of_size_is_told(self) -> None:
         decision = decide(make_running_job(workers={"parallelism": 2}), **RUNNING)
