@@ -145,3 +145,21 @@ def test_a_backend_that_is_away_in_mid_job_costs_no_record(ready_backend: Namesp
     status = ready_backend.wait_for_phase("numbers", "Completed")
     assert (status["succeeded"], status["failed"]) == (300, 0)
     assert custom_ids(read_lines(gateway, status["output"]["uri"])) == default_ids(300)
+
+
+def test_an_evicted_worker_is_no_failure_of_the_job(ready_backend: Namespace, gateway: str) -> None:
+    ready_backend.apply(
+        config_map("numbers", NUMBERS),
+        job("numbers", input=from_config_map("numbers"), parameters={"max_tokens": 1}, backoffLimit=0),
+    )
+    wait_for_answers(ready_backend, "numbers", at_least=30)
+    (pod,) = worker_pods(ready_backend, "numbers")
+
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
+    path = f"/api/v1/namespaces/{ready_backend.name}/pods/{pod}/eviction"
+    ready_backend.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
+
+    status = ready_backend.wait_for_phase("numbers", "Completed")
+    assert worker_pods(ready_backend, "numbers") == []
+    assert status["workers"]["failures"] == 0
+    assert custom_ids(read_lines(gateway, status["output"]["uri"])) == default_ids(300)

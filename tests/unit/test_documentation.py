@@ -54,3 +54,18 @@ def test_a_reason_is_told_from_other_strings() -> None:
     source = 'Verdict("WorkersReady", "False", "OOMKilled", "the workers are gone", f"{x}Y")'
 
     assert words(source) == {"WorkersReady", "False", "OOMKilled"}
+
+
+def cited_tests() -> list[str]:
+    """The tests that pages name, as ``path`` or ``path::function``."""
+    pages = (page.read_text() for page in (REPOSITORY / "docs").rglob("*.md"))
+    return sorted({cited for page in pages for cited in re.findall(r"`(tests/[\w/]+(?:\.py(?:::\w+)?)?)`", page)})
+
+
+@pytest.mark.parametrize("cited", cited_tests())
+def test_a_test_that_a_page_names_exists(cited: str) -> None:
+    path, _, function = cited.partition("::")
+
+    assert (REPOSITORY / path).exists()
+    if function:
+        assert re.search(rf"def {function}\(", (REPOSITORY / path).read_text())

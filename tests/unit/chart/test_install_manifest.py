@@ -51,6 +51,13 @@ def test_there_is_no_secret() -> None:
     assert objects("Secret") == {}
 
 
+def test_nothing_intercepts_requests_to_the_apiserver() -> None:
+    kinds = {found["kind"] for found in OBJECTS}
+
+    assert kinds.isdisjoint({"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration", "APIService"})
+    assert all("conversion" not in found["spec"] for found in objects("CustomResourceDefinition").values())
+
+
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_pod_is_restricted(component: str) -> None:
     security = pod(component)["securityContext"]
