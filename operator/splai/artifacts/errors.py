@@ -5,7 +5,7 @@ import logging
 from aiohttp import web
 
 from splai.artifacts.auth import Forbidden, Unauthenticated
-from splai.artifacts.folder import StoreUnavailable
+from splai.artifacts.folder import INSUFFICIENT_STORAGE, StoreUnavailable
 from splai.artifacts.keys import KeysUnavailable
 from splai.artifacts.ledger_reader import LedgerInvalid
 from splai.logs import origin
@@ -43,7 +43,7 @@ def as_api_error(error: Exception) -> APIError:
         case KeysUnavailable():
             return APIError(503, "keys_unavailable", str(error))
         case StoreUnavailable():
-            return APIError(507 if error.code == "store_full" else 503, error.code, str(error))
+            return APIError(507 if error.code == INSUFFICIENT_STORAGE else 503, error.code, str(error))
         case web.HTTPException():
             return APIError(error.status, _HTTP_CODES.get(error.status, "bad_request"), error.reason)
         case _:

@@ -8,15 +8,18 @@ store in memory and runs unchanged over the network.
 
 from collections.abc import AsyncIterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from splai.api.ledger import Progress
+
+INSUFFICIENT_STORAGE: Final = "insufficient_storage"
+"""The code of a store that is full, or too full for a new job."""
 
 
 class StoreUnavailable(Exception):  # noqa: N818 - a state of the store that the caller waits out
     """No usable answer within the deadline. Whether a write took place is unknown: read it back.
 
-    ``code`` is the server's word for the cause, such as ``store_full``, or ``unreachable``.
+    ``code`` is the server's word for the cause, such as ``insufficient_storage``, or ``unreachable``.
     """
 
     def __init__(self, message: str, *, code: str = "unreachable") -> None:

@@ -9,14 +9,14 @@ from typing import Final as Constant
 from aiohttp import hdrs, web
 from obstore.store import ObjectStore
 
-from splai.api.ledger import PLAN, is_decisive
+from splai.api.ledger import is_decisive
 from splai.artifacts import bodies
 from splai.artifacts.all_folders import all_folders
 from splai.artifacts.auth import Access, Authenticator, require, require_trusted
 from splai.artifacts.byte_range import RangeNotSatisfiable, resolve
-from splai.artifacts.disk import MeasureSpace
+from splai.artifacts.disk import MeasureSpace, Room
 from splai.artifacts.errors import APIError
-from splai.artifacts.folder import FolderName
+from splai.artifacts.folder import FolderName, StoreUnavailable
 from splai.artifacts.ledger_reader import LedgerReaders
 from splai.artifacts.metrics import Metrics
 from splai.artifacts.paths import folder_problem, object_problem, prefix_problem
@@ -35,14 +35,14 @@ class Handlers:
         store: ObjectStore,
         authenticator: Authenticator,
         metrics: Metrics,
-        space: MeasureSpace,
+        space: MeasureSpace | None,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._authenticator = authenticator
         self._metrics = metrics
-        self._space = space
+        self._room = Room(space, clock)
         self._bodies = bodies.BodyReader()
         self._readers = LedgerReaders(clock)
 
@@ -64,18 +64,24 @@ class Handlers:
         condition = request.headers.get(hdrs.IF_NONE_MATCH)
         if condition not in (None, "*") or hdrs.IF_MATCH in request.headers:
             raise APIError(400, "bad_condition", "a write is unconditional or has If-None-Match: *")
-        if path == PLAN and self._space().low:
-            raise APIError(507, "store_full", "less than 5 % of the artifact store is free: no new job is planned")
-        if condition is None:
-            if is_decisive(path):
-                raise APIError(403, "create_only", f"{path} is created once: the write must have If-None-Match: *")
-            await self._overwrite(request, folder, path)
-            return web.Response(status=200)
+        if condition is None and is_decisive(path):
+            raise APIError(403, "create_only", f"{path} is created once: the write must have If-None-Match: *")
+        self._room.check(path)
+        try:
+            if condition is None:
+                await self._overwrite(request, folder, path)
+            else:
+                await self._create(request, folder, path)
+        except StoreUnavailable as failure:
+            self._room.note(failure)
+            raise
+        return web.Response(status=200 if condition is None else 201)
+
+    async def _create(self, request: web.Request, folder: StoreFolder, path: str) -> None:
         body = await self._bodies.whole(request)
         self._metrics.received.inc(len(body))
         if not await folder.create(path, body):
             raise APIError(412, "already_exists", "the object exists")
-        return web.Response(status=201)
 
     async def _overwrite(self, request: web.Request, folder: StoreFolder, path: str) -> None:
         length = request.content_length
@@ -157,6 +163,8 @@ class Handlers:
     async def progress(self, request: web.Request) -> web.Response:
         namespace, uid = await self._folder(request, Access.READ)
         progress = await self._readers.read(f"{namespace}/{uid}", self._open(namespace, uid))
+        if self._room.is_used_up:
+            progress = progress.model_copy(update={"store_full": True})
         body = progress.model_dump_json(by_alias=True, exclude_none=True)
         return web.Response(text=body, content_type="application/json")
 

@@ -12,12 +12,13 @@ from collections.abc import AsyncIterator
 import prometheus_client
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
-from obstore.store import LocalStore, ObjectStore
+from obstore.store import ObjectStore
 
 from splai.artifacts.auth import Authenticator
-from splai.artifacts.disk import MeasureSpace, space_of
+from splai.artifacts.backends import open_store
+from splai.artifacts.disk import MeasureSpace
 from splai.artifacts.errors import answer, as_api_error
-from splai.artifacts.folder import StoreUnavailable
+from splai.artifacts.folder import INSUFFICIENT_STORAGE, StoreUnavailable
 from splai.artifacts.handlers import Handlers
 from splai.artifacts.keys import ClusterKeys, ClusterKeySource
 from splai.artifacts.metrics import Metrics
@@ -34,29 +35,31 @@ def serve() -> None:
     """Run until SIGTERM, with settings from the environment."""
     try:
         settings = Settings.from_environment(os.environ)
+        store, space = open_store(settings)
     except ValueError as error:
         sys.exit(str(error))
     configure_logging("artifacts", level=settings.log_level)
-    asyncio.run(run(settings))
+    asyncio.run(run(settings, store, space))
+    logging.shutdown()
+    os._exit(0)  # the threads of a bucket's client may abort an orderly exit
 
 
-async def run(settings: Settings) -> None:
-    store = LocalStore(settings.root, mkdir=True)
+async def run(settings: Settings, store: ObjectStore, space: MeasureSpace | None) -> None:
     keys = ClusterKeys(ClusterKeySource(settings.issuer, settings.jwks_uri).fetch, server_folder(store))
-    metrics = Metrics(lambda: space_of(settings.root))
+    metrics = Metrics(space)
     authenticator = Authenticator(keys, trusted=settings.trusted, readers=settings.readers)
-    app = build_app(store, keys, authenticator, metrics, lambda: space_of(settings.root))
+    app = build_app(store, keys, authenticator, metrics, space)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with listening(app, settings.port), listening(metrics_app(metrics), settings.metrics_port):
-        _logger.info("serving artifacts", extra={"port": settings.port, "root": str(settings.root)})
+        _logger.info("serving artifacts", extra={"port": settings.port, "backend": settings.backend})
         await stop.wait()
         _logger.info("stopping")
 
 
 def build_app(
-    store: ObjectStore, keys: ClusterKeys, authenticator: Authenticator, metrics: Metrics, space: MeasureSpace
+    store: ObjectStore, keys: ClusterKeys, authenticator: Authenticator, metrics: Metrics, space: MeasureSpace | None
 ) -> web.Application:
     """The API and the probes; the keys are read when it starts and followed until it ends."""
     app = web.Application(middlewares=[_answering(metrics)])
@@ -136,7 +139,7 @@ def _readiness(store: ObjectStore, keys: ClusterKeys) -> Handler:
         try:
             await server_folder(store).put("ready", b"")
         except StoreUnavailable as error:
-            if error.code != "store_full":  # a full one still has everything to read
+            if error.code != INSUFFICIENT_STORAGE:  # a full one still has everything to read
                 return web.Response(status=503, text=f"{error}\n")
         return web.Response(text="ok\n")
 

@@ -1,6 +1,7 @@
 """A job's folder on an object store of this process: what the server serves, and what tests run the ledger on."""
 
 import asyncio
+import errno
 import shutil
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
@@ -8,26 +9,28 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from typing import Final as Constant
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, ObjectStore
 
-from splai.api.ledger import Progress
-from splai.artifacts.folder import StoredObject, StoreUnavailable
+from splai.api.ledger import WORKERS_PREFIX, Progress
+from splai.artifacts import durable_files
+from splai.artifacts.folder import INSUFFICIENT_STORAGE, StoredObject, StoreUnavailable
 from splai.artifacts.ledger_reader import LedgerReader
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult  # exist for type checkers only
 
 CHUNK_BYTES: Constant = 1024 * 1024
-PART_BYTES: Constant = 5 * 1024 * 1024  # the least that S3 takes as a part
-PARTS_AT_ONCE: Constant = 2
+PART_BYTES: Constant = 16 * 1024 * 1024  # S3 takes 10,000 parts: files of up to 160 GB
+PARTS_AT_ONCE: Constant = 1
 LIST_CHUNK: Constant = 1000
 DELETES_AT_ONCE: Constant = 32
-_NO_SPACE = ("os error 28", "os error 122")  # ENOSPC, EDQUOT: obstore keeps the number in its message only
+_NO_SPACE = ("os error 28", "os error 122", "XMinioStorageFull")  # ENOSPC, EDQUOT, and MinIO's word
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +60,15 @@ class StoreFolder:
     ) -> None:
         self._store = store
         self._base = f"{namespace}/{uid}"
+        root = store.prefix if isinstance(store, LocalStore) else None
+        self._directory = Path(root) / self._base if root is not None else None
         self._clock = clock
         self._reader: LedgerReader | None = None
 
     async def create(self, path: str, data: bytes) -> bool:
-        with translated_errors():
+        with translated_writes():
+            if file := self._file(path):
+                return await _on_disk(durable_files.create, file, data)
             try:
                 await obstore.put_async(self._store, self._path(path), data, mode="create")
             except AlreadyExistsError:
@@ -69,11 +76,15 @@ class StoreFolder:
         return True
 
     async def put(self, path: str, data: bytes) -> None:
-        with translated_errors():
-            await obstore.put_async(self._store, self._path(path), data, use_multipart=False)
+        with translated_writes():
+            file = self._file(path)
+            if file and not path.startswith(WORKERS_PREFIX):  # a report is overwritten in seconds
+                await _on_disk(durable_files.replace, file, data)
+            else:
+                await obstore.put_async(self._store, self._path(path), data, use_multipart=False)
 
     async def put_stream(self, path: str, chunks: AsyncIterable[bytes]) -> None:
-        with translated_errors():
+        with translated_writes():
             await obstore.put_async(
                 self._store,
                 self._path(path),
@@ -82,6 +93,8 @@ class StoreFolder:
                 chunk_size=PART_BYTES,
                 max_concurrency=PARTS_AT_ONCE,
             )
+            if file := self._file(path):
+                await _on_disk(durable_files.keep, file)
 
     async def get(self, path: str) -> bytes | None:
         try:
@@ -134,9 +147,9 @@ class StoreFolder:
                 return
 
     async def remove(self) -> None:
-        if isinstance(self._store, LocalStore) and self._store.prefix is not None:
+        if self._directory is not None:
             # Directories, and the leftovers of writers that were killed, are no objects: they would stay.
-            await asyncio.to_thread(shutil.rmtree, Path(self._store.prefix) / self._base, ignore_errors=True)
+            await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
             return
         objects = await self.list()
         for start in range(0, len(objects), DELETES_AT_ONCE):
@@ -150,6 +163,9 @@ class StoreFolder:
     def _path(self, path: str) -> str:
         return f"{self._base}/{path}"
 
+    def _file(self, path: str) -> Path | None:
+        return self._directory / path if self._directory else None
+
 
 def plain_etag(etag: str | None) -> str:
     """Without the quotes that some stores put around it."""
@@ -161,7 +177,38 @@ def translated_errors() -> Iterator[None]:
     """Every failure of the store as StoreUnavailable, a full one with its own code; a missing object stays itself."""
     try:
         yield
+    except FileNotFoundError as error:
+        if "NoSuchBucket" in str(error):
+            raise _failed("the bucket is missing") from None
+        raise
     except BaseError as error:
-        if any(number in str(error) for number in _NO_SPACE):
-            raise StoreUnavailable("the artifact store is full", code="store_full") from error
-        raise StoreUnavailable(f"the artifact store failed: {type(error).__name__}", code="store_failed") from error
+        if any(sign in str(error) for sign in _NO_SPACE):
+            raise _full() from None
+        raise _failed(type(error).__name__) from None
+
+
+@contextmanager
+def translated_writes() -> Iterator[None]:
+    """As ``translated_errors``; a write needs no object, so what is missing is the store's own."""
+    with translated_errors():
+        try:
+            yield
+        except FileNotFoundError:
+            raise _failed("its bucket or directory is missing") from None
+
+
+async def _on_disk(work: Callable[..., _Result], *arguments: object) -> _Result:
+    try:
+        return await asyncio.to_thread(work, *arguments)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _full() from None
+        raise _failed(error.strerror or type(error).__name__) from None
+
+
+def _full() -> StoreUnavailable:
+    return StoreUnavailable("the artifact store is full", code=INSUFFICIENT_STORAGE)
+
+
+def _failed(words: str) -> StoreUnavailable:
+    return StoreUnavailable(f"the artifact store failed: {words}", code="store_failed")

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
-from obstore.store import LocalStore
+from obstore.store import LocalStore, ObjectStore
 
 from splai.artifacts.auth import Authenticator
 from splai.artifacts.client import ArtifactClient, HTTPJobFolder
@@ -129,8 +129,10 @@ class Server:
 
 
 @asynccontextmanager
-async def running_server(cluster: Cluster, directory: Path, root: Path) -> AsyncIterator[Server]:
-    store = LocalStore(root, mkdir=True)
+async def running_server(
+    cluster: Cluster, directory: Path, root: Path, store: ObjectStore | None = None
+) -> AsyncIterator[Server]:
+    store = store or LocalStore(root, mkdir=True)
     running: Server
     metrics = Metrics(lambda: running.space)
     running = Server(url="", root=root, metrics=metrics, token_file=directory / "artifacts-token")

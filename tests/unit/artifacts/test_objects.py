@@ -188,16 +188,23 @@ async def test_a_created_object_is_at_most_16_mib(server: Server, folder: HTTPJo
     assert [entry.path for entry in await folder.list()] == ["tasks/0000/1-0"]
 
 
-async def test_below_five_percent_free_no_plan_is_created_but_running_jobs_go_on(
-    server: Server, folder: HTTPJobFolder
+@pytest.mark.parametrize("path", ["plan.json", "reading.json", "input/pod-1/000000"])
+async def test_below_five_percent_free_nothing_is_written_that_begins_a_job(
+    server: Server, folder: HTTPJobFolder, path: str
 ) -> None:
     server.space = Space(used=951, free=49)
     async with server.http(service_token()) as http:
-        reply = await http.put(f"{FOLDER}plan.json", content=b"{}", headers=CREATE_ONLY)
-    assert (reply.status_code, reply.json()["error"]["code"]) == (507, "store_full")
-    assert await folder.create("tasks/0000/1-0", b"part")
+        reply = await http.put(f"{FOLDER}{path}", content=b"{}", headers=CREATE_ONLY)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (507, "insufficient_storage")
     server.space = Space(used=949, free=51)
-    assert await folder.create("plan.json", b"{}")
+    assert await folder.create(path, b"{}")
+
+
+@pytest.mark.parametrize("path", ["input.json", "tasks/0000/claim-1", "tasks/0000/1-0", "tasks/0000/commit", "final"])
+async def test_below_five_percent_free_what_has_begun_goes_on(server: Server, folder: HTTPJobFolder, path: str) -> None:
+    server.space = Space(used=951, free=49)
+    assert await folder.create(path, b"{}")
+    await folder.put("workers/w", b"{}")
 
 
 async def test_removing_the_folder_leaves_no_file_and_no_other_folder_changes(server: Server) -> None:

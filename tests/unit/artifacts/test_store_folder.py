@@ -78,8 +78,8 @@ async def test_a_list_is_of_this_folder_alone(store: ObjectStore, folder: StoreF
 @pytest.mark.parametrize(
     ("message", "code"),
     [
-        ("Unable to copy data to file: No space left on device (os error 28)", "store_full"),
-        ("Unable to copy data to file: Disk quota exceeded (os error 122)", "store_full"),
+        ("Unable to copy data to file: No space left on device (os error 28)", "insufficient_storage"),
+        ("Unable to copy data to file: Disk quota exceeded (os error 122)", "insufficient_storage"),
         ("Unable to open file: Input/output error (os error 5)", "store_failed"),
     ],
 )
