@@ -4,9 +4,10 @@ A change of a child is its owner's work. A change of a ModelBackend is also the 
 use it or wait for one. Changes that no decision looks at are nobody's work: most events of a pod are such.
 """
 
+import zlib
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from splai.api.inference_job import TERMINAL_PHASES, InferenceJob, InferenceJobStatus
 from splai.api.model_backend import ModelBackend, ModelBackendStatus
@@ -21,11 +22,13 @@ from splai.core.observed import (
     ObservedPod,
     ObservedService,
 )
-from splai.kube.cache import Collection, Entry, controller_uid
+from splai.kube.cache import Collection, Entry
 from splai.kube.client import Object
 from splai.kube.resource import DEPLOYMENTS, INFERENCE_JOBS, JOBS, MODEL_BACKENDS, PODS, SERVICES, Resource
 
 Enqueue = Callable[[Key, float], None]
+_JobIndex = tuple[str, str | None]
+"""Namespace and phase."""
 
 CHILD_SELECTOR = f"{MANAGED_BY_LABEL}=splai"
 SETTLE_SECONDS = {INFERENCE_JOBS.kind: 0.5, MODEL_BACKENDS.kind: 0.1}
@@ -53,11 +56,11 @@ class Caches:
 
     def __init__(self, enqueue: Enqueue) -> None:
         self._enqueue = enqueue
-        self.jobs = Collection(INFERENCE_JOBS, _job, index=_namespace)
+        self.jobs = Collection(INFERENCE_JOBS, _job, index=_job_index, shelf=_Finished())
         self.backends = Collection(MODEL_BACKENDS, _backend, index=_namespace)
-        self.child_jobs = Collection(JOBS, ObservedJob.from_object, index=controller_uid)
-        self.deployments = Collection(DEPLOYMENTS, ObservedDeployment.from_object, index=controller_uid)
-        self.services = Collection(SERVICES, ObservedService.from_object, index=controller_uid)
+        self.child_jobs = Collection(JOBS, ObservedJob.from_object, index=_owner_uid)
+        self.deployments = Collection(DEPLOYMENTS, ObservedDeployment.from_object, index=_owner_uid)
+        self.services = Collection(SERVICES, ObservedService.from_object, index=_owner_uid)
         self.pods = Collection(PODS, ObservedPod.from_object, index=_pod_owner)
         self._collections: dict[Resource, Collection[Any]] = {
             collection.resource: collection
@@ -118,18 +121,28 @@ class Caches:
 
     def policies_changed(self) -> None:
         """Enqueue the jobs that a policy may still matter to."""
-        for entry in self.jobs:
-            job: InferenceJob = entry.value
-            if job.spec.policy is not None and job.status.phase not in TERMINAL_PHASES:
+        for entry in self._unfinished_jobs():
+            if entry.value.spec.policy is not None:
                 self._enqueue(Key.of(INFERENCE_JOBS, entry.namespace, entry.name), 0.0)
 
     def phases(self) -> Counter[str]:
         """How many InferenceJobs are in each phase."""
-        return Counter(entry.value.status.phase or "Pending" for entry in self.jobs)
+        counts: Counter[str] = Counter()
+        for (_, phase), size in self._jobs_by_index():
+            counts[phase or "Pending"] += size
+        return counts
+
+    def _jobs_by_index(self) -> Iterator[tuple[_JobIndex, int]]:
+        yield from cast("dict[_JobIndex, int]", self.jobs.sizes()).items()
+
+    def _unfinished_jobs(self, namespace: str | None = None) -> Iterator[Entry[InferenceJob]]:
+        for index, _size in list(self._jobs_by_index()):
+            if index[1] not in TERMINAL_PHASES and namespace in (None, index[0]):
+                yield from self.jobs.indexed(index)
 
     def _put(self, resource: Resource, body: Object) -> tuple[Entry[Any] | None, Entry[Any] | None]:
         collection = self._collections[resource]
-        before = collection.by_uid(body["metadata"]["uid"])
+        before = collection.by_uid(body["metadata"]["uid"]) if collection.is_news(body) else None
         return before, collection.put(body)
 
     def _owner(self, entry: Entry[Any]) -> Key | None:
@@ -139,17 +152,16 @@ class Caches:
             return None
         uid = str(entry.index)
         for collection in (self.jobs, self.backends):
-            if owner := collection.by_uid(uid):
-                return Key.of(collection.resource, owner.namespace, owner.name)
+            if place := collection.place(uid):
+                return Key.of(collection.resource, *place)
         return None
 
     def _route_to_jobs(self, before: Entry[ModelBackend] | None, after: Entry[ModelBackend] | None) -> None:
         entry = after or before
         if entry is None or (before and after and _offer(before.value) == _offer(after.value)):
             return
-        for job in self.jobs.indexed(entry.namespace):
-            status = job.value.status
-            if status.phase not in TERMINAL_PHASES and status.backend in (None, entry.name):
+        for job in self._unfinished_jobs(entry.namespace):
+            if job.value.status.backend in (None, entry.name):
                 self._enqueue(Key.of(INFERENCE_JOBS, job.namespace, job.name), SETTLE_SECONDS[MODEL_BACKENDS.kind])
 
 
@@ -166,17 +178,36 @@ def _without_managed_fields(metadata: Object) -> Object:
     return {key: value for key, value in metadata.items() if key != "managedFields"}
 
 
-def _namespace(body: Object) -> Hashable:
-    return str(body["metadata"]["namespace"])
+class _Finished:
+    """The shelf of jobs that are over: thousands are kept, and one is looked at when somebody changes it."""
+
+    def takes(self, value: InferenceJob) -> bool:
+        return value.status.phase in TERMINAL_PHASES
+
+    def pack(self, value: InferenceJob) -> bytes:
+        return zlib.compress(value.model_dump_json(by_alias=True, exclude_unset=True).encode(), level=1)
+
+    def unpack(self, packed: bytes) -> InferenceJob:
+        return InferenceJob.model_validate_json(zlib.decompress(packed))
 
 
-def _pod_owner(body: Object) -> Hashable | None:
-    labels = body["metadata"].get("labels") or {}
-    namespace = body["metadata"]["namespace"]
-    if JOB_LABEL in labels:
-        return pods_of_job(namespace, labels[JOB_LABEL])
-    if BACKEND_LABEL in labels:
-        return pods_of_backend(namespace, labels[BACKEND_LABEL])
+def _job_index(job: InferenceJob) -> _JobIndex:
+    return str(job.metadata["namespace"]), job.status.phase
+
+
+def _namespace(backend: ModelBackend) -> Hashable:
+    return str(backend.metadata["namespace"])
+
+
+def _owner_uid(child: ObservedJob | ObservedDeployment | ObservedService) -> Hashable | None:
+    return child.owner_uid
+
+
+def _pod_owner(pod: ObservedPod) -> Hashable | None:
+    if JOB_LABEL in pod.labels:
+        return pods_of_job(pod.namespace, pod.labels[JOB_LABEL])
+    if BACKEND_LABEL in pod.labels:
+        return pods_of_backend(pod.namespace, pod.labels[BACKEND_LABEL])
     return None
 
 

@@ -149,7 +149,7 @@ class Operator:
             artifacts,
             keep=settings.artifact_retention,
             namespaces=settings.watch_namespaces,
-            is_known=lambda uid: self._caches.jobs.by_uid(uid) is not None,
+            is_known=self._caches.jobs.knows,
         )
         self._reconciler = self._make_reconciler()
         watches = len(tuple(self._caches)) * (len(settings.watch_namespaces) or 1)

@@ -65,7 +65,9 @@ class Resync:
                 if version < seen:
                     raise VersionFell(f"{resource.name} are listed at version {version}, but {seen} was seen before")
                 for body in page.items:
-                    before: Entry[Any] | None = collection.by_uid(body["metadata"]["uid"])
+                    before: Entry[Any] | None = None
+                    if collection.is_news(body):
+                        before = collection.by_uid(body["metadata"]["uid"])
                     after = replacement.add(body)
                     if after is not None:
                         self._caches.route(resource, before, after)

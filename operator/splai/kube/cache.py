@@ -5,13 +5,14 @@ it. They arrive in any order, so each object's resourceVersion decides which one
 integers since KEP-5504. Writing our own replies into the cache is what spares a second reconcile that would still
 see the world before the write.
 
-Only what ``convert`` keeps of an object stays in memory.
+Only what ``convert`` keeps of an object stays in memory, and of objects that are hardly looked at any more only a
+compressed text of it: as a value a finished job takes ten times as much.
 """
 
 import logging
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -20,9 +21,21 @@ from splai.kube.client import Object
 from splai.kube.resource import Resource
 
 ValueT = TypeVar("ValueT")
-Index = Callable[[Object], Hashable | None]
 
 log = logging.getLogger(__name__)
+
+
+class Shelf(Protocol[ValueT]):
+    """What becomes of values that are hardly looked at any more."""
+
+    def takes(self, value: ValueT) -> bool:
+        """Whether this is such a value."""
+
+    def pack(self, value: ValueT) -> bytes:
+        """All of it, in little space."""
+
+    def unpack(self, packed: bytes) -> ValueT:
+        """The same value again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +51,28 @@ class Entry(Generic[ValueT]):
 
 
 def controller_uid(body: Object) -> str | None:
-    """The index of children: the UID of their controller."""
+    """The UID of an object's controller."""
     return observed.controller_uid(body["metadata"])
 
 
 class Collection(Generic[ValueT]):
     """The objects of one resource."""
 
-    def __init__(self, resource: Resource, convert: Callable[[Object], ValueT], *, index: Index) -> None:
+    def __init__(
+        self,
+        resource: Resource,
+        convert: Callable[[Object], ValueT],
+        *,
+        index: Callable[[ValueT], Hashable | None],
+        shelf: Shelf[ValueT] | None = None,
+    ) -> None:
         self.resource = resource
         self.highest_version = 0
         """The newest resourceVersion ever seen, of an object or of a list."""
         self._convert = convert
         self._index = index
-        self._by_uid: dict[str, Entry[ValueT]] = {}
+        self._shelf = shelf
+        self._by_uid: dict[str, Entry[Any]] = {}  # with values, or with what the shelf made of them
         self._by_name: dict[tuple[str, str], str] = {}
         self._by_index: dict[Hashable, set[str]] = {}
         self._deleted_meanwhile: set[str] | None = None
@@ -60,19 +81,37 @@ class Collection(Generic[ValueT]):
         return len(self._by_uid)
 
     def __iter__(self) -> Iterator[Entry[ValueT]]:
-        return iter(tuple(self._by_uid.values()))
+        return map(self._opened, tuple(self._by_uid.values()))
 
     def get(self, namespace: str, name: str) -> Entry[ValueT] | None:
         uid = self._by_name.get((namespace, name))
-        return None if uid is None else self._by_uid[uid]
+        return None if uid is None else self._opened(self._by_uid[uid])
 
     def by_uid(self, uid: str) -> Entry[ValueT] | None:
-        return self._by_uid.get(uid)
+        entry = self._by_uid.get(uid)
+        return None if entry is None else self._opened(entry)
+
+    def knows(self, uid: str) -> bool:
+        return uid in self._by_uid
+
+    def place(self, uid: str) -> tuple[str, str] | None:
+        """Namespace and name of the object, if it is there."""
+        entry = self._by_uid.get(uid)
+        return None if entry is None else (entry.namespace, entry.name)
+
+    def sizes(self) -> dict[Hashable, int]:
+        """How many objects there are with each index."""
+        return {key: len(members) for key, members in self._by_index.items()}
 
     def indexed(self, key: Hashable) -> tuple[Entry[ValueT], ...]:
         """The objects with this index, by name, so that decisions do not depend on the order of arrival."""
-        entries = [self._by_uid[uid] for uid in self._by_index.get(key, ())]
+        entries = [self._opened(self._by_uid[uid]) for uid in self._by_index.get(key, ())]
         return tuple(sorted(entries, key=lambda entry: (entry.namespace, entry.name)))
+
+    def is_news(self, body: Object) -> bool:
+        """Whether nothing as new is known of the object."""
+        known = self._by_uid.get(body["metadata"]["uid"])
+        return known is None or known.version < int(body["metadata"]["resourceVersion"])
 
     def put(self, body: Object) -> Entry[ValueT] | None:
         """Take in an object; None when what is known is as new, or newer, or the object cannot be read."""
@@ -86,7 +125,7 @@ class Collection(Generic[ValueT]):
             return None
         namespace, name = metadata.get("namespace", ""), metadata["name"]
         try:
-            entry = Entry(namespace, name, uid, version, self._index(body), self._convert(body))
+            value = self._convert(body)
         except ValidationError as error:  # stored under another schema: it must not stop the work on all others
             fields = sorted({".".join(map(str, problem["loc"])) for problem in error.errors()})  # never their contents
             facts = {"object": f"{self.resource.kind} {namespace}/{name}", "fields": fields}
@@ -97,10 +136,8 @@ class Collection(Generic[ValueT]):
             return None  # a late word about an object whose successor is known already
         for old in {uid, namesake} - {None}:
             self._forget(str(old))
-        self._by_uid[uid] = entry
-        self._by_name[namespace, name] = uid
-        if entry.index is not None:
-            self._by_index.setdefault(entry.index, set()).add(uid)
+        entry = Entry(namespace, name, uid, version, self._index(value), value)
+        self._keep(entry)
         return entry
 
     def revise(self, metadata: Object, change: Callable[[ValueT], ValueT]) -> Entry[ValueT] | None:
@@ -113,8 +150,10 @@ class Collection(Generic[ValueT]):
         known = self._by_uid.get(metadata["uid"])
         if known is None or known.version >= version:
             return None
-        entry = replace(known, version=version, value=change(known.value))
-        self._by_uid[entry.uid] = entry
+        value = change(self._opened(known).value)
+        self._forget(known.uid)
+        entry: Entry[ValueT] = replace(known, version=version, index=self._index(value), value=value)
+        self._keep(entry)
         return entry
 
     def remove(self, body: Object) -> Entry[ValueT] | None:
@@ -123,13 +162,27 @@ class Collection(Generic[ValueT]):
         self.highest_version = max(self.highest_version, int(metadata["resourceVersion"]))
         if self._deleted_meanwhile is not None:
             self._deleted_meanwhile.add(metadata["uid"])
-        return self._forget(metadata["uid"])
+        gone = self._forget(metadata["uid"])
+        return None if gone is None else self._opened(gone)
 
     def replacement(self, namespace: str | None) -> "Replacement[ValueT]":
         """Start to replace what is known of a namespace (None: of all) by a list that is about to be read."""
         return Replacement(self, namespace)
 
-    def _forget(self, uid: str) -> Entry[ValueT] | None:
+    def _keep(self, entry: Entry[ValueT]) -> None:
+        shelf = self._shelf
+        packed = shelf.pack(entry.value) if shelf is not None and shelf.takes(entry.value) else None
+        self._by_uid[entry.uid] = entry if packed is None else replace(cast("Entry[Any]", entry), value=_Packed(packed))
+        self._by_name[entry.namespace, entry.name] = entry.uid
+        if entry.index is not None:
+            self._by_index.setdefault(entry.index, set()).add(entry.uid)
+
+    def _opened(self, entry: Entry[Any]) -> Entry[ValueT]:
+        if self._shelf is None or not isinstance(entry.value, _Packed):
+            return entry
+        return replace(entry, value=self._shelf.unpack(entry.value.data))
+
+    def _forget(self, uid: str) -> Entry[Any] | None:
         entry = self._by_uid.pop(uid, None)
         if entry is None:
             return None
@@ -140,6 +193,11 @@ class Collection(Generic[ValueT]):
             if not members:
                 del self._by_index[entry.index]
         return entry
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    data: bytes
 
 
 class Replacement(Generic[ValueT]):
@@ -172,9 +230,9 @@ class Replacement(Generic[ValueT]):
         collection.highest_version = max(collection.highest_version, version)
         missing = [
             entry
-            for entry in collection
+            for entry in collection._by_uid.values()
             if entry.uid not in self._listed and entry.version <= version and self._namespace in (None, entry.namespace)
         ]
         for entry in missing:
             collection._forget(entry.uid)
-        return tuple(missing)
+        return tuple(map(collection._opened, missing))

@@ -160,6 +160,25 @@ def test_changed_policies_are_the_work_of_the_jobs_that_name_one_and_are_not_ove
     assert recorded.enqueued() == [(Key("InferenceJob", "n", "waits"), 0.0)]
 
 
+def test_a_job_that_is_over_is_found_as_it_was_and_keeps_its_last_status(recorded: Recorded) -> None:
+    body = inference_job("over", status={"phase": "Running", "conditions": []})
+    body["spec"]["input"] = {"items": [{"a": [1, None, "é"]}]}
+    recorded.caches.changed(INFERENCE_JOBS, body)
+    running = recorded.caches.jobs.get("n", "over")
+    assert running is not None
+
+    status = running.value.status.model_copy(update={"phase": "Completed"})
+    recorded.caches.status_written(INFERENCE_JOBS, {**body["metadata"], "resourceVersion": "2"}, status)
+
+    over = recorded.caches.jobs.get("n", "over")
+    assert over is not None
+    assert over.value.spec == running.value.spec
+    assert over.value.spec.model_fields_set == running.value.spec.model_fields_set
+    assert over.value.status == status
+    assert over.value.status.as_received() == status.as_received()
+    assert recorded.caches.phases() == {"Pending": 1, "Completed": 1}
+
+
 def test_jobs_are_counted_by_phase(recorded: Recorded) -> None:
     recorded.caches.changed(INFERENCE_JOBS, inference_job("other", status={"phase": "Running"}))
 

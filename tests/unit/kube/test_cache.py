@@ -1,11 +1,13 @@
 """The newest word about an object wins, from wherever it comes, and a list finds what was missed."""
 
+import json
 from typing import Any
 
 import pytest
 
 from splai.api.model_backend import ModelBackend
-from splai.kube.cache import Collection, controller_uid
+from splai.core.observed import controller_uid
+from splai.kube.cache import Collection
 from splai.kube.resource import JOBS, MODEL_BACKENDS
 
 
@@ -25,6 +27,26 @@ def job(name: str, version: int, *, uid: str = "", owner: str | None = None, not
 @pytest.fixture
 def jobs() -> Collection[dict[str, Any]]:
     return Collection(JOBS, lambda body: body["metadata"], index=controller_uid)
+
+
+class Shelf:
+    """Takes what is noted to be over, and counts what it packs and unpacks."""
+
+    def __init__(self) -> None:
+        self.packed = 0
+        self.unpacked = 0
+
+    def takes(self, value: dict[str, Any]) -> bool:
+        return bool(value["annotations"]["note"] == "over")
+
+    def pack(self, value: dict[str, Any]) -> bytes:
+        self.packed += 1
+        return json.dumps(value).encode()
+
+    def unpack(self, packed: bytes) -> dict[str, Any]:
+        self.unpacked += 1
+        value: dict[str, Any] = json.loads(packed)
+        return value
 
 
 def names(collection: Collection[dict[str, Any]]) -> list[str]:
@@ -79,10 +101,57 @@ def test_a_late_answer_to_a_write_changes_nothing(jobs: Collection[dict[str, Any
     assert jobs.highest_version == max([6, *known])
 
 
+def test_what_is_over_is_packed_away_and_looks_the_same_to_everybody() -> None:
+    shelf = Shelf()
+    jobs = Collection(JOBS, lambda body: body["metadata"], index=controller_uid, shelf=shelf)
+    over = job("a", 2, owner="o", note="over")
+
+    first = jobs.put(over)
+    assert (shelf.packed, shelf.unpacked) == (1, 0)
+
+    assert first == jobs.get("a", "a") == jobs.by_uid("uid-a")
+    assert jobs.indexed("o") == (first,) == tuple(jobs)
+    assert first is not None
+    assert first.value == over["metadata"]
+    assert jobs.remove(job("a", 3)) == first
+    assert jobs.indexed("o") == ()
+
+
+def test_what_is_over_is_not_unpacked_to_know_that_it_is_there_or_that_it_is_no_news() -> None:
+    shelf = Shelf()
+    jobs = Collection(JOBS, lambda body: body["metadata"], index=controller_uid, shelf=shelf)
+    jobs.put(job("a", 2, owner="o", note="over"))
+
+    assert jobs.knows("uid-a")
+    assert jobs.place("uid-a") == ("a", "a")
+    assert jobs.sizes() == {"o": 1}
+    assert not jobs.is_news(job("a", 2))
+    assert jobs.put(job("a", 2)) is None
+    with jobs.replacement(None) as replacement:
+        replacement.add(job("a", 2))
+        assert replacement.finish(9) == ()
+    assert shelf.unpacked == 0
+
+
+def test_a_write_may_end_an_object_and_another_one_may_revive_it() -> None:
+    jobs: Collection[dict[str, Any]] = Collection(
+        JOBS, lambda body: body["metadata"], index=lambda value: value["annotations"]["note"], shelf=Shelf()
+    )
+    jobs.put(job("a", 2, note="runs"))
+
+    for version, note in ((3, "over"), (4, "runs")):
+        noted = job("a", version, note=note)["metadata"]
+        revised = jobs.revise(noted, lambda _, noted=noted: noted)  # type: ignore[misc]
+        assert revised == jobs.get("a", "a")
+        assert jobs.sizes() == {note: 1}
+
+
 def test_an_object_that_cannot_be_read_is_left_out_and_its_fields_are_logged_without_their_contents(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    backends = Collection(MODEL_BACKENDS, ModelBackend.model_validate, index=controller_uid)
+    backends: Collection[ModelBackend] = Collection(
+        MODEL_BACKENDS, ModelBackend.model_validate, index=lambda backend: backend.spec.model.id
+    )
     unreadable = job("bad", 1) | {"spec": {"model": {"id": ["a secret"]}}}
 
     assert backends.put(unreadable) is None
