@@ -190,6 +190,34 @@ def test_store_may_be_a_bucket_instead_of_a_volume(helm: Path) -> None:
     assert "fsGroup" not in pods(objects)["artifacts"]["securityContext"]
 
 
+@pytest.mark.parametrize(
+    ("backend", "bucket"), [("s3", "s3://results/a"), ("gcs", "gs://results"), ("azure", "az://account/results")]
+)
+def test_store_may_be_a_clouds(helm: Path, backend: str, bucket: str) -> None:
+    objects = rendered(helm, f"--set=artifacts.backend={backend},artifacts.bucket={bucket},artifacts.secretName=keys")
+    variables = environment(objects, "artifacts")
+    (container,) = pods(objects)["artifacts"]["containers"]
+
+    assert (variables["SPLAI_ARTIFACT_BACKEND"], variables["SPLAI_ARTIFACT_BUCKET"]) == (backend, bucket)
+    assert container["envFrom"] == [{"secretRef": {"name": "keys"}}]
+    assert named(objects, "PersistentVolumeClaim") == {}
+
+
+def test_store_may_be_reached_by_the_clouds_own_identity(helm: Path) -> None:
+    objects = rendered(
+        helm,
+        "--set=artifacts.backend=s3,artifacts.bucket=s3://results",
+        '--set-json=artifacts.serviceAccountAnnotations={"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/a"}',
+        '--set-json=artifacts.podLabels={"azure.workload.identity/use": "true"}',
+    )
+    deployment = named(objects, "Deployment")["splai-system/splai-artifacts"]
+    account = named(objects, "ServiceAccount")["splai-system/splai-artifacts"]
+
+    assert account["metadata"]["annotations"] == {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/a"}
+    assert deployment["spec"]["template"]["metadata"]["labels"]["azure.workload.identity/use"] == "true"
+    assert "envFrom" not in pods(objects)["artifacts"]["containers"][0]
+
+
 def test_history_may_be_kept_in_postgres(helm: Path) -> None:
     objects = rendered(helm, "--set=history.store=postgres,history.postgres.secretName=database")
     variables = environment(objects, "operator")
