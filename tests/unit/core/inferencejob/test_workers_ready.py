@@ -138,6 +138,24 @@ def test_pods_that_never_come_are_told_after_a_while() -> None:
     )
 
 
+def test_a_full_store_is_told_and_costs_nothing() -> None:
+    full = make_progress(committed=1).model_copy(update={"store_full": True})
+    observed: dict[str, Any] = {**CHILD, "pods": (make_pod(),), "progress": full}
+    decision = plan(make_snapshot(make_running_job(), **observed), NOW)
+    assert workers(make_running_job(), **observed)[:2] == ("False", "ArtifactStoreFull")
+    assert (decision.actions, decision.status.phase) == ((), "Running")
+    assert [event.reason for event in decision.events] == ["ArtifactStoreFull"]
+
+
+def test_pods_that_nobody_makes_are_told_with_who_refuses_them() -> None:
+    late = NOW + timedelta(seconds=30)
+    words = 'pods "triage-0-0-" is forbidden: no PriorityClass with name splai-batch was found'
+    assert workers(make_planned_job(), at=late, **CHILD, creation_trouble=words) == (
+        *("False", "PriorityClassNotFound"),
+        f"Job triage-0 has no pods: {words}",
+    )
+
+
 @pytest.mark.parametrize(
     "reason", ["QuotaExceeded", "Forbidden", "NameConflict", "Invalid", "ArtifactStoreUnavailable"]
 )
