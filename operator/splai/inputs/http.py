@@ -11,7 +11,7 @@ import httpx
 from splai.api.job_input import InputFormat
 from splai.inputs.errors import CHANGED, FORBIDDEN, NOT_FOUND, SourceUnavailable, SourceUnusable
 from splai.inputs.resume import PATIENCE, Patience, read_resumed
-from splai.inputs.source import BLOCK_BYTES, SourceFile
+from splai.inputs.source import SourceFile
 from splai.inputs.url_guard import URLGuard, plain_url
 
 MOST_REDIRECTS: Final = 5
@@ -55,7 +55,7 @@ class HTTPFile(SourceFile):
                 "GET", self.url, headers=self._headers(offset), extensions={"trace": self.guard.trace}
             ) as reply:
                 skip = self._begin(reply, offset)
-                for block in reply.iter_raw(BLOCK_BYTES):
+                for block in reply.iter_raw():
                     if skip < len(block):
                         yield block[skip:]
                     skip = max(0, skip - len(block))

@@ -100,17 +100,20 @@ def _microseconds(kind: "pa.DataType") -> "pa.DataType":
 
 def _entry(number: int, row: dict[str, Any]) -> Entry | Fault:
     try:
-        line = to_json(row)
-        record = row
-    except (TypeError, ValueError):
-        try:
-            line = to_json(_json_value(row))
-            record = parse(line)
-        except (TypeError, ValueError, RecursionError):
-            return Fault(number, "holds a value that JSON cannot say")
+        line = _to_json(row)
+        record = parse(line)  # as the engine will see it: keys of maps are texts
+    except (TypeError, ValueError, RecursionError):
+        return Fault(number, "holds a value that JSON cannot say")
     if len(line) > LONGEST_RECORD:
         return Fault(number, f"longer than {LONGEST_RECORD >> 20} MiB as JSON")
     return Entry(number, record, line)
+
+
+def _to_json(row: dict[str, Any]) -> bytes:
+    try:
+        return to_json(row)
+    except (TypeError, ValueError):
+        return to_json(_json_value(row))
 
 
 def _json_value(value: Any) -> Any:

@@ -68,8 +68,10 @@ class URLGuard:
         """httpx's trace extension: the address that was really connected to, before anything is sent to it."""
         if self._allow_private or event != "connection.connect_tcp.complete":
             return
-        address = info["return_value"].get_extra_info("server_addr")
+        connection = info["return_value"]
+        address = connection.get_extra_info("server_addr")
         if is_refused(str(address[0])):
+            connection.close()
             raise _refusal(str(address[0]))
 
 
