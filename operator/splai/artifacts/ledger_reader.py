@@ -151,10 +151,17 @@ class LedgerReader:
             for entry in listed.values()
             if entry.path not in self._reports or self._reports[entry.path].etag != entry.etag
         ]
-        reports = await asyncio.gather(*(self._fetch(entry.path, WorkerReport) for entry in changed))
+        reports = await asyncio.gather(*(self._fetch_report(entry.path) for entry in changed))
         for entry, report in zip(changed, reports, strict=True):
             if report is not None:
                 self._reports[entry.path] = SeenReport(entry.etag, self._clock(), report)
+
+    async def _fetch_report(self, path: str) -> WorkerReport | None:
+        """Reports are not synchronised to the disk: one that a power cut emptied counts as none."""
+        try:
+            return await self._fetch(path, WorkerReport)
+        except LedgerInvalid:
+            return None
 
     async def _read_claimants(self, wanted: list[tuple[str, int]]) -> None:
         missing = [claim for claim in wanted if claim not in self._claimants]

@@ -111,8 +111,11 @@ class Ledger:
         return (await self._require(claim_path(task, epoch), Claim)).worker
 
     async def report(self, worker: str) -> WorkerReport | None:
-        """A worker's report, if it is still there."""
-        return await self._read(worker_path(worker), WorkerReport)
+        """A worker's report, if it can be read: it alone is not synchronised, and a power cut may empty it."""
+        try:
+            return await self._read(worker_path(worker), WorkerReport)
+        except LedgerBroken:
+            return None
 
     async def durable_parts(self, task: str) -> list[str]:
         """The names of all parts of a task, by epoch and number."""

@@ -254,3 +254,13 @@ async def test_an_input_that_cannot_be_used_is_shown(folder: CountingFolder, rea
     progress = await reader.read()
 
     assert (progress.planned, progress.input, progress.invalid) == (False, None, invalid)
+
+
+async def test_a_report_that_a_power_cut_emptied_counts_as_none(folder: CountingFolder, reader: LedgerReader) -> None:
+    await folder.write("plan.json", plan(1))
+    await folder.put("workers/w", b"")
+
+    assert (await reader.read()).workers == []
+
+    await folder.write("workers/w", report(1))
+    assert [worker.worker for worker in (await reader.read()).workers] == ["w"]

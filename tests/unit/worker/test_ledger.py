@@ -156,12 +156,10 @@ def test_a_bad_plan_is_refused_by_its_fields_and_without_its_contents(data: byte
 
 def test_an_object_that_is_something_else_breaks_the_ledger() -> None:
     async def scenario() -> None:
-        store = Store({"tasks/0000/commit": b'{"worker": 1}', "workers/a": encode(make_order(1))})
+        store = Store({"tasks/0000/commit": b'{"worker": 1}'})
         ledger = make_ledger(store, "a")
         with pytest.raises(LedgerBroken, match=r"tasks/0000/commit is not a Commit: .*nonce"):
             await ledger.read_commit("0000")
-        with pytest.raises(LedgerBroken, match="WorkerReport"):
-            await ledger.report("a")
         with pytest.raises(LedgerBroken, match="tasks/0000/1-0 is named but does not exist"):
             await ledger.read_part("0000", "1-0")
 
@@ -174,5 +172,12 @@ def test_a_report_is_read_by_its_workers_name() -> None:
         ledger = make_ledger(Store({"workers/w": encode(report)}), "a")
         assert await ledger.report("w") == report
         assert await ledger.report("nobody") is None
+
+    run(scenario())
+
+
+def test_a_report_that_a_power_cut_emptied_counts_as_none() -> None:
+    async def scenario() -> None:
+        assert await make_ledger(Store({"workers/w": b""}), "a").report("w") is None
 
     run(scenario())
