@@ -19,6 +19,7 @@ READ_INTERVAL = 5.0
 """Seconds between two looks; the kubelet itself takes up to a minute to show a changed ConfigMap."""
 
 _POLICIES = TypeAdapter(dict[ObjectName, Policy])
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _PERCENT = re.compile(r"([0-9]|[1-9][0-9]|100)%")
 
 log = logging.getLogger(__name__)
@@ -89,6 +90,8 @@ def _contradictions(policy: Policy) -> Iterator[str]:
             yield f"defaults.{field}: is {default}, the policy's own limit is {most}"
     if policy.model is not None and limits.models is not None and policy.model not in limits.models:
         yield f"model: {policy.model} is not among limits.models"
+    if defaults.priority is not None and not _NAME.fullmatch(defaults.priority):
+        yield f"defaults.priority: {defaults.priority!r} is no name of a PriorityClass"
     if defaults.failure_policy is not None:
         share = defaults.failure_policy.max_failed_records
         if (isinstance(share, str) and not _PERCENT.fullmatch(share)) or (isinstance(share, int) and share < 0):

@@ -39,6 +39,7 @@ def test_there_may_be_none(text: str) -> None:
         ("a: {defaults: {failurePolicy: {maxFailedRecords: most}}}", "a.defaults.failurePolicy.maxFailedRecords: must"),
         ("a: {defaults: {parallelism: 5}, limits: {maxParallelism: 4}}", "a.defaults.parallelism: is 5, the policy's"),
         ("a: {defaults: {concurrency: 5}, limits: {maxConcurrency: 4}}", "a.defaults.concurrency: is 5, the policy's"),
+        ("a: {defaults: {priority: Batch!}}", "a.defaults.priority: 'Batch!' is no name of a PriorityClass"),
         ("a: {model: x, limits: {models: [y]}}", "a.model: x is not among limits.models"),
     ],
 )
