@@ -27,7 +27,7 @@ def gateway_application(
         app.router.add_get(f"{prefix}/models", models.list)
         app.router.add_get(f"{prefix}/models/{{model:.+}}", models.retrieve)
         job = f"{prefix}/artifacts/{{namespace}}/{{uid}}"
-        app.router.add_get(f"{job}/{{file:output\\.jsonl|errors\\.jsonl}}", artifacts.file)
+        app.router.add_get(f"{job}/{{file:(?:output|errors)\\.(?:jsonl|parquet)}}", artifacts.file)
         app.router.add_get(f"{job}/tasks/{{task}}/{{file:output\\.jsonl|errors\\.jsonl}}", artifacts.task_file)
     app.router.add_get("/v1/metrics/prometheus", _exposition(metrics))
     app.router.add_get("/healthz", _health)

@@ -18,6 +18,7 @@ from splai.gateway.errors import SERVER, RequestError
 from splai.gateway.task_output import FetchPart, task_lines
 
 CONTENT_TYPE = "application/jsonl"
+PARQUET_TYPE = "application/vnd.apache.parquet"
 CALL_SECONDS = 10.0
 _KINDS: dict[str, Kind] = {OUTPUT: "output", ERRORS: "error"}
 _RETURNED = ("ETag", "Accept-Ranges", "Content-Range", "Content-Length")
@@ -71,7 +72,8 @@ class Artifacts:
 
 async def _send(request: web.Request, reply: RelayedReply) -> web.StreamResponse:
     headers = {name: reply.headers[name] for name in _RETURNED if name in reply.headers}
-    response = web.StreamResponse(status=reply.status, headers={**headers, "Content-Type": CONTENT_TYPE})
+    content_type = PARQUET_TYPE if request.match_info["file"].endswith(".parquet") else CONTENT_TYPE
+    response = web.StreamResponse(status=reply.status, headers={**headers, "Content-Type": content_type})
     await response.prepare(request)
     if request.method == "GET":
         async for chunk in reply.chunks():

@@ -65,6 +65,15 @@ async def test_a_finished_file(gateway: Gateway, folder: HTTPJobFolder, prefix: 
     assert reply.headers["ETag"]
 
 
+async def test_a_finished_file_of_columns(gateway: Gateway, folder: HTTPJobFolder) -> None:
+    await folder.put("errors.parquet", b"PAR1")
+
+    reply = await call(gateway, f"{JOB}/errors.parquet")
+
+    assert (reply.status_code, reply.content) == (200, b"PAR1")
+    assert reply.headers["Content-Type"] == "application/vnd.apache.parquet"
+
+
 async def test_a_large_file_is_streamed(gateway: Gateway, folder: HTTPJobFolder) -> None:
     content = LINES * 200_000
     await folder.put("output.jsonl", content)
