@@ -137,6 +137,7 @@ class Operator:
             name=settings.lease_name,
             identity=self._identity,
             clock=time.monotonic,
+            duration=settings.lease_seconds,
         )
         self._client = Client(
             configuration, component="operator", observe=metrics.requested, fence=self._elector.require

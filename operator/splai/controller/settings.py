@@ -10,6 +10,7 @@ from splai import __version__
 from splai.api.base import parse_duration
 from splai.core.settings import OperatorSettings
 from splai.engines.images import EngineImages
+from splai.kube.lease import DURATION
 
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 
@@ -37,6 +38,8 @@ class Settings:
     postgres_dsn: str | None = field(default=None, repr=False)
     """Where the history of deleted jobs is kept; None: in their folders in the artifact store."""
     lease_name: str = "splai-operator"
+    lease_seconds: int = DURATION
+    """How long another operator waits for one that does not answer any more."""
     reconcile_workers: int = 16
     health_port: int = 8081
     metrics_port: int = 9464
@@ -79,6 +82,7 @@ class Settings:
             policies_file=Path(policies_file) if policies_file else None,
             postgres_dsn=_postgres_dsn(text("SPLAI_STORE", "artifacts"), text("SPLAI_POSTGRES_DSN", "")),
             lease_name=text("SPLAI_LEASE_NAME", cls.lease_name),
+            lease_seconds=number("SPLAI_LEASE_SECONDS", cls.lease_seconds, lowest=3),
             reconcile_workers=number("SPLAI_RECONCILE_WORKERS", cls.reconcile_workers, lowest=1),
             health_port=number("SPLAI_HEALTH_PORT", cls.health_port, lowest=1),
             metrics_port=number("SPLAI_METRICS_PORT", cls.metrics_port, lowest=1),

@@ -2,7 +2,7 @@
 
 Two rules make it safe. Nobody compares clocks of two machines: a standby takes over when the Lease has not changed
 for its whole duration on the standby's own monotonic clock. And a leader stops before anybody may take over: it counts
-from the moment it *sent* its last successful renewal, and gives up after ``RENEW_DEADLINE``, well within the duration.
+from the moment it *sent* its last successful renewal, and gives up after two thirds of the duration.
 ``require()`` is the fence that every write passes, for the process that slept through both.
 
 The elector of the ``kubernetes`` package is not used: it renews for ever when the led task is dead, does not release
@@ -22,9 +22,8 @@ from splai.kube.client import Client, Object
 from splai.kube.errors import AlreadyExists, ApiError, Conflict, NotFound, VersionFell
 from splai.kube.resource import LEASES
 
-DURATION = 15.0
-RENEW_DEADLINE = 10.0
-RETRY_PERIOD = 2.0
+DURATION = 15
+"""Seconds that a Lease stands still before another candidate takes it. A whole number, as the Lease says it."""
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +43,7 @@ class Elector:
         name: str,
         identity: str,
         clock: Callable[[], float],
+        duration: int = DURATION,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """``client`` is used by nobody else, so that a renewal never waits for a free connection."""
@@ -52,6 +52,9 @@ class Elector:
         self._name = name
         self._identity = identity
         self._clock = clock
+        self._duration = duration
+        self.renew_deadline = duration * 2 / 3
+        self._retry_period = duration * 2 / 15
         self._jitter = jitter
         self._valid_until = float("-inf")
         self._seen_version = 0
@@ -69,13 +72,13 @@ class Elector:
     async def acquire(self) -> None:
         """Wait until this process leads."""
         while not await self._try(self._take):  # noqa: ASYNC110 - the Lease is in the apiserver
-            await asyncio.sleep(RETRY_PERIOD * (0.5 + self._jitter()))
+            await asyncio.sleep(self._retry_period * (0.5 + self._jitter()))
         log.info("leading", extra={"lease": self._name, "identity": self._identity})
 
     async def hold(self) -> NoReturn:
         """Renew for as long as it works; raises LeaseLost when it does not."""
         while True:
-            await asyncio.sleep(RETRY_PERIOD * (0.5 + self._jitter() / 2))
+            await asyncio.sleep(self._retry_period * (0.5 + self._jitter() / 2))
             await self._try(self._renew)
             self.require()
 
@@ -96,7 +99,7 @@ class Elector:
         """One attempt, counted from before it was sent; a failure is a missed turn, not the end."""
         sent = self._clock()
         try:
-            async with asyncio.timeout(RENEW_DEADLINE / 2):
+            async with asyncio.timeout(self.renew_deadline / 2):
                 held = await attempt()
         except Conflict:
             return False  # somebody was faster
@@ -104,7 +107,7 @@ class Elector:
             log.warning("lease not reached", extra={"lease": self._name, "error": str(error) or "timeout"})
             return False
         if held:
-            self._valid_until = sent + RENEW_DEADLINE
+            self._valid_until = sent + self.renew_deadline
         return held
 
     async def _take(self) -> bool:
@@ -115,7 +118,7 @@ class Elector:
             return await self._create()
         spec = lease.get("spec") or {}
         holder = spec.get("holderIdentity")
-        expired = self._clock() - self._seen_at >= (spec.get("leaseDurationSeconds") or DURATION)
+        expired = self._clock() - self._seen_at >= (spec.get("leaseDurationSeconds") or self._duration)
         if holder and holder != self._identity and not expired:
             return False
         transitions = (spec.get("leaseTransitions") or 0) + (holder != self._identity)
@@ -165,7 +168,7 @@ class Elector:
     def _spec(self, *, acquired: str, transitions: int) -> Object:
         return {
             "holderIdentity": self._identity,
-            "leaseDurationSeconds": int(DURATION),
+            "leaseDurationSeconds": self._duration,
             "acquireTime": acquired,
             "renewTime": _now(),
             "leaseTransitions": transitions,

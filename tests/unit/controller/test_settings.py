@@ -40,6 +40,7 @@ def test_an_empty_variable_is_an_unset_one() -> None:
     ("name", "value"),
     [
         ("SPLAI_RECONCILE_WORKERS", "0"),
+        ("SPLAI_LEASE_SECONDS", "2"),
         ("SPLAI_HEALTH_PORT", "http"),
         ("SPLAI_IMAGE_PULL_POLICY", "Sometimes"),
         ("SPLAI_ARTIFACT_RETENTION", "30d"),

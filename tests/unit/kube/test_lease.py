@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from splai.kube.errors import Unavailable, VersionFell
-from splai.kube.lease import DURATION, RENEW_DEADLINE, Elector, LeaseLost
+from splai.kube.lease import DURATION, Elector, LeaseLost
 from splai.kube.resource import LEASES
 from tests.unit.kube.memory_client import MemoryClient
 
@@ -81,20 +81,36 @@ async def test_a_leader_that_cannot_renew_stops_before_anybody_takes_over(
     first = candidate("first")
     await first.acquire()
 
-    clock.now += RENEW_DEADLINE
+    clock.now += first.renew_deadline
     client.fail = [Unavailable("away")]
     assert not await first._try(first._renew)
 
-    assert RENEW_DEADLINE < DURATION
+    assert first.renew_deadline < DURATION
     with pytest.raises(LeaseLost, match="first does not hold the lease n/operator"):
         first.require()
+
+
+async def test_a_short_lease_is_over_sooner_for_both_sides(client: MemoryClient, clock: Clock) -> None:
+    first, standby = (
+        Elector(client, namespace="n", name="operator", identity=identity, clock=clock, duration=duration)
+        for identity, duration in (("first", 3), ("standby", DURATION))
+    )
+    await first.acquire()
+    assert not await standby._try(standby._take)
+
+    clock.now += first.renew_deadline
+    assert not first.leading
+    assert not await standby._try(standby._take)
+
+    clock.now += 3 - first.renew_deadline
+    assert await standby._try(standby._take)
 
 
 async def test_a_missed_renewal_is_no_loss(client: MemoryClient, clock: Clock, candidate: Candidate) -> None:
     first = candidate("first")
     await first.acquire()
 
-    clock.now += RENEW_DEADLINE / 2
+    clock.now += first.renew_deadline / 2
     client.fail = [Unavailable("away")]
     assert not await first._try(first._renew)
 
