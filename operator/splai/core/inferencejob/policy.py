@@ -82,12 +82,6 @@ def check_backend(
     return PolicyViolation((problem,))
 
 
-def tokens_asked(parameters: Mapping[str, Any]) -> tuple[str, int] | None:
-    """The name and the value of the largest bound that a request puts on its answer."""
-    given = [(name, parameters[name]) for name in TOKEN_PARAMETERS if type(parameters.get(name)) is int]
-    return max(given, key=lambda it: it[1], default=None)
-
-
 def _not_found(name: str, policies: Mapping[str, Policy]) -> str:
     known = f"there are {_listed(sorted(policies))}" if policies else "there is none"
     return f"spec.policy: the operator has no policy {name}; {known}"
@@ -99,8 +93,10 @@ def _problems(spec: InferenceJobSpec, name: str, policy: Policy) -> list[str]:
         "spec.workers.parallelism": (_given(spec.workers, "parallelism"), limits.max_parallelism),
         "spec.workers.concurrency": (_given(spec.workers, "concurrency"), limits.max_concurrency),
     }
-    if tokens := tokens_asked(spec.parameters):
-        asked[f"spec.parameters.{tokens[0]}"] = (tokens[1], limits.max_tokens)
+    for parameter in TOKEN_PARAMETERS:
+        tokens = spec.parameters.get(parameter)
+        if type(tokens) is int:  # what is no number is told when the records are read
+            asked[f"spec.parameters.{parameter}"] = (tokens, limits.max_tokens)
     problems = [
         f"{field}: is {value}, policy {name} allows at most {most}"
         for field, (value, most) in asked.items()
@@ -130,7 +126,7 @@ def _filled(spec: InferenceJobSpec, policy: Policy) -> InferenceJobSpec:
         }
     )
     parameter = _TOKEN_PARAMETER.get(spec.request_type)
-    if limits.max_tokens is not None and parameter and tokens_asked(spec.parameters) is None:
+    if limits.max_tokens is not None and parameter and not spec.parameters.keys() & set(TOKEN_PARAMETERS):
         # Without a bound of its own an answer is as long as the engine lets it be, which no limit would hold back.
         changes["parameters"] = {**spec.parameters, parameter: limits.max_tokens}
     return spec.model_copy(update=changes)

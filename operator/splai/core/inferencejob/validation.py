@@ -10,13 +10,13 @@ from typing import Any
 
 from splai.api.inference_job import InferenceJobSpec, Prompt, RequestType
 from splai.api.ledger import Limits, ReadingOrder
+from splai.core.inferencejob.policy import TOKEN_PARAMETERS
 from splai.core.inferencejob.prompt import RESERVED_PARAMETERS, RecordError, RecordFormat, RequestBuilder
 from splai.core.inferencejob.records import Placed, Problems, Records, config_map_format, read_records, record_format
 from splai.core.inferencejob.template import TemplateError
 
 FAILED = "ValidationFailed"
 VIOLATION = "PolicyViolation"
-_TOKEN_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
 
 @dataclass(frozen=True)
@@ -224,11 +224,11 @@ def _too_many_tokens(fields: Mapping[str, Any], requirements: Requirements) -> s
     limit = requirements.limits.max_tokens
     if limit is None:
         return None
-    for name in _TOKEN_LIMITS:
-        value = fields.get(name)
-        if value is None:
+    for name in TOKEN_PARAMETERS:
+        if name not in fields:
             continue
-        if type(value) is not int:  # a text might be taken for a number by the engine
+        value = fields[name]
+        if type(value) is not int:  # an engine might take a text for a number, and null for no bound at all
             return f"{name}: must be a whole number of at most {limit}, which {requirements.policy_allows}"
         if value > limit:
             return f"{name}: {value} is more than the {limit} that {requirements.policy_allows}"

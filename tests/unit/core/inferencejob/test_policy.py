@@ -13,7 +13,6 @@ from splai.core.inferencejob.policy import (
     apply_policy,
     check_backend,
     record_limits,
-    tokens_asked,
 )
 from tests.unit.core.builders import make_backend, make_job
 
@@ -156,6 +155,10 @@ class TestLimits:
         spec = effective(make_spec(type=job_type, parameters={"seed": 1}), limits={"maxTokens": 100})
         assert spec.parameters == {"seed": 1, name: 100}
 
+    @pytest.mark.parametrize("parameters", [{"max_completion_tokens": 5}, {"max_tokens": None}, {"max_tokens": "5"}])
+    def test_a_bound_that_is_there_stays_for_those_who_check_it(self, parameters: dict[str, Any]) -> None:
+        assert effective(make_spec(parameters=parameters), limits={"maxTokens": 100}).parameters == parameters
+
     def test_an_embedding_has_no_answer_to_bound(self) -> None:
         assert effective(make_spec(type="embedding"), limits={"maxTokens": 100}).parameters == {}
 
@@ -198,17 +201,3 @@ class TestPlanned:
     def test_a_policy_that_is_gone_leaves_what_the_user_wrote(self) -> None:
         spec = make_spec(policy="gold", workers={"parallelism": 2})
         assert apply_policy(spec, {}, planned=True) == spec
-
-
-@pytest.mark.parametrize(
-    ("parameters", "want"),
-    [
-        ({}, None),
-        ({"max_tokens": 5}, ("max_tokens", 5)),
-        ({"max_tokens": 5, "max_output_tokens": 9}, ("max_output_tokens", 9)),
-        ({"max_tokens": "5"}, None),
-        ({"max_tokens": True}, None),
-    ],
-)
-def test_the_largest_bound_of_a_request_counts(parameters: dict[str, Any], want: object) -> None:
-    assert tokens_asked(parameters) == want

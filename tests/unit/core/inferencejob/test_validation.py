@@ -148,6 +148,7 @@ def test_more_records_than_the_policy_allows_violate_it() -> None:
     [
         (65, "65 is more than the 64 that the policy small allows"),
         ("65", "must be a whole number of at most 64, which the policy small allows"),
+        (None, "must be a whole number of at most 64, which the policy small allows"),
     ],
 )
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens", "max_output_tokens"])
