@@ -1,7 +1,7 @@
 """The operator's settings, from environment variables."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal, cast, get_args
@@ -35,8 +35,6 @@ class Settings:
     """How long a job's folder is kept after its resource is gone."""
     policies_file: Path | None = None
     """The policies that jobs may name; None: there are none."""
-    postgres_dsn: str | None = field(default=None, repr=False)
-    """Where the history of deleted jobs is kept; None: in their folders in the artifact store."""
     lease_name: str = "splai-operator"
     lease_seconds: int = DURATION
     """How long another operator waits for one that does not answer any more."""
@@ -80,7 +78,6 @@ class Settings:
             artifacts_token_file=Path(text("SPLAI_ARTIFACTS_TOKEN_FILE", "/var/run/secrets/splai/token")),
             artifact_retention=_retention(text("SPLAI_ARTIFACT_RETENTION", "720h")),
             policies_file=Path(policies_file) if policies_file else None,
-            postgres_dsn=_postgres_dsn(text("SPLAI_STORE", "artifacts"), text("SPLAI_POSTGRES_DSN", "")),
             lease_name=text("SPLAI_LEASE_NAME", cls.lease_name),
             lease_seconds=number("SPLAI_LEASE_SECONDS", cls.lease_seconds, lowest=3),
             reconcile_workers=number("SPLAI_RECONCILE_WORKERS", cls.reconcile_workers, lowest=1),
@@ -108,14 +105,3 @@ def _retention(value: str) -> timedelta:
         return parse_duration(value)
     except ValueError as error:
         raise SettingsInvalid(f"SPLAI_ARTIFACT_RETENTION is {value!r}: it must be a duration such as 720h") from error
-
-
-def _postgres_dsn(store: str, dsn: str) -> str | None:
-    """The DSN holds a password, so no message quotes it."""
-    if store == "artifacts":
-        return None
-    if store != "postgres":
-        raise SettingsInvalid(f"SPLAI_STORE is {store!r}: it must be artifacts or postgres")
-    if not dsn.startswith(("postgres://", "postgresql://")):
-        raise SettingsInvalid("SPLAI_STORE is 'postgres': SPLAI_POSTGRES_DSN must begin with postgres://")
-    return dsn

@@ -44,7 +44,6 @@ def test_an_empty_variable_is_an_unset_one() -> None:
         ("SPLAI_HEALTH_PORT", "http"),
         ("SPLAI_IMAGE_PULL_POLICY", "Sometimes"),
         ("SPLAI_ARTIFACT_RETENTION", "30d"),
-        ("SPLAI_STORE", "sqlite"),
         ("SPLAI_ALLOW_PRIVATE_URLS", "yes"),
     ],
 )
@@ -65,30 +64,3 @@ def test_urls_of_inputs_lead_to_the_node_only_if_the_administrator_says_so(value
 
 def test_policies_come_from_a_file() -> None:
     assert settings(SPLAI_POLICIES_FILE="/etc/splai/policies.yaml").policies_file == Path("/etc/splai/policies.yaml")
-
-
-DSN = "postgres://splai:splai@postgres:5432/splai?sslmode=disable"
-
-
-@pytest.mark.parametrize(
-    ("environment", "dsn"),
-    [
-        ({}, None),
-        ({"SPLAI_STORE": "artifacts"}, None),
-        ({"SPLAI_STORE": "artifacts", "SPLAI_POSTGRES_DSN": DSN}, None),
-        ({"SPLAI_STORE": "postgres", "SPLAI_POSTGRES_DSN": DSN}, DSN),
-    ],
-)
-def test_history_is_kept_in_postgres_when_it_is_chosen(environment: dict[str, str], dsn: str | None) -> None:
-    assert settings(**environment).postgres_dsn == dsn
-
-
-@pytest.mark.parametrize("dsn", ["", "mysql://user:hunter2@host/db"])
-def test_a_wrong_dsn_is_refused_without_being_told(dsn: str) -> None:
-    with pytest.raises(SettingsInvalid, match="SPLAI_POSTGRES_DSN") as refusal:
-        settings(SPLAI_STORE="postgres", SPLAI_POSTGRES_DSN=dsn)
-    assert "hunter2" not in str(refusal.value)
-
-
-def test_the_password_is_not_shown_with_the_settings() -> None:
-    assert "splai:splai" not in repr(settings(SPLAI_STORE="postgres", SPLAI_POSTGRES_DSN=DSN))
