@@ -34,6 +34,7 @@ def registry(caches: Caches, probes: dict[str, Callable[[], Any]]) -> kopf.Opera
         settings.scanning.disabled = True  # or it would need the right to watch CRDs and namespaces
         settings.posting.enabled = False  # Events are ours, with deduplication
         settings.watching.chunk_size = 500
+        settings.queueing.idle_timeout = 0.5  # of a task an object: at start all objects would have one together
         for resource in CHILDREN:
             settings.watching.label_selectors[resource.plural] = CHILD_SELECTOR
         settings.persistence.diffbase_storage = NoDifferences()
