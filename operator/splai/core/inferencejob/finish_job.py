@@ -6,6 +6,7 @@ It needs no GPU, and it alone has the credentials of a destination of the user's
 from splai.api.inference_job import InferenceJob
 from splai.api.job_output import Output
 from splai.core.inferencejob.child_job import (
+    FAILURE_RULES,
     Object,
     add_claim,
     add_secret,
@@ -31,7 +32,17 @@ def build_finish_job(job: InferenceJob, settings: OperatorSettings, *, code: str
     add_variables(pod, {"SPLAI_CLOSING_CODE": code, "SPLAI_CLOSING_MESSAGE": message})
     _add_destination(pod, job.spec.output)
     template = overlay_pod(pod, templates_without_engine(job), container=WORKER_CONTAINER)
-    return child_job(job, FINISH, "finish", {"backoffLimit": _TRIES, "template": template})
+    return child_job(
+        job,
+        FINISH,
+        "finish",
+        {
+            "backoffLimit": _TRIES,
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": {"rules": FAILURE_RULES},
+            "template": template,
+        },
+    )
 
 
 def _add_destination(pod: Object, output: Output) -> None:

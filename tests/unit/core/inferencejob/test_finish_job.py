@@ -20,6 +20,13 @@ def test_it_runs_once_without_an_engine() -> None:
     assert pod_of(body)["containers"][0]["args"] == ["worker", "finish"]
 
 
+def test_a_drained_node_costs_no_try_and_a_place_that_cannot_be_costs_only_one() -> None:
+    spec = build()["spec"]
+    actions = {tuple(it["onExitCodes"]["values"]): it["action"] for it in spec["podFailurePolicy"]["rules"][1:]}
+    assert actions == {(42,): "FailJob", (143,): "Ignore"}
+    assert (spec["backoffLimit"], spec["podReplacementPolicy"]) == (6, "Failed")
+
+
 def test_it_is_told_what_to_write_for_records_without_an_answer() -> None:
     env = env_of(pod_of(build())["containers"][0])
     assert (env["SPLAI_CLOSING_CODE"], env["SPLAI_CLOSING_MESSAGE"]) == ("batch_cancelled", "canceled")
