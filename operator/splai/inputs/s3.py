@@ -1,5 +1,6 @@
 """Objects of any S3 API, read in parts that each say which version of the object they want."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -7,7 +8,7 @@ from typing import Any, Final
 import obstore
 from obstore.exceptions import (
     BaseError,
-    InvalidPathError,
+    GenericError,
     PermissionDeniedError,
     PreconditionError,
     UnauthenticatedError,
@@ -22,6 +23,7 @@ from splai.inputs.url_guard import URLGuard
 
 PART_BYTES: Final = 4 * 1024 * 1024
 DEFAULT_REGION: Final = "us-east-1"
+_STATUS: Final = re.compile(r"\bstatus code: (\d{3}) ")
 _IDENTITIES: Final = (
     "AWS_ACCESS_KEY_ID",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -48,9 +50,9 @@ class S3Object(SourceFile):
         options: Any = {"range": (start, end)} | ({"if_match": self.etag} if self.etag else {})
         try:
             part = bytes(obstore.get(self.store, self.key, options=options).bytes())
-        except (BaseError, FileNotFoundError) as error:
-            if isinstance(error, FileNotFoundError):
-                raise SourceUnusable(CHANGED, f"{self.uri} was removed while it was read") from error
+        except FileNotFoundError:
+            raise SourceUnusable(CHANGED, f"{self.uri} was removed while it was read") from None
+        except BaseError as error:
             raise _explained(error, self.uri) from error
         if len(part) != end - start:
             raise SourceUnusable(CHANGED, f"{self.uri} changed while it was read")
@@ -111,26 +113,30 @@ def _object(store: ObjectStore, bucket: str, entry: Any, patience: Patience) -> 
 def _head(store: ObjectStore, key: str, uri: str) -> Any:
     try:
         return obstore.head(store, key)
-    except (BaseError, FileNotFoundError) as error:
+    except (BaseError, FileNotFoundError, ValueError) as error:
         raise _explained(error, uri) from error
 
 
 def _list(store: ObjectStore, prefix: str, uri: str) -> list[Any]:
     try:
         return [entry for page in obstore.list(store, prefix) for entry in page]
-    except (BaseError, FileNotFoundError) as error:
+    except (BaseError, FileNotFoundError, ValueError) as error:
         raise _explained(error, uri) from error
 
 
 def _explained(error: BaseException, uri: str) -> SourceUnavailable | SourceUnusable:
-    match error:
-        case FileNotFoundError() | InvalidPathError():
+    status = _STATUS.search(str(error))  # obstore keeps that of a failed list in its message only
+    match error, int(status[1]) if status else 0:
+        # A ValueError is a key that no object can have.
+        case (FileNotFoundError() | ValueError(), _) | (GenericError(), 404):
             return SourceUnusable(NOT_FOUND, f"{uri} does not exist")
-        case PermissionDeniedError() | UnauthenticatedError():
+        case (PermissionDeniedError() | UnauthenticatedError(), _) | (GenericError(), 401 | 403):
             return SourceUnusable(
-                FORBIDDEN, f"{uri} may not be read with the credentials of secretRef, if there are any"
+                FORBIDDEN, f"{uri} may not be read: credentials are missing or refused, see secretRef"
             )
-        case PreconditionError():
+        case (PreconditionError(), _):
             return SourceUnusable(CHANGED, f"{uri} changed while it was read")
-        case _:
+        case (_, 0):
             return SourceUnavailable(f"{uri} cannot be read: {type(error).__name__}")
+        case (_, code):
+            return SourceUnavailable(f"{uri} cannot be read: the store answers {code}")
