@@ -132,8 +132,6 @@ def explain(error: BaseException) -> Ended:
             return Ended.failed(RETRY, "LedgerBroken", str(cause))
         case OutputProblem():
             return Ended.failed(RETRY if cause.may_pass else BAD_INPUT, cause.reason, str(cause))
-        case Stopped():
-            return Ended.failed(DRAINED, "Drained", "the pod was asked to stop; the next one begins anew")
         case NotCommitted():
             return Ended.failed(RETRY, "NotCommitted", str(cause))
         case _:
@@ -155,7 +153,10 @@ async def _finish(settings: WorkerSettings) -> Ended:
     async with _open_folder(settings) as folder:
         order = await read_plan(_ledger(settings, folder))
         with _watched(settings, order) as pulse:
-            return _done(await finish_job(folder, order, settings, pulse=pulse, stop=_stop_signal()))
+            try:
+                return _done(await finish_job(folder, order, settings, pulse=pulse, stop=_stop_signal()))
+            except Stopped:
+                return Ended.failed(DRAINED, "Drained", "the pod was asked to stop; the next one begins anew")
 
 
 async def read_plan(ledger: Ledger) -> WorkOrder:

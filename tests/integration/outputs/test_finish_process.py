@@ -172,8 +172,9 @@ async def test_asked_to_stop_it_aborts_its_upload(site: Site) -> None:
         while not unfinished_uploads(site.minio, site.bucket):  # noqa: ASYNC110 - another process makes it
             await asyncio.sleep(0.01)
     process.send_signal(signal.SIGTERM)
-    await process.communicate()
+    logs, _ = await process.communicate()
     assert process.returncode == 143
+    assert b"ERROR" not in logs
     assert site.last_words()["reason"] == "Drained"
     assert unfinished_uploads(site.minio, site.bucket) == []
     assert await site.folder.get("final") is None

@@ -12,11 +12,10 @@ from splai.artifacts.folder import StoreRefused
 from splai.core.inferencejob.template import TemplateError
 from splai.outputs.destination import OutputProblem
 from splai.worker.finalize import NotCommitted
-from splai.worker.finish import Stopped, finish_job
+from splai.worker.finish import finish_job
 from splai.worker.ledger import Ledger, LedgerBroken, PlanInvalid, encode
 from splai.worker.main import (
     BAD_INPUT,
-    DRAINED,
     RETRY,
     Ended,
     PlanMissing,
@@ -57,7 +56,6 @@ def settings(path: Path, **more: str) -> WorkerSettings:
         (NotCommitted("3 of 3 tasks are not committed"), RETRY, "NotCommitted"),
         (OutputProblem("OutputForbidden", "s3://b/job/: no"), RETRY, "OutputForbidden"),
         (OutputProblem("OutputInvalid", "pvc://c/job/: no"), BAD_INPUT, "OutputInvalid"),
-        (Stopped(), DRAINED, "Drained"),
         (StoreRefused("wrong job", code="forbidden", status=403), RETRY, "ArtifactStoreRefused"),
     ],
 )
