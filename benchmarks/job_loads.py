@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from splai.kube.client import Client
-from splai.kube.errors import Gone
+from splai.kube.errors import Gone, NotFound, Unavailable
 from splai.kube.resource import INFERENCE_JOBS, JOBS, MODEL_BACKENDS, PODS, Resource
 
 NAMESPACE = "benchmark"
@@ -52,11 +52,17 @@ def _is_complete(body: dict[str, Any]) -> bool:
 async def delete_all(client: Client, resource: Resource) -> None:
     """Delete the load's objects, 32 at a time, and wait until they and their pods are gone."""
     found = await client.list(resource, NAMESPACE, selector=_OF_JOBS[resource])
-    pending = iter([item["metadata"]["name"] for item in found.items])
+    pending = [item["metadata"]["name"] for item in found.items]
 
     async def delete_some() -> None:
-        for name in pending:
-            await client.delete(resource, NAMESPACE, name)
+        while pending:
+            name = pending.pop()
+            try:
+                await client.delete(resource, NAMESPACE, name)
+            except NotFound:
+                continue
+            except Unavailable:  # the machine is full: once more
+                pending.append(name)
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(AT_ONCE):
