@@ -2,8 +2,8 @@
 
 As a process: ``python tests/fake_engine.py --port 9000 --delay 0.001``; in a test: ``running(FakeEngine())``. A word in
 the prompt says what goes wrong: ``fault:500`` or another status, ``fault:429`` with Retry-After, ``fault:reset``,
-``fault:truncated``, ``fault:garbage``, ``fault:empty``, ``fault:hang``; with ``*2`` behind it only the first two times.
-``down`` and ``busy`` fail all requests while they are set.
+``fault:truncated``, ``fault:garbage``, ``fault:empty``, ``fault:hang``, ``fault:slow``; with ``*2`` behind it only the
+first two times. ``down`` and ``busy`` fail all requests while they are set.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+SLOW_SECONDS = 1.0
 _FAULT = re.compile(r"fault:(\w+)(?:\*(\d+))?")
 
 
@@ -66,13 +67,16 @@ class FakeEngine:
             return _error(self.busy)
         match = _FAULT.search(prompt)
         if match and (match[2] is None or self.prompts[prompt] <= int(match[2])):
-            return await self._misbehave(request, match[1])
+            return await self._misbehave(request, prompt, match[1])
         return web.json_response(_reply(request.path, prompt), dumps=_dumps)
 
-    async def _misbehave(self, request: web.Request, fault: str) -> web.StreamResponse:
+    async def _misbehave(self, request: web.Request, prompt: str, fault: str) -> web.StreamResponse:
         match fault:
             case "reset":
                 return _reset(request)
+            case "slow":
+                await asyncio.sleep(SLOW_SECONDS)
+                return web.json_response(_reply(request.path, prompt), dumps=_dumps)
             case "hang":
                 await asyncio.sleep(3600)
                 return web.Response()
