@@ -57,10 +57,14 @@ def load_images(names: Sequence[str], environment: Mapping[str, str]) -> None:
 
 def install(name: str) -> None:
     """Install a neighbour and wait until it serves; its images are built first where the cache lacks them."""
-    way = _require_started()
+    way, neighbour = _require_started(), neighbours.find(name)
     if way is Way.CURRENT:
-        raise ClusterError(f"{name} cannot be installed into a cluster that was not started here: install its release")
-    neighbour = neighbours.find(name)
+        if missing := neighbours.missing(neighbour, _kubectl()):
+            raise ClusterError(
+                f"{name} cannot be installed into a cluster that was not started here: install its release "
+                f"{neighbour.version} ({missing})"
+            )
+        return
     builder = builders.available()
     for program in neighbour.programs:
         _load(images.program(neighbour.name, program, builder), way)

@@ -7,7 +7,6 @@ beside its go.mod says what differs from a released installation: the images, an
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,6 +31,11 @@ class Neighbour:
     deployment: str
     probe: str = ""
     """An object that only its webhooks let pass: they answer some time after the deployment is ready."""
+
+    @property
+    def version(self) -> str:
+        """The version that go.mod requires."""
+        return build.MODULES[self.name].version
 
 
 _RESOURCE_FLAVOR = """\
@@ -69,11 +73,26 @@ def find(name: str) -> Neighbour:
 
 def install(neighbour: Neighbour, kubectl: Kubectl) -> None:
     """Apply its manifests, again if need be, and wait until it serves."""
-    with step(f"installing {neighbour.name} {build.MODULES[neighbour.name].version}"):
+    with step(f"installing {neighbour.name} {neighbour.version}"):
         kubectl.apply(manifests(neighbour, kubectl.program))
         waiting.until(
-            f"{neighbour.name}'s readiness", _unready(neighbour, kubectl), seconds=_SERVES_SECONDS, interval=1
+            f"{neighbour.name}'s readiness",
+            lambda: missing(neighbour, kubectl),
+            seconds=_SERVES_SECONDS,
+            interval=1,
         )
+
+
+def missing(neighbour: Neighbour, kubectl: Kubectl) -> str | None:
+    """Why it does not serve in the cluster, or None when it does."""
+    try:
+        rollout = ("rollout", "status", f"deployment/{neighbour.deployment}", "--timeout=5s")
+        kubectl(f"--namespace={neighbour.namespace}", *rollout)
+        if neighbour.probe:
+            kubectl("create", "--dry-run=server", "-f", "-", text=neighbour.probe)
+    except ClusterError as error:
+        return str(error)
+    return None
 
 
 def manifests(neighbour: Neighbour, kubectl: Path) -> str:
@@ -84,18 +103,3 @@ def manifests(neighbour: Neighbour, kubectl: Path) -> str:
         for file in (paths.SOURCES / neighbour.name).glob("*.yaml"):
             shutil.copy(file, directory)
         return run(kubectl, "kustomize", directory)
-
-
-def _unready(neighbour: Neighbour, kubectl: Kubectl) -> Callable[[], str | None]:
-    rollout = ("rollout", "status", f"deployment/{neighbour.deployment}", "--timeout=5s")
-
-    def reason() -> str | None:
-        try:
-            kubectl(f"--namespace={neighbour.namespace}", *rollout)
-            if neighbour.probe:
-                kubectl("create", "--dry-run=server", "-f", "-", text=neighbour.probe)
-        except ClusterError as error:
-            return str(error)
-        return None
-
-    return reason
