@@ -28,7 +28,11 @@ STORE_RETRY = 5.0
 INPUT_RETRY = 15.0
 READING_RETRY = timedelta(seconds=60)
 FINISH_RETRY = timedelta(seconds=60)
+PODS_DUE = PODS_EXPECTED.total_seconds()
+"""No event tells that a new Job gets no pods."""
 PODS_RETRY = 60.0
+HELD_SOON = 1.0
+"""Nor that it is held, which it was when it was created."""
 PRIORITY_LABEL = "splai.dev/priority"
 QUEUE_RETRIES = (60.0, 1800.0)
 """Seconds between two looks at what a queue says, from a child's first minutes on and at most."""
@@ -100,7 +104,7 @@ def _await_input(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
     if child is None:
         earlier = snapshot.earlier_job.metadata["uid"] if snapshot.earlier_job else None
         order = WriteReadingOrder(make_reading_order(job, snapshot.settings.policies, earlier_uid=earlier))
-        return Steps((order, Create(build_plan_job(job, snapshot.settings, earlier_uid=earlier))))
+        return Steps((order, Create(build_plan_job(job, snapshot.settings, earlier_uid=earlier))), PODS_DUE)
     if child.ended and not child.deletion:
         return _again_later(child, READING_RETRY, now)
     return Steps(look_again=_until_pods_are_due(child, bool(facts.plan_pods), now))
@@ -112,7 +116,8 @@ def _plan_work(snapshot: JobSnapshot, facts: Facts, found: GoodInput) -> Steps:
     dedicated = job.spec.workers.mode == "Dedicated"
     endpoint = engine_address(backend, snapshot.settings) if dedicated else service_address(backend)
     order = WriteWorkOrder(make_work_order(job, backend, found.content, endpoint))
-    return Steps((order, *_create_child(snapshot, facts).actions))
+    child = _create_child(snapshot, facts)
+    return Steps((order, *child.actions), child.look_again)
 
 
 def _keep_working(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
@@ -157,7 +162,7 @@ def _create_child(snapshot: JobSnapshot, facts: Facts) -> Steps:
         backoff_limit=max(0, job.spec.backoff_limit - facts.failures),
     )
     body["metadata"]["labels"] |= {PRIORITY_LABEL: _priority(job)}
-    return Steps((Create(body),))
+    return Steps((Create(body),), HELD_SOON if facts.queue else PODS_DUE)
 
 
 def _is_outdated(job: InferenceJob, child: ObservedJob) -> bool:
@@ -195,7 +200,8 @@ def _finish(snapshot: JobSnapshot, facts: Facts, now: datetime, code: str, messa
         return Steps(look_again=seconds_until_lost(facts.busy, now))
     finish = facts.children.finish
     if finish is None:
-        return Steps((Create(build_finish_job(snapshot.job, snapshot.settings, code=code, message=message)),))
+        body = build_finish_job(snapshot.job, snapshot.settings, code=code, message=message)
+        return Steps((Create(body),), PODS_DUE)
     if facts.store_trouble:
         return Steps(look_again=STORE_RETRY)
     if finish.ended and not finish.deletion:

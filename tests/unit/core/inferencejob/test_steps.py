@@ -306,6 +306,10 @@ class TestLookingAgain:
         waiting: Observed = {"child_jobs": (make_child(),), "pods": (make_pod(unschedulable=True),)}
         assert decide(make_planned_job(), **waiting).requeue_after is None
 
+    @pytest.mark.parametrize(("labels", "want"), [({}, 30.0), ({QUEUE_LABEL: "gpu"}, 1.0)])
+    def test_a_new_child_is_looked_at_although_no_event_may_come(self, labels: dict[str, str], want: float) -> None:
+        assert decide(make_job(labels=labels)).requeue_after == want
+
     def test_a_job_without_pods_is_looked_at_when_they_are_overdue(self) -> None:
         at = NOW + timedelta(seconds=10)
         assert decide(make_planned_job(), at=at, child_jobs=(make_child(),)).requeue_after == 20.0
