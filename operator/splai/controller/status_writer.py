@@ -90,11 +90,13 @@ def within_limit(status: Status) -> tuple[Status, dict[str, Any], int]:
 def patch_interval(before: Status, after: Status) -> float:
     """Seconds between two patches for such a change; 0 when somebody may wait for it, so that it must not wait itself.
 
-    How many pods there are already is little news while there is no other: most jobs run before anybody could read it.
+    How many pods a job has already is little news while there is no other: most jobs run before anybody could read it.
     """
     if _phase(before) != _phase(after):
         return 0.0
-    return OBJECT_INTERVAL if _essence(before) != _essence(after) else LITTLE_NEWS_INTERVAL
+    if isinstance(before, InferenceJobStatus) and isinstance(after, InferenceJobStatus):
+        return OBJECT_INTERVAL if _essence(before) != _essence(after) else LITTLE_NEWS_INTERVAL
+    return OBJECT_INTERVAL
 
 
 def merge_patch(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
@@ -110,13 +112,9 @@ def merge_patch(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]
     return patch
 
 
-def _essence(status: Status) -> tuple[Status, list[tuple[str, str, str]]]:
-    little: dict[str, Any] = {"conditions": [], "message": ""}
-    if isinstance(status, InferenceJobStatus):
-        little["workers"] = WorkersStatus()
-    verdicts: list[tuple[str, str, str]] = [
-        (condition.type, condition.status, condition.reason) for condition in status.conditions
-    ]
+def _essence(status: InferenceJobStatus) -> tuple[InferenceJobStatus, list[tuple[str, str, str]]]:
+    verdicts: list[tuple[str, str, str]] = [(it.type, it.status, it.reason) for it in status.conditions]
+    little = {"conditions": [], "message": "", "workers": WorkersStatus()}
     return status.model_copy(update=little), verdicts
 
 
