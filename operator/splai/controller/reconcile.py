@@ -113,6 +113,7 @@ class Reconciler:
         snapshot = await kind.observe(entry)
         plan, refusals = await self._carry_out(kind, entry, regarding, snapshot)
         wait = await self._statuses.write(kind.collection.resource, entry, plan.status)
+        await self._events.record(regarding, plan.action_events)
         if wait is None:  # a transition that is not written yet will be seen, and told, again
             await self._events.record(regarding, plan.events)
         if refusals:

@@ -132,4 +132,7 @@ class Plan(Generic[StatusT_co]):
     status: StatusT_co
     actions: tuple[Action, ...] = ()
     events: tuple[Event, ...] = ()
+    """What the status tells; they follow from it again until it is written."""
+    action_events: tuple[Event, ...] = ()
+    """What the actions did, told once these are carried out."""
     requeue_after: float | None = None

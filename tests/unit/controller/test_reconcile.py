@@ -21,7 +21,7 @@ from splai.kube.cache import Entry
 from splai.kube.errors import Forbidden, Throttled, Unavailable
 from splai.kube.events import EventRecorder
 from splai.kube.executor import Executor
-from splai.kube.resource import INFERENCE_JOBS
+from splai.kube.resource import EVENTS, INFERENCE_JOBS
 from tests.unit.controller.objects import inference_job
 from tests.unit.kube.memory_client import MemoryClient
 
@@ -123,6 +123,24 @@ async def test_children_come_first_then_one_status_then_events(world: World) -> 
     kinds = [f"{verb} {name.partition('/')[0]}" for verb, name in world.client.writes]
     assert kinds == ["create jobs", "patch_status inferencejobs", "create events"]
     assert world.caches.child_jobs.get("n", "j-0")
+
+
+async def test_what_actions_did_is_told_even_while_the_status_waits_for_its_turn(world: World) -> None:
+    """A status is decided again until it is written, with its events; an action is carried out once."""
+    world.plan = Plan(InferenceJobStatus(phase="Running", succeeded=1))
+    await world.goes_on(0.01)
+    world.client.writes.clear()
+
+    world.plan = Plan(
+        InferenceJobStatus(phase="Running", succeeded=2),
+        events=(Event("Normal", "Later", "with the status"),),
+        action_events=(Event("Normal", "Done", "it is done"),),
+    )
+    world.queue.add(JOB)
+    await world.goes_on(0.01)
+
+    reasons = [body["reason"] for (resource, *_), body in world.client.objects.items() if resource == EVENTS]
+    assert reasons == ["Done"]
 
 
 async def test_a_second_look_without_news_writes_nothing(world: World) -> None:

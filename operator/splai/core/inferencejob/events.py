@@ -1,6 +1,6 @@
 """Events tell transitions, and nothing else: they come from comparing two statuses, so none is told twice.
 
-A few tell what is being done to a child or to the resource itself, which no status shows.
+A few tell what is done to a child or to the resource itself, which no status shows.
 """
 
 from collections.abc import Iterable, Iterator

@@ -29,7 +29,7 @@ def plan(snapshot: JobSnapshot, now: datetime) -> Plan[InferenceJobStatus]:
     if facts.over:
         status = keep_terminal(job)
         look_again = None if facts.deleting else next_moment(job, status, now)
-        return Plan(status=status, actions=actions, events=of_actions(actions), requeue_after=look_again)
+        return Plan(status=status, actions=actions, action_events=of_actions(actions), requeue_after=look_again)
     if _writes_order(snapshot, steps):
         facts = replace(facts, planned=True)  # the status is written when the actions went well
     reason, message = explain(job, facts, rule)
@@ -39,7 +39,8 @@ def plan(snapshot: JobSnapshot, now: datetime) -> Plan[InferenceJobStatus]:
     return Plan(
         status=status,
         actions=actions,
-        events=(*of_actions(actions), *transitions(job.status, status, last_words=last_words(pods))),
+        events=transitions(job.status, status, last_words=last_words(pods)),
+        action_events=of_actions(actions),
         requeue_after=_earliest(steps.look_again, next_moment(job, status, now)),
     )
 

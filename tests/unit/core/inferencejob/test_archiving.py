@@ -18,7 +18,7 @@ from tests.unit.core.builders import (
     make_running_job,
     with_status,
 )
-from tests.unit.core.inferencejob.decisions import decide, events, steps
+from tests.unit.core.inferencejob.decisions import decide, steps
 
 MINUTE = timedelta(seconds=60)
 
@@ -34,7 +34,7 @@ def test_it_is_archived_when_its_time_is_over() -> None:
     before = decide(job, at=NOW + MINUTE - timedelta(seconds=1))
     assert (before.actions, before.requeue_after) == ((), 1.0)
     assert steps(job, at=NOW + MINUTE) == ["archive triage"]
-    assert events(decide(job, at=NOW + MINUTE)) == ["Archived"]
+    assert [event.reason for event in decide(job, at=NOW + MINUTE).action_events] == ["Archived"]
 
 
 def test_the_end_of_its_time_is_known_as_soon_as_it_is_over() -> None:

@@ -191,7 +191,7 @@ class TestScaling:
 
     def test_a_change_of_size_is_told(self) -> None:
         decision = decide(make_running_job(workers={"parallelism": 2}), **RUNNING)
-        assert [(it.reason, it.message) for it in decision.events] == [
+        assert [(it.reason, it.message) for it in decision.action_events] == [
             ("WorkersScaled", "Job triage-0 goes on with 2 workers")
         ]
 
