@@ -23,7 +23,7 @@ from splai.artifacts.handlers import Handlers
 from splai.artifacts.keys import ClusterKeys, ClusterKeySource
 from splai.artifacts.metrics import Metrics
 from splai.artifacts.settings import Settings
-from splai.artifacts.store_folder import StoreFolder
+from splai.artifacts.store_folder import PROBE, StoreFolder
 from splai.logs import configure_logging
 
 SHUTDOWN_SECONDS = 20.0
@@ -137,7 +137,7 @@ def _readiness(store: ObjectStore, keys: ClusterKeys) -> Handler:
         if not keys.loaded:
             return web.Response(status=503, text="the cluster's keys are not loaded\n")
         try:
-            await server_folder(store).put("ready", b"")
+            await server_folder(store).put(PROBE, b"")
         except StoreUnavailable as error:
             if error.code != INSUFFICIENT_STORAGE:  # a full one still has everything to read
                 return web.Response(status=503, text=f"{error}\n")

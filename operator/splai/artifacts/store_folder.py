@@ -29,6 +29,8 @@ PART_BYTES: Constant = 16 * 1024 * 1024  # S3 takes 10,000 parts: files of up to
 PARTS_AT_ONCE: Constant = 1
 LIST_CHUNK: Constant = 1000
 DELETES_AT_ONCE: Constant = 32
+PROBE: Constant = "ready"
+FLEETING: Constant = (WORKERS_PREFIX, PROBE)  # overwritten in seconds: not worth waiting for the disk
 _NO_SPACE = ("os error 28", "os error 122", "XMinioStorageFull")  # ENOSPC, EDQUOT, and MinIO's word
 _Result = TypeVar("_Result")
 
@@ -78,7 +80,7 @@ class StoreFolder:
     async def put(self, path: str, data: bytes) -> None:
         with translated_writes():
             file = self._file(path)
-            if file and not path.startswith(WORKERS_PREFIX):  # a report is overwritten in seconds
+            if file and not path.startswith(FLEETING):
                 await _on_disk(durable_files.replace, file, data)
             else:
                 await obstore.put_async(self._store, self._path(path), data, use_multipart=False)

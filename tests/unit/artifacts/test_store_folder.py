@@ -1,6 +1,7 @@
 """The store itself, on disk and in memory."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -87,3 +88,21 @@ def test_a_full_store_is_told_from_a_broken_one(message: str, code: str) -> None
     with pytest.raises(StoreUnavailable) as unavailable, translated_errors():
         raise GenericError(message)
     assert unavailable.value.code == code
+
+
+async def test_on_a_volume_all_but_reports_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synchronised: list[str] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synchronised.append(Path(f"/proc/self/fd/{descriptor}").readlink().name.partition("#")[0])
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    folder = StoreFolder(LocalStore(tmp_path), "team-a", "uid-1")
+    await folder.put("workers/w", b"report")
+    assert synchronised == []
+    await folder.create("final", b"decides")
+    await folder.put("history.json", b"replaces the resource")
+    await folder.put_stream("output.jsonl", chunks(b"is described by final"))
+    assert [name for name in synchronised if name != "uid-1"] == ["final", "history.json", "output.jsonl"]
