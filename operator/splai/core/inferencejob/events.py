@@ -49,8 +49,9 @@ def _of_action(action: Action) -> Event | None:
 
 
 def _planned(before: InferenceJobStatus, after: InferenceJobStatus) -> Iterator[Event]:
+    # One that is planned at first sight says so in its conditions; an Event more would be a sixth of its writes.
     validated = find_condition(after.conditions, "Validated")
-    if validated and before.spec_hash is None and after.spec_hash is not None:
+    if validated and before.phase is not None and before.spec_hash is None and after.spec_hash is not None:
         yield Event("Normal", "Validated", f"{validated.message}; ModelBackend {after.backend} will answer")
 
 

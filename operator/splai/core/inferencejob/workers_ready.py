@@ -12,6 +12,7 @@ from splai.core.conditions import Verdict
 from splai.core.inferencejob.cause import written
 from splai.core.inferencejob.endings import JOB_FAILED
 from splai.core.inferencejob.facts import Facts
+from splai.core.inferencejob.last_words import last_words
 from splai.core.inferencejob.snapshot import PODS_EXPECTED
 from splai.core.observed import ObservedJob, ObservedPod
 from splai.core.plan import Refusal
@@ -58,17 +59,24 @@ def _pausing(facts: Facts) -> tuple[bool, str, str]:
 
 def _ending(facts: Facts, now: datetime) -> tuple[bool, str, str]:
     finish = facts.children.finish
-    if finish and finish.failure:
-        return False, "FinishFailed", f"Job {finish.name}, which writes the output, failed: {finish.failure.message}"
-    if finish and (problem := worst_problem(facts.finish_pods)):
-        return False, problem.reason, f"Job {finish.name}, which writes the output: {problem.message}"
-    if finish and _lacks_pods(finish, facts.finish_pods, now):
-        return _pods_not_created(finish, facts.creation_trouble)
     if finish:
-        return False, "Finishing", f"Job {finish.name} writes the output{written(facts)}"
+        return _finishing(facts, finish, now)
     if not facts.all_committed:
         return False, "Stopping", "the workers are being stopped"
     return True, "WorkersReady", f"a worker writes the output{written(facts)}"
+
+
+def _finishing(facts: Facts, finish: ObservedJob, now: datetime) -> tuple[bool, str, str]:
+    words = last_words(facts.finish_pods)
+    if finish.failure:
+        why = words or finish.failure.message
+        return False, "FinishFailed", f"Job {finish.name}, which writes the output, failed: {why}"
+    if problem := worst_problem(facts.finish_pods):
+        return False, problem.reason, f"Job {finish.name}, which writes the output: {problem.message}"
+    if _lacks_pods(finish, facts.finish_pods, now):
+        return _pods_not_created(finish, facts.creation_trouble)
+    tried = f"; a try failed: {words}" if words else ""
+    return False, "Finishing", f"Job {finish.name} writes the output{written(facts)}{tried}"
 
 
 def _pods_ready(facts: Facts, child: ObservedJob | None, now: datetime) -> tuple[bool, str, str]:

@@ -26,8 +26,13 @@ def events(job: InferenceJob, **observed: Any) -> list[tuple[str, str, str]]:
     return [(event.type, event.reason, event.message) for event in plan(make_snapshot(job, **observed), NOW).events]
 
 
-def test_a_plan_is_told() -> None:
-    assert events(make_job()) == [
+def test_a_job_that_is_planned_at_first_sight_tells_nothing() -> None:
+    assert events(make_job()) == []
+
+
+def test_a_plan_that_was_waited_for_is_told() -> None:
+    waiting = with_status(make_job(), plan(make_snapshot(make_job(), backends=()), NOW).status)
+    assert events(waiting) == [
         ("Normal", "Validated", "3 records in 3 tasks, read as jsonl; ModelBackend smol will answer")
     ]
 

@@ -80,7 +80,7 @@ def test_nothing_that_happens_breaks_a_promise(life: list[Happening], job: Infer
 
 
 @given(life=LIVES, job=JOBS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 def test_every_job_ends_once_things_go_well_again(life: list[Happening], job: InferenceJob) -> None:
     world = World(job)
     for happening in life:

@@ -9,6 +9,7 @@ from splai.api.inference_job import InferenceJob
 from splai.core.conditions import find_condition
 from splai.core.inferencejob.plan import plan
 from splai.core.inferencejob.snapshot import Unavailable
+from splai.core.observed import ObservedJob
 from splai.core.plan import ObjectReference, Refusal
 from tests.unit.core.builders import (
     NO_GPU,
@@ -136,6 +137,32 @@ def test_pods_that_never_come_are_told_after_a_while() -> None:
         "PodsNotCreated",
         "Job triage-0 has no pods: its events say what refuses them",
     )
+
+
+REFUSED = '{"reason": "OutputForbidden", "message": "s3://bucket: access denied"}'
+FAILED_TRY = make_pod(
+    child="finish", phase="Failed", worker={"terminated": True, "exit_code": 1, "exit_message": REFUSED}
+)
+
+
+@pytest.mark.parametrize(
+    ("finish", "reason", "words"),
+    [
+        (make_child("finish"), "Finishing", "Job triage-finish writes the output; a try failed: "),
+        (
+            make_child("finish", failure="BackoffLimitExceeded"),
+            "FinishFailed",
+            "Job triage-finish, which writes the output, failed: ",
+        ),
+    ],
+)
+def test_what_keeps_the_output_from_being_written_is_told_in_the_pods_words(
+    finish: ObservedJob, reason: str, words: str
+) -> None:
+    observed = {"child_jobs": (make_child(complete=True), finish), "pods": (FAILED_TRY,)}
+    told = workers(make_running_job(), **observed, progress=make_progress(committed=3))
+    last = "pod triage-finish-0: exit code 1, OutputForbidden: s3://bucket: access denied"
+    assert told == ("False", reason, words + last)
 
 
 def test_a_full_store_is_told_and_costs_nothing() -> None:
