@@ -25,6 +25,9 @@ from splai.kube.resource import PODS
 SPLAI = Path(sys.executable).parent / "splai"
 LONGEST_MESSAGE = 4096  # bytes of a termination message that a kubelet takes
 GRACE_SECONDS = 30.0
+# The Job controller starts a failed pod's successor 10, 20, 40 … seconds after the failure, also when it does not count
+# the failure. A failure of the past saves a loop of kills that wait.
+LONG_AGO = "2000-01-01T00:00:00Z"
 Object = dict[str, Any]
 
 
@@ -118,7 +121,7 @@ class PodProcesses:
             "reason": "Error" if code else "Completed",
             "message": _termination_message(directory / "termination"),
             "startedAt": started,
-            "finishedAt": _now(),
+            "finishedAt": LONG_AGO if running.was_killed else _now(),
         }
         await self._report(
             pod, "Failed" if code else "Succeeded", {"terminated": terminated}, disrupted=running.was_killed
@@ -134,7 +137,7 @@ class PodProcesses:
         await self._call(self._api.delete, f"{self._path(pod)}?gracePeriodSeconds=0")
 
     async def _report(self, pod: Object, phase: str, state: Object, *, disrupted: bool = False) -> None:
-        """Write the pod's status, unless it is gone.
+        """Write the pod's status, unless it is gone; its sidecars, which nobody runs, share the state of the worker.
 
         ``disrupted`` says that the pod did not fail of itself, as a kubelet says of pods that end with their node: the
         Job controller then replaces it at once, and does not count it.
@@ -151,7 +154,7 @@ class PodProcesses:
             "conditions": [
                 {"type": name, "status": str(holds), "lastTransitionTime": _now()} for name, holds in conditions.items()
             ],
-            "initContainerStatuses": [_container_status(sidecar, {"running": {}}, ready=True) for sidecar in sidecars],
+            "initContainerStatuses": [_container_status(sidecar, state, ready=is_running) for sidecar in sidecars],
             "containerStatuses": [_container_status(container, state, ready=is_running) for container in containers],
         }
         await self._call(self._api.merge, f"{self._path(pod)}/status", {"status": status})
