@@ -13,8 +13,7 @@ exit  meaning
 143   asked to stop
 ====  ===================================================================
 
-The source's credentials come from the environment, see ``inputs.sources``; its volume is mounted at ``/input``, or
-where SPLAI_INPUT_ROOT says.
+The source's credentials come from the environment, see ``inputs.sources``; its volume is mounted at ``/input``.
 """
 
 import asyncio
@@ -29,7 +28,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 from typing import Final as Constant
 
@@ -160,13 +158,12 @@ async def _read(
     loop = asyncio.get_running_loop()
     progress = Progress()
     get = FolderOfThread(earlier, loop).get if earlier else None
-    volume = Path(environment.get("SPLAI_INPUT_ROOT") or VOLUME)
     reporting = asyncio.create_task(_keep_reporting(progress))
     try:
         return await in_thread(
             lambda: read_input(
                 order,
-                lambda: open_source(order.input, environment, earlier=get, volume=volume),
+                lambda: open_source(order.input, environment, earlier=get, volume=VOLUME),
                 FolderOfThread(folder, loop),
                 attempt=attempt,
                 progress=progress,

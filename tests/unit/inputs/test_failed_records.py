@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -70,10 +70,10 @@ class EarlierJob:
             lines = [json.dumps(record).encode() for record in records[start : start + size]]
             self.objects[chunk_path("pod", number)] = input_chunks.encode(lines)
 
-    def part(self, task: int, number: int, *lines: tuple[int, Kind]) -> str:
+    def part(self, task: int, number: int, *lines: tuple[int, str]) -> str:
         """Write a part; its name."""
         path = part_path(f"{task:04d}", 1, number)
-        records = [part_lines.RecordLine(position, kind, 1, b'{"id":"x"}') for position, kind in lines]
+        records = [part_lines.RecordLine(position, cast("Kind", kind), 1, b'{"id":"x"}') for position, kind in lines]
         self.objects[path] = b"".join(map(part_lines.encode, records))
         return f"1-{number}"
 
@@ -111,7 +111,7 @@ def test_records_with_an_error_are_read_in_order_and_keep_their_names(chunk: int
         [*texts(3), {"text": "named", "custom_id": "mine"}, {"text": "numbered", "custom_id": 7}], chunk=chunk
     )
     for position, kind in enumerate(("error", "output", "output", "error", "error")):
-        job.commit(position, job.part(position, 0, (position, kind)), failed=int(kind == "error"))  # type: ignore[arg-type]
+        job.commit(position, job.part(position, 0, (position, kind)), failed=int(kind == "error"))
     job.end()
     assert job.failed() == [
         {"text": "question 0", "custom_id": "record-1"},

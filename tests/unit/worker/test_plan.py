@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp import web
@@ -18,10 +18,13 @@ from splai.api.job_input import Input
 from splai.api.ledger import InputManifest, ReadingOrder, Validation, chunk_path
 from splai.artifacts import input_chunks
 from splai.artifacts.client import ArtifactClient, HTTPJobFolder
+from splai.artifacts.folder import StoreUnavailable
 from splai.artifacts.server import listening
 from splai.worker.ledger import encode
-from splai.worker.plan import LONGEST_SUMMARY, summarize
+from splai.worker.plan import LONGEST_SUMMARY, PUTS_AT_ONCE, FolderOfThread, in_thread, summarize
+from splai.worker.store import PatientFolder
 from tests.unit.artifacts.conftest import Cluster, Server, cluster, job_token, server
+from tests.unit.inputs.test_failed_records import EarlierJob
 
 __all__ = ["cluster", "server"]  # fixtures
 
@@ -58,6 +61,7 @@ class Site:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",
+            f"from splai.worker import plan; plan.VOLUME = __import__('pathlib').Path({str(self.volume)!r})\n"
             "from splai.cli import main; main()",
             "worker",
             "plan",
@@ -70,7 +74,6 @@ class Site:
                 "SPLAI_CHILD_JOB": "triage-plan",
                 "SPLAI_POD_UID": pod,
                 "SPLAI_TERMINATION_LOG": str(self.directory / f"termination-{pod}"),
-                "SPLAI_INPUT_ROOT": str(self.volume),
                 **environment,
             },
             stdout=asyncio.subprocess.PIPE,
@@ -177,6 +180,22 @@ async def test_what_another_try_may_not_meet_is_left_to_the_next_pod(site: Site)
     assert (code, site.message()["reason"]) == (1, "ArtifactStoreRefused")
 
 
+async def test_the_failed_records_of_an_earlier_job_are_read_with_the_token_of_its_folder(site: Site) -> None:
+    earlier = EarlierJob([{"text": "a"}, {"text": "b"}, {"text": "c"}])
+    for position, kind in enumerate(("error", "output", "error")):
+        earlier.commit(position, earlier.part(position, 0, (position, kind)), failed=int(kind == "error"))
+    earlier.end()
+    token_file = site.directory / "earlier-token"
+    token_file.write_text(job_token("uid-0", NAMESPACE))
+    async with ArtifactClient(site.server.url, token_file) as client:
+        for path, content in earlier.objects.items():
+            await client.job(NAMESPACE, "uid-0").create(path, content)
+    await site.order(input={"persistentVolumeClaim": None, "failedOf": {"name": "first"}}, failed_of_uid="uid-0")
+    code, logs = await site.run(SPLAI_EARLIER_TOKEN_FILE=str(token_file))
+    assert code == 0, logs
+    assert await site.records() == [{"text": "a", "custom_id": "record-1"}, {"text": "c", "custom_id": "record-3"}]
+
+
 async def test_whoever_comes_later_reads_nothing(site: Site) -> None:
     records = write_lines(site, 10)
     await site.order()
@@ -264,6 +283,46 @@ async def test_a_bad_order_is_not_tried_again(site: Site) -> None:
     await site.folder.create("reading.json", b'{"version": 1}')
     assert (await site.run())[0] == 42
     assert site.message()["reason"] == "PlanInvalid"
+
+
+class ChunkFolder:
+    """A store that takes its time, and is full at first."""
+
+    def __init__(self) -> None:
+        self.under_way = self.most = 0
+        self.created: list[str] = []
+        self.refusals = 1
+
+    async def create(self, path: str, data: bytes) -> bool:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await asyncio.sleep(0)
+        self.under_way -= 1
+        if self.refusals:
+            self.refusals -= 1
+            raise StoreUnavailable("it is full", code="store_full")
+        self.created.append(path)
+        return True
+
+
+async def test_chunks_are_stored_a_few_at_once_and_wait_for_a_full_store() -> None:
+    store = ChunkFolder()
+    folder = FolderOfThread(PatientFolder(cast("Any", store), pulse=lambda: None), asyncio.get_running_loop())
+
+    def write() -> int:
+        for number in range(50):
+            folder.begin_create(str(number), b"")
+        folder.finish()
+        return len(store.created)
+
+    assert await in_thread(write) == 50
+    assert set(store.created) == {str(number) for number in range(50)}
+    assert 1 < store.most <= PUTS_AT_ONCE
+
+
+async def test_what_fails_in_the_thread_fails_here() -> None:
+    with pytest.raises(ZeroDivisionError):
+        await in_thread(lambda: 1 / 0)
 
 
 @pytest.mark.parametrize("character", ["x", "é", '"', "\n"])

@@ -89,7 +89,7 @@ def _read_here(snapshot: JobSnapshot) -> InputState:
     limits = record_limits(spec, snapshot.settings.policies)
     result = validate(spec, text, limits=limits, policy=spec.policy)
     if isinstance(result, Invalid):
-        return Rejection(result.reason, result.problems, len(result.problems))
+        return Rejection(result.reason, result.problems, result.total)
     return GoodInput(result.records)
 
 

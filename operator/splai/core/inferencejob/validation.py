@@ -32,6 +32,12 @@ class Invalid:
 
     problems: tuple[str, ...]
     reason: str = FAILED
+    untold: int = 0
+
+    @property
+    def total(self) -> int:
+        """How many problems there are; only the first are told."""
+        return len(self.problems) + self.untold
 
     @property
     def message(self) -> str:
@@ -141,12 +147,10 @@ def validate(
     reading = _Reading(spec, requirements, findings)
     for placed in read_records(spec.input, config_map_text):
         reading.take(placed)
-        if findings.full:
-            break
     if not reading.read and not findings.total:
         findings.add("spec.input: holds no record")
     if findings.total:
-        return Invalid(tuple(findings.found), findings.reason)
+        return Invalid(tuple(findings.found), findings.reason, findings.total - len(findings.found))
     return Validated(Records(reading.format, reading.records))
 
 

@@ -85,6 +85,13 @@ def test_problems_of_every_kind_come_together_up_to_twenty() -> None:
     assert problems[2] == "record 2 (line 2): text must be text, not a number"
 
 
+def test_problems_that_are_not_told_are_counted() -> None:
+    spec = make_job(input={"configMap": {"name": "tickets", "key": "lines"}}).spec
+    result = validate(spec, "oops\n" * 1000)
+    assert isinstance(result, Invalid)
+    assert (len(result.problems), result.total) == (20, 1000)
+
+
 def test_contents_are_never_quoted() -> None:
     problems = check('{"text": {"secret": "secret"}}\n{"secret\nsecret', prompt=None)
     assert problems
