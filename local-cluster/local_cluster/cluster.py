@@ -106,6 +106,7 @@ def down() -> None:
         kind.down()
     if way is Way.LOCAL or paths.CLUSTER.exists():
         host.require_root()
+        refuse_second_cluster(paths.CLUSTER)  # pods and the node's address are found by names that both would have
         cleanup.remove_everything(paths.CLUSTER)
     for file in (paths.KUBECONFIG, _WAY):
         file.unlink(missing_ok=True)

@@ -1,11 +1,16 @@
 """The cluster of this checkout, when it is somebody else's: images come from a registry, never by the way."""
 
+import json
+import os
+import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from local_cluster import cluster, images, paths
+from local_cluster import cleanup, cluster, images, paths
 from local_cluster.errors import ClusterError
+from local_cluster.process import Identity
 from local_cluster.ways import Way
 
 
@@ -53,3 +58,22 @@ def test_another_way_than_the_one_that_is_up_is_refused(monkeypatch: pytest.Monk
 
     with pytest.raises(ClusterError, match="make cluster-down"):
         cluster.up({"CLUSTER": "kind"})
+
+
+def test_what_is_left_of_a_cluster_is_not_removed_while_another_checkouts_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, own = tmp_path / "other", tmp_path / "own"
+    own.mkdir()
+    (tmp_path / "owner").write_text(str(other))
+    (other / "run").mkdir(parents=True)
+    identity = Identity.of(os.getpid())
+    assert identity is not None
+    (other / "run" / "kubelet.json").write_text(json.dumps({"identity": asdict(identity), "command": []}))
+    monkeypatch.setattr(paths, "RUNTIME", tmp_path)
+    monkeypatch.setattr(paths, "CLUSTER", own)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(cleanup, "remove_everything", lambda _: pytest.fail("it was removed"))
+
+    with pytest.raises(ClusterError, match=f"the cluster of another checkout is running .{re.escape(str(other))}"):
+        cluster.down()
