@@ -1,24 +1,43 @@
-"""One run of the kill loop: what its records are, and whether what came out is what must come out."""
+"""One run of the kill loop: its records, who is killed when, and whether what came out is what must come out."""
 
 import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 # What goes wrong with how many of 5,000 records; all but the refused ones are answered in the end.
 FAULTS = {"fault:400": 20, "fault:500*1": 20, "fault:garbage*1": 5, "fault:slow*1": 5}
 FAULTS |= {"fault:reset*1": 4, "fault:503*1": 4, "fault:429*1": 4}
 REFUSED = "fault:400"
 
+FIRST_MOMENT, LAST_MOMENT = -0.15, 1.1
+Victim = Literal["worker", "operator", "artifact server"]
+VICTIMS: dict[Victim, int] = {"worker": 3, "operator": 1, "artifact server": 1}  # each once, then with these weights
+MORE_KILLS = 3  # than victims, at most
+
+
+@dataclass(frozen=True, order=True)
+class Kill:
+    """One kill.
+
+    ``moment`` is the share of the records that the engine has seen; what is below 0 or above 1 is a time before the
+    first or after the last, in tens of seconds.
+    """
+
+    moment: float
+    victim: Victim
+    place: float  # 0 … 1: which of the workers that run
+    pause: float  # seconds until it is started again
+
 
 @dataclass(frozen=True)
 class Run:
-    """One job's records, and the chances of its kills."""
+    """One job's records and kills."""
 
     name: str
     texts: Sequence[str]
-    chance: random.Random
+    kills: Sequence[Kill]
 
     @classmethod
     def make(cls, seed: int, number: int, records: int) -> "Run":
@@ -28,7 +47,8 @@ class Run:
         words = [*faults, *[""] * (records - len(faults))]
         chance.shuffle(words)
         texts = [f"question {position} {word}".strip() for position, word in enumerate(words)]
-        return cls(f"run-{number}", texts, chance)
+        more = chance.choices(list(VICTIMS), list(VICTIMS.values()), k=chance.randint(0, MORE_KILLS))
+        return cls(f"run-{number}", texts, sorted(_draw(victim, chance) for victim in [*VICTIMS, *more]))
 
     @property
     def answered(self) -> dict[str, str]:
@@ -46,6 +66,11 @@ class Run:
 
     def _named(self) -> list[tuple[str, str]]:
         return [(f"record-{number}", text) for number, text in enumerate(self.texts, start=1)]
+
+
+def _draw(victim: Victim, chance: random.Random) -> Kill:
+    moment = chance.uniform(0, 1.02) if victim == "worker" else chance.uniform(FIRST_MOMENT, LAST_MOMENT)
+    return Kill(moment, victim, place=chance.random(), pause=chance.uniform(0, 1))
 
 
 def _tries(text: str) -> int:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, contextmanager
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.job_loads import NAMESPACE
-from benchmarks.kill_run import Outcome, Run, judge
+from benchmarks.kill_run import FIRST_MOMENT, Outcome, Run, Victim, judge
 from benchmarks.operator_process import QuietHandler, kubectl
 from benchmarks.pod_processes import PodProcesses
 from benchmarks.reconcile import prepare
@@ -30,12 +31,6 @@ from tests.fake_engine import FakeEngine, running
 PARALLELISM = 3
 ENGINE_DELAY = 0.002
 LONGEST_RUN = 300.0  # seconds
-KILLS = (3, 6)  # in a run
-VICTIMS = {"worker": 4, "operator": 1, "artifact server": 1}  # of so many kills
-# When: the share of the records that the engine has answered. What is below 0 or above 1 is of these times before the
-# first answer and after the last, in seconds.
-MOMENTS = (-0.15, 1.1)
-AROUND_SECONDS = 10.0
 SYSTEM = "splai-system"
 
 
@@ -43,14 +38,14 @@ class Site:
     """The installation, its engine, and one job after the other."""
 
     def __init__(
-        self, client: Client, pods: PodProcesses, engine: FakeEngine, parts: dict[str, Restartable], root: Path
+        self, client: Client, pods: PodProcesses, engine: FakeEngine, parts: dict[Victim, Restartable], root: Path
     ) -> None:
         self._client = client
         self._pods = pods
         self._engine = engine
         self._parts = parts
         self._root = root
-        self.kills: Counter[str] = Counter()
+        self.kills: Counter[Victim] = Counter()
 
     async def run(self, run: Run) -> Outcome:
         """One job from its creation to its deletion."""
@@ -88,32 +83,31 @@ class Site:
 
     async def _kill(self, run: Run) -> None:
         """Kill this and that; what Kubernetes would start again is started again."""
-        chance = run.chance
-        for moment in sorted(chance.uniform(*MOMENTS) for _ in range(chance.randint(*KILLS))):
-            victim = chance.choices(list(VICTIMS), list(VICTIMS.values()))[0]
-            place, pause = chance.random(), chance.uniform(0, 1)
-            await self._wait_for(moment, len(run.texts))
-            if victim == "worker":
-                if uids := self._pods.running:
-                    self._pods.kill(uids[int(place * len(uids))])
-                    self.kills[victim] += 1
+        started = time.monotonic()
+        for kill in run.kills:
+            await self._wait_for(kill.moment, started, len(run.texts))
+            if kill.victim == "worker":
+                while not (uids := self._pods.running):  # noqa: ASYNC110 - other processes change it
+                    await asyncio.sleep(0.05)
+                self._pods.kill(uids[int(kill.place * len(uids))])
+                self.kills[kill.victim] += 1
                 continue
-            self.kills[victim] += 1
-            self._parts[victim].kill()
+            self.kills[kill.victim] += 1
+            self._parts[kill.victim].kill()
             try:
-                await asyncio.sleep(pause)
+                await asyncio.sleep(kill.pause)
             finally:
-                if victim == "operator":
+                if kill.victim == "operator":
                     await asyncio.shield(self._free_lease())
-                self._parts[victim].start()
+                self._parts[kill.victim].start()
 
-    async def _wait_for(self, moment: float, records: int) -> None:
+    async def _wait_for(self, moment: float, started: float, records: int) -> None:
         if moment < 0:
-            await asyncio.sleep(AROUND_SECONDS * (moment - MOMENTS[0]) / 10)
+            await asyncio.sleep(started + 10 * (moment - FIRST_MOMENT) - time.monotonic())
         while len(self._engine.prompts) < min(moment, 1) * records:  # noqa: ASYNC110 - the engine only counts
             await asyncio.sleep(0.01)
         if moment > 1:
-            await asyncio.sleep(AROUND_SECONDS * (moment - 1))
+            await asyncio.sleep(10 * (moment - 1))
 
     async def _free_lease(self) -> None:
         """Spare the successor the Lease's 15 seconds: nobody but its killed holder can have it."""
@@ -166,7 +160,7 @@ def variable(name: str, value: str) -> Iterator[None]:
         os.environ[name] = before
 
 
-def make_parts(control_plane: ControlPlane, directory: Path, keys: str) -> dict[str, Restartable]:
+def make_parts(control_plane: ControlPlane, directory: Path, keys: str) -> dict[Victim, Restartable]:
     token = directory / "operator-token"
     create = ("create", "token", "splai-operator", "--audience=splai-artifacts", "--duration=12h")
     token.write_text(kubectl(control_plane, "-n", SYSTEM, *create).strip())

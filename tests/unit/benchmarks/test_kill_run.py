@@ -37,6 +37,13 @@ def test_a_run_is_the_same_for_the_same_seed_and_another_for_another() -> None:
     assert Run.make(2, 0, 40).texts != RUN.texts
 
 
+def test_every_run_kills_a_worker_the_operator_and_the_artifact_server() -> None:
+    for number in range(20):
+        kills = Run.make(1, number, 40).kills
+        assert {kill.victim for kill in kills} == {"worker", "operator", "artifact server"}
+        assert [kill.moment for kill in kills] == sorted(kill.moment for kill in kills)
+
+
 def test_a_job_that_is_right_is_equal() -> None:
     outcome = judge(RUN, STATUS, output(), errors(), asked())
     assert (outcome.wrong, outcome.lost, outcome.duplicated, outcome.reexecuted) == ([], 0, 0, 0)
