@@ -21,6 +21,13 @@ DEADLINE_EXCEEDED = "deadline_exceeded"
 TOO_MANY_FAILURES = "too_many_failures"
 JOB_FAILED = "job_failed"
 
+_CODES = {
+    "Canceling": CANCELLED,
+    "Expired": EXPIRED,
+    "DeadlineExceeded": DEADLINE_EXCEEDED,
+    "FailurePolicyExceeded": TOO_MANY_FAILURES,
+}
+
 
 @dataclass(frozen=True)
 class Ending:
@@ -45,17 +52,19 @@ def find_ending(
     now: datetime,
 ) -> Ending | None:
     """The first reason that holds; ``failures`` are those of worker pods, disruptions apart."""
-    canceled = _cancel(job)
-    if canceled or all_committed:
-        return canceled
+    if all_committed:
+        return _cancel(job)
     if not planned:
-        return _window(job, now)
+        return _cancel(job) or _window(job, now)
+    closing = children.finish is not None or (progress is not None and progress.closing)
     return (
-        _window(job, now)
+        (_begun(job) if closing else None)
+        or _cancel(job)
+        or _window(job, now)
         or _deadline(job, now)
         or _too_many_failed(job, total, progress)
         or _workers(job, children, pods, failures, progress)
-        or _begun(job, children, progress)
+        or (_failed("WorkersFailed", job.status.message) if closing else None)
     )
 
 
@@ -120,13 +129,12 @@ def _workers(
     return None
 
 
-def _begun(job: InferenceJob, children: Children, progress: Progress | None) -> Ending | None:
-    """A closing goes on, whatever became of its cause: the evidence may be deleted before the output is written."""
-    if children.finish is None and not (progress and progress.closing):
-        return None
+def _begun(job: InferenceJob) -> Ending | None:
+    """A closing goes on as what it began, whatever becomes of its cause and whatever else happens meanwhile."""
     ready = find_condition(job.status.conditions, "Ready")
-    known = job.status.phase == "Finalizing" and ready is not None
-    return _failed(ready.reason if known and ready else "WorkersFailed", job.status.message)
+    if ready is None or job.status.phase not in ("Finalizing", "Canceling"):
+        return None
+    return Ending(_CODES.get(ready.reason, JOB_FAILED), ready.reason, ready.message, ready.message)
 
 
 def _failed(reason: str, message: str) -> Ending:

@@ -75,10 +75,6 @@ class Facts:
     def good_input(self) -> GoodInput | None:
         return self.input if isinstance(self.input, GoodInput) else None
 
-    @property
-    def canceled(self) -> bool:
-        return self.ending is not None and self.ending.reason == "Canceling"
-
 
 def gather(snapshot: JobSnapshot, refused: PolicyNotFound | PolicyViolation | None, now: datetime) -> Facts:
     """Look at everything once; ``refused`` is what the job's policy has against its spec."""

@@ -175,3 +175,50 @@ def test_a_closing_goes_on_when_its_cause_is_gone() -> None:
     decision = decide(job, child_jobs=(make_child("finish"),), progress=make_progress())
     assert (decision.actions, decision.status.phase) == ((), "Finalizing")
     assert condition(decision.status, "Ready")[1] == "InvalidInput"
+
+
+@pytest.mark.parametrize(
+    ("job", "first", "code"),
+    [
+        (make_running_job(completionWindow="1h"), NOW + HOUR, "batch_expired"),
+        (canceled(make_running_job(completionWindow="2h")), NOW + HOUR, "batch_cancelled"),
+        (make_running_job(activeDeadlineSeconds=60, completionWindow="2h"), NOW + HOUR, "deadline_exceeded"),
+    ],
+    ids=["window", "cancel", "deadline"],
+)
+def test_a_closing_stays_what_it_began_as(job: InferenceJob, first: Any, code: str) -> None:
+    """The finish Job writes what it was told; when it has to be made again, it is told the same."""
+    job = with_status(job, decide(job, at=first, **STOPPED).status)
+    finish: Observed = {"child_jobs": (make_child("finish"),), **STOPPED}
+    phase = decide(job, at=first, **finish).status.phase
+    later = decide(canceled(job), at=first + 2 * HOUR, **finish).status
+    assert (later.phase, condition(later, "Ready")[1]) == (phase, condition(job.status, "Ready")[1])
+    closed = {**STOPPED, "progress": make_progress(committed=1).model_copy(update={"closing": True})}
+    assert closing(created(canceled(job), at=first + 2 * HOUR, **closed))[0] == code
+
+
+HELD_JOBS = {
+    "waiting for a backend": (make_job(), {"backends": ()}, "Canceled", []),
+    "waiting for its input": (make_job(input={"configMap": {"name": "a", "key": "b"}}), {}, "Canceled", []),
+    "being read": (make_job(input=S3), {"child_jobs": (make_child("plan"),)}, "Canceled", ["delete triage-plan"]),
+    "suspended, unplanned": (make_job(suspend=True), {}, "Canceled", []),
+    "planned": (make_planned_job(), {}, "Canceling", ["create triage-finish"]),
+    "queued": (
+        make_planned_job(),
+        {"child_jobs": (make_child(suspended=True),)},
+        *("Canceling", ["delete triage-0"]),
+    ),
+    "running": (make_running_job(), RUNNING, "Canceling", ["delete triage-0"]),
+    "suspended": (suspended(make_running_job()), STOPPED, "Canceling", ["create triage-finish"]),
+    "finalizing": (make_running_job(), {**RUNNING, "progress": make_progress(committed=3)}, "Canceling", []),
+}
+
+
+@pytest.mark.parametrize(("job", "observed", "phase", "want"), HELD_JOBS.values(), ids=HELD_JOBS)
+def test_a_job_can_be_canceled_in_every_phase(
+    job: InferenceJob, observed: Observed, phase: str, want: list[str]
+) -> None:
+    assert decide(canceled(job), **observed).status.phase == phase
+    assert steps(canceled(job), **observed) == want
+    again = with_status(canceled(job), decide(canceled(job), **observed).status)
+    assert decide(again, **observed).events == ()
