@@ -5,7 +5,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from splai.api.base import APIModel, Duration, ObjectName, keyed_by, parse_duration, rules, unchanged, unfilled
+from splai.api.base import (
+    APIModel,
+    Duration,
+    ObjectName,
+    constant,
+    keyed_by,
+    parse_duration,
+    rules,
+    unchanged,
+    unfilled,
+)
 from splai.api.condition import Condition
 from splai.api.job_input import Input
 from splai.api.job_output import Output
@@ -144,15 +154,11 @@ class InferenceJobSpec(APIModel):
                 "self.workers.minParallelism <= self.workers.parallelism",
                 "workers.minParallelism must not be more than workers.parallelism",
             ),
-            *(
-                unchanged(field)
-                for field in (
-                    *("type", "model", "backendRef", "policy", "input", "prompt", "output"),
-                    *("workers.mode", "workers.concurrency", "workers.minParallelism", "workers.dispatchOrder"),
-                    *("retry", "requestTimeoutSeconds", "backoffLimit", "failurePolicy"),
-                    *("completionWindow", "activeDeadlineSeconds"),
-                )
-            ),
+            *map(constant, ("type", "input", "output", "workers.mode", "workers.dispatchOrder")),
+            *map(constant, ("requestTimeoutSeconds", "backoffLimit")),
+            *map(unchanged, ("model", "backendRef", "policy", "prompt", "retry", "failurePolicy")),
+            *map(unchanged, ("workers.concurrency", "workers.minParallelism")),
+            *map(unchanged, ("completionWindow", "activeDeadlineSeconds")),
             # A map, not a free object: of two free objects CEL compares only the keys they share.
             # dyn(): the rule's type checker knows no values of mixed types, but at run time the field is there.
             ("dyn(self).parameters == dyn(oldSelf).parameters", "parameters are immutable"),
