@@ -12,7 +12,7 @@ from splai.api.job_input import InputFormat
 from splai.inputs.errors import CHANGED, FORBIDDEN, NOT_FOUND, SourceUnavailable, SourceUnusable
 from splai.inputs.resume import PATIENCE, Patience, read_resumed
 from splai.inputs.source import SourceFile
-from splai.inputs.url_guard import URLGuard, plain_url
+from splai.inputs.url_guard import URLGuard, host_of, plain_url
 
 MOST_REDIRECTS: Final = 5
 _TIMEOUT = httpx.Timeout(connect=10, read=60, write=30, pool=10)
@@ -37,7 +37,7 @@ class HTTPFile(SourceFile):
 
     client: httpx.Client
     guard: URLGuard
-    url: str
+    url: str = field(repr=False)  # its query may hold a token
     authorization: str | None = field(default=None, repr=False)
     patience: Patience = PATIENCE
     validator: str | None = field(default=None, init=False)
@@ -59,6 +59,8 @@ class HTTPFile(SourceFile):
                     if skip < len(block):
                         yield block[skip:]
                     skip = max(0, skip - len(block))
+        except (httpx.InvalidURL, UnicodeError):  # the latter for a name that no host can have
+            raise SourceUnusable(NOT_FOUND, f"{self.uri} is not a valid URL") from None
         except httpx.UnsupportedProtocol:
             raise SourceUnusable(FORBIDDEN, f"{self.uri} redirects to something else than http or https") from None
         except httpx.TooManyRedirects:
@@ -96,7 +98,8 @@ def http_file(
     sha256: str | None = None,
     patience: Patience = PATIENCE,
 ) -> HTTPFile:
-    """The file behind a URL; ``authorization`` is the header's value."""
+    """The file behind a URL; ``authorization`` is the header's value. Raises SourceUnusable for what is no URL."""
+    host_of(url)
     return HTTPFile(
         uri=plain_url(url),
         name=urlsplit(url).path.rpartition("/")[2],

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
-from splai.inputs.errors import FORBIDDEN, SourceUnusable
+from splai.inputs.errors import FORBIDDEN, NOT_FOUND, SourceUnusable
 
 ALLOW: Final = "SPLAI_ALLOW_PRIVATE_URLS"
 _METADATA: Final = frozenset(
@@ -46,6 +46,18 @@ def is_refused(address: str) -> bool:
     return ip.is_loopback or ip.is_link_local or ip.is_unspecified or ip.is_multicast or ip in _METADATA
 
 
+def host_of(url: str) -> str:
+    """The host that a URL leads to; raises SourceUnusable for what is no URL."""
+    try:
+        host, _ = urlsplit(url).hostname, urlsplit(url).port
+        (host or "").encode("idna")
+    except ValueError:  # UnicodeError, for a name that no host can have, is one
+        host = None
+    if not host:
+        raise SourceUnusable(NOT_FOUND, "the input's URL is not valid: it has no host, or a port that is none")
+    return host
+
+
 class URLGuard:
     """Refuses addresses before and while a connection is made."""
 
@@ -54,9 +66,9 @@ class URLGuard:
 
     def check_url(self, url: str) -> None:
         """Raise SourceUnusable for a URL whose host is known to have a refused address; a network failure is none."""
+        host = host_of(url)
         if self._allow_private:
             return
-        host = urlsplit(url).hostname or ""
         try:
             found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except OSError:

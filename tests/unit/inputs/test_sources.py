@@ -9,7 +9,7 @@ from obstore.store import MemoryStore
 
 from splai.api.job_input import Input
 from splai.inputs import sources
-from splai.inputs.errors import SourceUnusable
+from splai.inputs.errors import SourceUnavailable, SourceUnusable
 from splai.inputs.http import HTTPFile
 from splai.inputs.sources import open_source
 from tests.unit.inputs.file_server import FileServer, serve_file
@@ -44,13 +44,22 @@ def test_a_bucket_is_opened_with_what_the_spec_and_the_environment_say(monkeypat
 def test_a_url_is_read_with_the_secrets_authorization(web: FileServer) -> None:
     web.answer = serve_file(b"content")
     environment = {"AUTHORIZATION": "Bearer token", "SPLAI_ALLOW_PRIVATE_URLS": "true"}
-    (file,) = opened({"http": {"url": f"{web.url}/a.csv", "sha256": "0" * 64}}, environment)
+    (file,) = opened({"http": {"url": f"{web.url}/a.csv?token=x", "sha256": "0" * 64}}, environment)
     assert isinstance(file, HTTPFile)
     with file.client:
         assert list(file.read()) == [b"content"]
     assert (file.name, file.wanted_sha256) == ("a.csv", "0" * 64)
     assert web.requests[0].headers["authorization"] == "Bearer token"
     assert "token" not in repr(file)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[", "http://host:port/a", "http://a\\b..c/", "http://xn--/", "http://" + "a" * 300]
+)
+def test_a_url_that_cannot_be_one_is_told(url: str) -> None:
+    with pytest.raises((SourceUnusable, SourceUnavailable)) as caught:
+        _ = [list(file.read()) for file in opened({"http": {"url": url}})]
+    assert isinstance(caught.value, SourceUnusable) or "cannot be read" in str(caught.value)
 
 
 def test_the_machine_itself_is_refused_unless_the_configuration_says_otherwise(web: FileServer) -> None:

@@ -45,6 +45,14 @@ def test_other_urls_are_left_to_the_network(url: str) -> None:
     URLGuard(allow_private=False).check_url(url)
 
 
+@pytest.mark.parametrize("url", ["http://", "http://[", "http://host:port/a", "http://host:99999/a", "http:///a"])
+def test_what_is_no_url_is_not_found(url: str) -> None:
+    for allow_private in (True, False):
+        with pytest.raises(SourceUnusable, match="is not valid") as caught:
+            URLGuard(allow_private=allow_private).check_url(url)
+        assert caught.value.reason == "InputNotFound"
+
+
 class Stream:
     def __init__(self, address: str) -> None:
         self._address = address
