@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from splai.api.inference_job import Retry
 from splai.api.ledger import WorkerReport, WorkOrder
 from splai.artifacts.backends import open_store
 from splai.artifacts.client import ArtifactClient
-from splai.artifacts.folder import FolderName, JobFolder, StoreUnavailable
+from splai.artifacts.folder import FolderName, JobFolder
 from splai.artifacts.settings import Settings
 from splai.worker.ledger import Ledger, encode
 from splai.worker.store import PatientFolder
@@ -179,19 +179,15 @@ async def test_a_bucket_that_cannot_be_used_is_unavailable_and_never_empty(
     cluster: Keys, tmp_path: Path, minio: Minio, bucket: str, changes: dict[str, str]
 ) -> None:
     store, _ = open_store(settings(minio, bucket, **changes))
-    async with running_server(cluster, tmp_path, tmp_path, store) as server:
-        async with server.client(service_token(), deadline=0.5) as client:
-            folder = client.job("team-a", "uid-1")
-            calls: list[Callable[[], Awaitable[object]]] = [
-                lambda: folder.create("plan.json", b"{}"),
-                lambda: folder.put("workers/w", b""),
-                lambda: folder.get("plan.json"),
-                folder.list,
-                folder.progress,
-            ]
-            for call in calls:
-                with pytest.raises(StoreUnavailable) as unavailable:
-                    await call()
-                assert unavailable.value.code == "store_failed"
-        async with server.http(service_token()) as http:
-            assert (await http.get("/readyz")).status_code == 503
+    requests = [
+        ("PUT", "plan.json", {"If-None-Match": "*"}),
+        ("PUT", "workers/w", {}),
+        ("GET", "plan.json", {}),
+        ("GET", "", {}),
+        ("GET", "progress", {}),
+    ]
+    async with running_server(cluster, tmp_path, tmp_path, store) as server, server.http(service_token()) as http:
+        for method, path, headers in requests:
+            reply = await http.request(method, f"/team-a/uid-1/{path}", headers=headers)
+            assert (reply.status_code, reply.json()["error"]["code"]) == (503, "store_failed")
+        assert (await http.get("/readyz")).status_code == 503
