@@ -111,7 +111,8 @@ class Dispatcher:
                 self._busy += 1
                 await self._carry_out(client, work)
                 self._busy -= 1
-                self._on_progress()
+                if self._queue.size < 2 * self._pace.limit:
+                    self._on_progress()
         finally:
             await client.close()
 

@@ -55,6 +55,7 @@ _COMMIT = re.compile(r"tasks/([^/]+)/commit")
 _PART = re.compile(r"tasks/([^/]+)/((\d+)-(\d+))")
 _Decisive = TypeVar("_Decisive", Claim, Commit, Closing, Final)
 _Model = TypeVar("_Model", bound=APIModel)
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class LedgerBroken(Exception):  # noqa: N818 - a state of the data, not of this program
@@ -86,6 +87,7 @@ class Ledger:
         self._folder = folder
         self._worker = worker
         self._new_nonce = new_nonce
+        self._commits: dict[str, Commit] = {}  # the winners of one's own
 
     async def plan(self) -> WorkOrder | None:
         """The work order, or None while it is not there; raises PlanInvalid."""
@@ -139,11 +141,12 @@ class Ledger:
     async def commit(self, task: str, parts: list[str], counts: TaskCounts, usage: Usage) -> Commit:
         """Declare a task done; the commit that won, which may be another worker's."""
         mine = Commit(worker=self._worker, nonce=self._new_nonce(), parts=parts, counts=counts, usage=usage)
-        return await self._create(commit_path(task), mine)
+        commit = self._commits[task] = await self._create(commit_path(task), mine)
+        return commit
 
     async def read_commit(self, task: str) -> Commit:
-        """The commit of a task that has one."""
-        return await self._require(commit_path(task), Commit)
+        """The commit of a task that has one; it never changes, so one that this worker made is not read again."""
+        return self._commits.get(task) or await self._require(commit_path(task), Commit)
 
     async def close(self, code: str, message: str, tasks: list[ClosingTask]) -> Closing:
         """Fix the output of a job that ends early; the closing that won."""
@@ -216,7 +219,7 @@ def read_listing(objects: Iterable[StoredObject]) -> Survey:
 
 def encode(model: APIModel) -> bytes:
     """An object of the ledger as it is stored."""
-    return json.dumps(model.to_wire(), separators=(",", ":")).encode()
+    return _to_json(model.to_wire()).encode()
 
 
 def _fields(error: ValidationError) -> str:

@@ -29,6 +29,8 @@ from splai.api.inference_job import RequestType
 
 _TOO_MANY_REQUESTS = 429
 _OVERLOAD = frozenset({_TOO_MANY_REQUESTS, 503})
+_CHAT_USAGE = ("prompt_tokens", "prompt_tokens_details", "completion_tokens", "completion_tokens_details")
+_RESPONSE_USAGE = ("input_tokens", "input_tokens_details", "output_tokens", "output_tokens_details")
 _BY_PROXY = frozenset({502, 504})  # no engine says so of itself
 
 
@@ -186,13 +188,15 @@ def read_tokens(body: Mapping[str, Any]) -> Tokens:
     reported = body.get("usage")
     if not isinstance(reported, dict):
         return Tokens()
-    before, after = ("input", "output") if "input_tokens" in reported else ("prompt", "completion")
+    prompt, prompt_details, completion, completion_details = (
+        _RESPONSE_USAGE if "input_tokens" in reported else _CHAT_USAGE
+    )
     return Tokens(
-        _count(reported.get(f"{before}_tokens")),
-        _count(reported.get(f"{after}_tokens")),
+        _count(reported.get(prompt)),
+        _count(reported.get(completion)),
         _count(reported.get("total_tokens")),
-        _detail(reported.get(f"{before}_tokens_details"), "cached_tokens"),
-        _detail(reported.get(f"{after}_tokens_details"), "reasoning_tokens"),
+        _detail(reported.get(prompt_details), "cached_tokens"),
+        _detail(reported.get(completion_details), "reasoning_tokens"),
     )
 
 
