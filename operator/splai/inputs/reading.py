@@ -7,7 +7,7 @@ problems as are told. Duplicates are found at the end, see ``custom_ids``, and n
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 
 from splai.api.ledger import InputManifest, ReadingOrder, SourceIdentity, Validation
 from splai.core.inferencejob.line_formats import Entry, Fault, parse
@@ -60,6 +60,16 @@ def read_input(
     return reading.result(attempt)
 
 
+def titles(uris: Sequence[str]) -> list[str]:
+    """What each of several files is called in a problem: its URI without what all have in common."""
+    if len(uris) == 1:
+        return [""]
+    first, last = min(uris), max(uris)
+    shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))
+    start = first.rfind("/", 0, shared) + 1
+    return [uri[start:] for uri in uris]
+
+
 class _EndOfReading(Exception):  # noqa: N818 - nothing is wrong with the program
     """The rest of the input does not matter."""
 
@@ -89,9 +99,8 @@ class _Reading:
 
     def read(self, files: Sequence[SourceFile]) -> None:
         """Read files until they end, or the limit, or what makes the rest meaningless."""
-        for file in files:
+        for file, title in zip(files, titles([file.uri for file in files]), strict=True):
             account = Account(file)
-            title = file.name if len(files) > 1 else ""
             try:
                 records = open_records(file, account, self._order.input.format)
                 self._take(records, title, account)

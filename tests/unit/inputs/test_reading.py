@@ -14,7 +14,7 @@ from splai.api.ledger import InputManifest, SourceIdentity, Validation
 from splai.artifacts import input_chunks
 from splai.inputs import places
 from splai.inputs.errors import SourceUnavailable
-from splai.inputs.reading import Progress, read_input
+from splai.inputs.reading import Progress, read_input, titles
 from tests.unit.inputs.reading_site import MemoryChunks, make_order, memory_file, read
 
 BODY = {"messages": [{"role": "user", "content": "hi"}]}
@@ -84,6 +84,19 @@ def test_lines_of_the_batch_format_are_recognised_by_the_first() -> None:
     result = read(memory_file(batch_line("a"), "requests.jsonl"))
     assert isinstance(result, InputManifest)
     assert result.format == "openai-batch"
+
+
+@pytest.mark.parametrize(
+    ("uris", "want"),
+    [
+        (["s3://b/day/a.jsonl"], [""]),
+        (["s3://b/day/a.jsonl", "s3://b/day/ab.jsonl"], ["a.jsonl", "ab.jsonl"]),
+        (["s3://b/day/1/a.jsonl", "s3://b/day/2/a.jsonl"], ["1/a.jsonl", "2/a.jsonl"]),
+        (["s3://b/day", "s3://b/day/a"], ["day", "day/a"]),
+    ],
+)
+def test_of_several_files_each_is_called_by_what_tells_it_apart(uris: list[str], want: list[str]) -> None:
+    assert titles(uris) == want
 
 
 @pytest.mark.parametrize("number", [1, 7])
