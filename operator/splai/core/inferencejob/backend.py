@@ -72,6 +72,8 @@ def _not_found(job: InferenceJob, backends: Sequence[ModelBackend]) -> str:
     if job.spec.backend_ref:
         names = [backend.metadata["name"] for backend in backends]
         return f"namespace {namespace} has no ModelBackend {job.spec.backend_ref.name}; it has: {_listed(names)}"
+    if job.spec.model is None:
+        return "the job names no model, and nobody knows that of its policy"
     ids = [model_id for backend in backends for model_id in _ids(backend)]
     return f"no ModelBackend of namespace {namespace} serves {job.spec.model!r}; served there: {_listed(ids)}"
 

@@ -70,6 +70,14 @@ def test_an_unknown_policy_is_waited_for() -> None:
     assert steps(make_policy_job(), policies=POLICIES) == ["write the work order of 3 records", "create triage-0"]
 
 
+def test_a_model_that_only_an_unknown_policy_has_is_nobodys() -> None:
+    job = make_policy_job()
+    job = job.model_copy(update={"spec": job.spec.model_copy(update={"model": None})})
+    status = decide(job).status
+    assert condition(status, "Ready")[1] == "PolicyNotFound"
+    assert condition(status, "BackendReady")[2] == "the job names no model, and nobody knows that of its policy"
+
+
 @pytest.mark.parametrize(
     ("job", "words"),
     [
