@@ -145,6 +145,7 @@ async def test_an_input_becomes_chunks_and_a_manifest(site: Site) -> None:
     assert manifest.bytes == manifest.sources[0].bytes == (site.volume / "lines.jsonl").stat().st_size
     assert manifest.sources[0].uri == "pvc://data/lines.jsonl"
     assert len(manifest.first) > 1
+    assert (await site.folder.progress()).input == manifest
     assert site.message() == {"reason": "InputRead", "message": "10000 records"}
     assert "question" not in logs
 
@@ -165,6 +166,7 @@ async def test_a_bad_input_ends_with_what_is_wrong(site: Site) -> None:
     )
     assert site.message() == {"reason": "ValidationFailed", "message": "2 problems:\n" + "\n".join(validation.problems)}
     assert await site.folder.get("input.json") is None
+    assert (await site.folder.progress()).invalid == validation
     assert "secret" not in logs
 
 
