@@ -14,6 +14,7 @@ from typing import Any, cast
 import pytest
 from aiohttp import web
 
+from splai.api.inference_job import Prompt
 from splai.api.job_input import Input
 from splai.api.ledger import InputManifest, ReadingOrder, Validation, chunk_path
 from splai.artifacts import input_chunks
@@ -23,8 +24,10 @@ from splai.artifacts.server import listening
 from splai.worker.ledger import encode
 from splai.worker.plan import LONGEST_SUMMARY, PUTS_AT_ONCE, FolderOfThread, in_thread, summarize
 from splai.worker.store import PatientFolder
+from tests.fake_engine import FakeEngine, running
 from tests.unit.artifacts.conftest import Cluster, Server, cluster, job_token, server
 from tests.unit.inputs.test_failed_records import EarlierJob
+from tests.unit.worker.simulation import make_order
 
 __all__ = ["cluster", "server"]  # fixtures
 
@@ -57,14 +60,16 @@ class Site:
         )
         await self.folder.create("reading.json", encode(order))
 
-    async def start(self, *, pod: str = "pod-a", **environment: str) -> asyncio.subprocess.Process:
+    async def start(
+        self, command: str = "plan", *, pod: str = "pod-a", **environment: str
+    ) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",
             f"from splai.worker import plan; plan.VOLUME = __import__('pathlib').Path({str(self.volume)!r})\n"
             "from splai.cli import main; main()",
             "worker",
-            "plan",
+            command,
             env={
                 "PATH": os.environ["PATH"],
                 "SPLAI_ARTIFACTS_URL": self.server.url,
@@ -148,6 +153,23 @@ async def test_an_input_becomes_chunks_and_a_manifest(site: Site) -> None:
     assert (await site.folder.progress()).input == manifest
     assert site.message() == {"reason": "InputRead", "message": "10000 records"}
     assert "question" not in logs
+
+
+async def test_workers_answer_what_was_read(site: Site) -> None:
+    (site.volume / "lines.jsonl").write_text('question,custom_id\nwhy?,a\n\n"how,\nthen?",b\n')
+    prompt = Prompt(template="Q: {{ question }}")
+    await site.order(input={"format": "csv"}, prompt=prompt)
+    assert (await site.run())[0] == 0
+    async with running(FakeEngine()) as url:
+        fields: dict[str, Any] = {"namespace": NAMESPACE, "uid": UID, "endpoint": url, "prompt": prompt}
+        order = make_order(records=[], chunks=await site.manifest(), **fields)
+        await site.folder.create("plan.json", encode(order))
+        process = await site.start("run")
+        await process.communicate()
+    assert process.returncode == 0
+    lines = [json.loads(line) for line in (await site.folder.get("output.jsonl") or b"").splitlines()]
+    answers = {line["custom_id"]: line["response"]["body"]["choices"][0]["message"]["content"] for line in lines}
+    assert answers == {"a": "echo Q: why?", "b": "echo Q: how,\nthen?"}
 
 
 async def test_a_bad_input_ends_with_what_is_wrong(site: Site) -> None:
