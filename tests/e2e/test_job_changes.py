@@ -160,6 +160,5 @@ def test_an_evicted_worker_is_no_failure_of_the_job(ready_backend: Namespace, ga
     ready_backend.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
 
     status = ready_backend.wait_for_phase("numbers", "Completed")
-    assert worker_pods(ready_backend, "numbers") == []
     assert status["workers"]["failures"] == 0
     assert custom_ids(read_lines(gateway, status["output"]["uri"])) == default_ids(300)
