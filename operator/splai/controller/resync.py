@@ -17,6 +17,8 @@ from splai.kube.cache import Collection, Entry
 from splai.kube.client import Client
 from splai.kube.errors import ApiError, Gone, VersionFell
 
+FIRST_INTERVAL = 15.0
+"""Nobody tells what was deleted between the list that filled the caches and those that kopf's watches begin with."""
 INTERVAL = 300.0
 
 log = logging.getLogger(__name__)
@@ -33,10 +35,12 @@ class Resync:
         self._namespaces: list[str | None] = [*namespaces] or [None]
         self._jitter = jitter
 
-    async def run(self, *, interval: float = INTERVAL) -> NoReturn:
-        """Once every ``interval``, give or take a fifth; an apiserver that is away is asked again next time."""
+    async def run(self) -> NoReturn:
+        """Soon, then every five minutes, give or take a fifth; an apiserver that is away is asked again next time."""
+        interval = FIRST_INTERVAL
         while True:
             await asyncio.sleep(interval * (0.8 + 0.4 * self._jitter()))
+            interval = INTERVAL
             try:
                 await self.once()
             except ApiError as error:

@@ -10,10 +10,10 @@ import pytest
 
 from tests.integration.controller.job_cluster import JobCluster, describe
 from tests.integration.controller.objects import Namespace, backend, job
-from tests.integration.controller.operator_process import OperatorProcess, eventually
+from tests.integration.controller.operator_process import LEASE_SECONDS, OperatorProcess, eventually
 
 MANY = 20
-OUTAGE_SECONDS = 20.0
+OUTAGE_SECONDS = 1.5 * LEASE_SECONDS
 WRITES_PER_JOB = 8
 
 Start = Callable[..., OperatorProcess]

@@ -6,7 +6,7 @@ import pytest
 
 from splai.controller.caches import Caches
 from splai.controller.queue import Key
-from splai.controller.resync import Resync
+from splai.controller.resync import FIRST_INTERVAL, INTERVAL, Resync
 from splai.kube.errors import Unavailable, VersionFell
 from splai.kube.resource import INFERENCE_JOBS, JOBS
 from tests.unit.controller.objects import child_job, inference_job
@@ -68,14 +68,26 @@ async def test_a_list_older_than_what_was_seen_is_a_rollback(world: World) -> No
 
 
 @pytest.mark.looptime
+async def test_what_vanished_before_the_watches_began_is_found_soon(world: World) -> None:
+    await world.resync.once()
+    world.client.remove(JOBS, "n", "j-0")
+
+    running = asyncio.create_task(world.resync.run())
+    await asyncio.sleep(FIRST_INTERVAL + 1)
+
+    assert world.caches.child_jobs.get("n", "j-0") is None
+    running.cancel()
+
+
+@pytest.mark.looptime
 async def test_an_apiserver_that_is_away_is_asked_again_next_time(world: World) -> None:
     await world.resync.once()
     world.client.remove(JOBS, "n", "j-0")
     world.client.fail = [Unavailable("away")]
 
-    running = asyncio.create_task(world.resync.run(interval=300))
-    await asyncio.sleep(310)
+    running = asyncio.create_task(world.resync.run())
+    await asyncio.sleep(FIRST_INTERVAL + 1)
     assert world.caches.child_jobs.get("n", "j-0")
-    await asyncio.sleep(300)
+    await asyncio.sleep(INTERVAL + 1)
     assert world.caches.child_jobs.get("n", "j-0") is None
     running.cancel()
