@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from splai.kube.client import Client
-from splai.kube.errors import Gone, NotFound, Unavailable
+from splai.kube.errors import AlreadyExists, Gone, NotFound, Unavailable
 from splai.kube.resource import INFERENCE_JOBS, JOBS, MODEL_BACKENDS, PODS, Resource
 
 NAMESPACE = "benchmark"
@@ -19,11 +19,17 @@ async def run_load(client: Client, resource: Resource, bodies: list[dict[str, An
     """Create all objects, 32 at a time, and wait for all to be complete; seconds from the first create."""
     start_version = (await client.list(resource, NAMESPACE)).resource_version
     started = time.monotonic()
-    pending = iter(bodies)
+    pending = bodies[::-1]
 
     async def create_some() -> None:
-        for body in pending:
-            await client.create(resource, NAMESPACE, body)
+        while pending:
+            body = pending.pop()
+            try:
+                await client.create(resource, NAMESPACE, body)
+            except AlreadyExists:
+                continue
+            except Unavailable:  # the machine is full: once more
+                pending.append(body)
 
     async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
         for _ in range(AT_ONCE):
