@@ -1,6 +1,6 @@
 """What is kept of a job after its resource is gone."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -22,5 +22,7 @@ class HistoryRecord(APIModel):
     policy: str | None = None
     priority: str | None = None
     input: Annotated[str, Field(description="Kind of the source, e.g. s3, and its URI where it has one.")]
-    parameters: dict[str, Any] = {}
+    parameters: Annotated[
+        dict[str, float | int | bool], Field(description="Those that are numbers: a text may be a prompt.")
+    ] = {}
     status: Annotated[InferenceJobStatus, Field(description="The last one, without its tasks.")]

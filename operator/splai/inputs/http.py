@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 import httpx
 
 from splai.api.job_input import InputFormat
+from splai.api.plain_url import plain_url
 from splai.inputs.errors import CHANGED, FORBIDDEN, NOT_FOUND, SourceUnavailable, SourceUnusable
 from splai.inputs.resume import PATIENCE, Patience, read_resumed
 from splai.inputs.source import SourceFile
-from splai.inputs.url_guard import URLGuard, host_of, plain_url
+from splai.inputs.url_guard import URLGuard, host_of
 
 MOST_REDIRECTS: Final = 5
 _TIMEOUT = httpx.Timeout(connect=10, read=60, write=30, pool=10)

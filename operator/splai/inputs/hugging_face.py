@@ -17,10 +17,11 @@ from urllib.parse import quote, urljoin, urlsplit
 import httpx
 
 from splai.api.job_input import HuggingFaceInput
+from splai.api.plain_url import plain_url
 from splai.inputs.errors import NOT_FOUND, SourceUnavailable, SourceUnusable
 from splai.inputs.http import HTTPFile, answered, http_file
 from splai.inputs.resume import PATIENCE, Patience, call_again
-from splai.inputs.url_guard import URLGuard, plain_url
+from splai.inputs.url_guard import URLGuard
 
 _SHARD = re.compile(r"[-_.]\d.*|[-_.]of[-_.].*|")
 

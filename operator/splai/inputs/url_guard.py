@@ -6,14 +6,15 @@ addresses that mean the pod or the machine itself: loopback, link-local (where c
 unspecified and multicast ones, and the metadata services that live elsewhere. ``SPLAI_ALLOW_PRIVATE_URLS=true``, in the
 operator's configuration, lifts the refusal, for a proxy or a store on the node.
 
-A name is resolved again when the connection is made, so what counts is the address that was connected to.
+A name is resolved again when the connection is made. Over HTTP what counts is the address that was connected to; an S3
+client does not tell it, so there it is what the name meant just before.
 """
 
 import ipaddress
 import socket
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from splai.inputs.errors import FORBIDDEN, NOT_FOUND, SourceUnusable
 
@@ -27,12 +28,6 @@ _TRANSLATED: Final = ipaddress.ip_network("64:ff9b::/96")
 def allows_private(environment: Mapping[str, str]) -> bool:
     """Whether the operator's configuration lifts the refusal."""
     return environment.get(ALLOW, "").lower() == "true"
-
-
-def plain_url(url: str) -> str:
-    """The URL without credentials, query and fragment, as it may be shown."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def is_refused(address: str) -> bool:

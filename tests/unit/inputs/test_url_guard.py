@@ -3,7 +3,7 @@
 import pytest
 
 from splai.inputs.errors import SourceUnusable
-from splai.inputs.url_guard import URLGuard, allows_private, is_refused, plain_url
+from splai.inputs.url_guard import URLGuard, allows_private, is_refused
 
 
 @pytest.mark.parametrize(
@@ -80,10 +80,3 @@ def test_what_counts_is_the_address_that_was_connected_to() -> None:
 )
 def test_the_operators_configuration_lifts_the_refusal(value: str | None, want: bool) -> None:
     assert allows_private({} if value is None else {"SPLAI_ALLOW_PRIVATE_URLS": value}) is want
-
-
-@pytest.mark.parametrize(
-    "url", ["https://host:1/a/b.jsonl", "https://host:1/a/b.jsonl?token=x#y", "https://me:secret@host:1/a/b.jsonl"]
-)
-def test_a_url_is_shown_without_what_may_be_secret(url: str) -> None:
-    assert plain_url(url) == "https://host:1/a/b.jsonl"

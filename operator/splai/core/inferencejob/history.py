@@ -1,13 +1,13 @@
 """What is kept of a job when its time to live is over; never a prompt or an answer."""
 
 from datetime import datetime
-from urllib.parse import urlsplit, urlunsplit
 
 from splai.api import API_GROUP, API_VERSION
 from splai.api.base import format_time
 from splai.api.history import HistoryRecord
 from splai.api.inference_job import InferenceJob
 from splai.api.job_input import Input
+from splai.api.plain_url import plain_url
 from splai.core.plan import Archive, ObjectReference
 
 
@@ -26,7 +26,7 @@ def archive(job: InferenceJob, now: datetime) -> Archive:
         policy=spec.policy,
         priority=spec.priority,
         input=describe_source(spec.input),
-        parameters=spec.parameters,
+        parameters={name: value for name, value in spec.parameters.items() if isinstance(value, int | float)},
         status=job.status.model_copy(update={"tasks": []}),
     )
     reference = ObjectReference(
@@ -50,7 +50,7 @@ def describe_source(source: Input) -> str:
     if source.s3:
         return f"s3 {source.s3.uri}"
     if source.http:
-        return f"http {urlunsplit(urlsplit(source.http.url)._replace(query='', fragment=''))}"
+        return f"http {plain_url(source.http.url)}"
     if source.hugging_face:
         return f"huggingFace {source.hugging_face.dataset}"
     if source.failed_of:

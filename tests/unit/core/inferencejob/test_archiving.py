@@ -80,7 +80,8 @@ def test_the_record_says_who_it_was_and_how_it_ended() -> None:
 
 
 def test_the_record_holds_no_prompt_and_no_record() -> None:
-    job = make_completed_job(prompt={"template": "secret {{ text }}", "system": "secret"})
+    parameters = {"instructions": "secret", "stop": ["secret"], "tools": [{"name": "secret"}]}
+    job = make_completed_job(prompt={"template": "secret {{ text }}", "system": "secret"}, parameters=parameters)
     text = archive(job, NOW).record.model_dump_json()
     assert "secret" not in text
     assert "ticket" not in text
@@ -95,6 +96,7 @@ def test_the_record_holds_no_prompt_and_no_record() -> None:
         ({"persistentVolumeClaim": {"claimName": "data", "path": "a/b.csv"}}, "persistentVolumeClaim data/a/b.csv"),
         ({"s3": {"uri": "s3://bucket/key.jsonl"}}, "s3 s3://bucket/key.jsonl"),
         ({"http": {"url": "https://host/a.jsonl?signature=private#x"}}, "http https://host/a.jsonl"),
+        ({"http": {"url": "http://[no-host?signature=private"}}, "http http://[no-host"),
         ({"huggingFace": {"dataset": "org/set"}}, "huggingFace org/set"),
         ({"failedOf": {"name": "earlier"}}, "failedOf earlier"),
     ],
