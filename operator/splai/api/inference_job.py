@@ -303,7 +303,7 @@ class WorkersStatus(APIModel):
 class ArtifactLocation(APIModel):
     """A finished file."""
 
-    uri: Annotated[str, Field(description="Served by the gateway.")]
+    uri: Annotated[str, Field(description="Served by the gateway, or in the place that spec.output names.")]
     bytes: int | None = None
     sha256: str | None = None
 

@@ -36,3 +36,8 @@ def next_moment(job: InferenceJob, status: InferenceJobStatus, now: datetime) ->
     else:
         moments = [window_end(job), deadline(job, status.start_time)]
     return min(((moment - now).total_seconds() for moment in moments if moment and moment > now), default=None)
+
+
+def earliest(*moments: float | None) -> float | None:
+    """Of several numbers of seconds the least, of those that are known."""
+    return min((moment for moment in moments if moment is not None), default=None)

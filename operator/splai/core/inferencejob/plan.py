@@ -5,7 +5,7 @@ from datetime import datetime
 
 from splai.api.inference_job import TERMINAL_PHASES, InferenceJobSpec, InferenceJobStatus
 from splai.core.inferencejob.cause import explain
-from splai.core.inferencejob.clocks import next_moment
+from splai.core.inferencejob.clocks import earliest, next_moment
 from splai.core.inferencejob.events import of_actions, transitions
 from splai.core.inferencejob.facts import gather
 from splai.core.inferencejob.last_words import last_words
@@ -41,7 +41,7 @@ def plan(snapshot: JobSnapshot, now: datetime) -> Plan[InferenceJobStatus]:
         actions=actions,
         events=transitions(job.status, status, last_words=last_words(pods)),
         action_events=of_actions(actions),
-        requeue_after=_earliest(steps.look_again, next_moment(job, status, now)),
+        requeue_after=earliest(steps.look_again, next_moment(job, status, now)),
     )
 
 
@@ -61,7 +61,3 @@ def _writes_order(snapshot: JobSnapshot, steps: Steps) -> bool:
     """Whether the store holds the work order afterwards; a refusal of what comes behind it changes nothing in that."""
     refused = any(refusal.reason in STORE_REASONS for refusal in snapshot.refusals)
     return not refused and any(isinstance(action, WriteWorkOrder) for action in steps.actions)
-
-
-def _earliest(*moments: float | None) -> float | None:
-    return min((moment for moment in moments if moment is not None), default=None)

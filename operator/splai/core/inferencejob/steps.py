@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from splai.api.base import parse_time
 from splai.api.inference_job import TERMINAL_PHASES, InferenceJob, JobPhase
 from splai.core.inferencejob.children import is_active, is_lost, seconds_until_lost
-from splai.core.inferencejob.clocks import retirement
+from splai.core.inferencejob.clocks import earliest, retirement
 from splai.core.inferencejob.endings import Ending
 from splai.core.inferencejob.facts import Facts
 from splai.core.inferencejob.finish_job import build_finish_job
@@ -137,7 +137,7 @@ def _keep_working(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
     if child.suspended:
         return Steps(look_again=_until_the_queue_may_have_news(child, now))
     due = _until_pods_are_due(child, any(pod.owner_uid == child.uid for pod in facts.pods), now)
-    return Steps(look_again=_earliest(_poll(snapshot.job, facts, now), due))
+    return Steps(look_again=earliest(_poll(snapshot.job, facts, now), due))
 
 
 def _replace(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
@@ -207,7 +207,7 @@ def _finish(snapshot: JobSnapshot, facts: Facts, now: datetime, code: str, messa
     if finish.ended and not finish.deletion:
         return _again_later(finish, FINISH_RETRY, now)
     due = _until_pods_are_due(finish, bool(facts.finish_pods), now)
-    return Steps(look_again=_earliest(_poll(snapshot.job, facts, now), due))
+    return Steps(look_again=earliest(_poll(snapshot.job, facts, now), due))
 
 
 def _again_later(child: ObservedJob, delay: timedelta, now: datetime) -> Steps:
@@ -249,10 +249,6 @@ def _until_the_queue_may_have_news(child: ObservedJob, now: datetime) -> float |
     shortest, longest = QUEUE_RETRIES
     first = QUEUE_ANSWERS.total_seconds() - age
     return first if first > 0 else min(longest, max(shortest, age / 5))
-
-
-def _earliest(*moments: float | None) -> float | None:
-    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def _reference(child: ObservedJob) -> ObjectReference:

@@ -7,13 +7,12 @@ successor takes the seat and knows that its predecessor is gone. Failures are co
 from splai.api.inference_job import InferenceJob
 from splai.api.model_backend import ModelBackend
 from splai.core.inferencejob.child_job import FAILURE_RULES, Object, child_job, child_pod, priority_template
-from splai.core.inferencejob.snapshot import WORKER_CONTAINER
+from splai.core.inferencejob.snapshot import QUEUE_LABEL, WORKER_CONTAINER
 from splai.core.pod_overlay import overlay_pod
 from splai.core.settings import OperatorSettings
 from splai.engines import ENGINE_CONTAINER, EnginePod, engine_pod
 
 _KUEUE = "kueue.x-k8s.io"
-QUEUE_LABEL = f"{_KUEUE}/queue-name"
 _QUEUE_PRIORITY_LABEL = f"{_KUEUE}/priority-class"
 # A worker waits for answers most of the time: 64 requests in flight take a tenth of a core and some 100 MiB.
 _REQUESTS = {"cpu": "50m", "memory": "128Mi"}
