@@ -216,6 +216,7 @@ class HTTPJobFolder:
     ) -> Reply:
         """Send until there is a definite answer: success, or one of the status codes that the caller accepts."""
         attempts = self._start_attempts()
+        told: StoreUnavailable | None = None
         refused = False
         while True:
             try:
@@ -229,8 +230,11 @@ class HTTPJobFolder:
                     )
                 if reply.status not in accept:
                     self._require_success(reply)
-            except (TransportError, TimeoutError, StoreUnavailable) as error:
-                await attempts.wait_after(_unavailable(error))
+            except TimeoutError as error:  # the deadline: what the server said last says more
+                raise told or _unavailable(error) from error
+            except (TransportError, StoreUnavailable) as error:
+                told = _unavailable(error)
+                await attempts.wait_after(told)
             except StoreRefused as error:
                 if refused or error.code != "unauthenticated":
                     raise

@@ -103,6 +103,36 @@ async def test_passing_trouble_is_waited_out(token_file: Path, trouble: Answer) 
     assert [(request.method, request.body) for request in script.requests] == [("PUT", b"x")] * 3
 
 
+class SilentScript(Script):
+    """After its answers it says nothing any more."""
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str],
+        query: Mapping[str, str] | None = None,
+        body: bytes | AsyncIterable[bytes] | None = None,
+    ) -> Reply:
+        if not self.answers:
+            await asyncio.Event().wait()
+        answer = self.answers.pop(0)
+        assert isinstance(answer, Reply)
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("answers", "code"), [([failure(507, "insufficient_storage")], "insufficient_storage"), ([], "unreachable")]
+)
+async def test_when_the_deadline_cuts_a_try_short_what_the_server_said_before_counts(
+    token_file: Path, answers: list[Answer], code: str
+) -> None:
+    with pytest.raises(StoreUnavailable) as unavailable:
+        await SilentScript(*answers).folder(token_file, deadline=0.2).create("final", b"x")
+    assert unavailable.value.code == code
+
+
 async def test_a_create_whose_reply_was_lost_answers_false(token_file: Path) -> None:
     script = Script(TransportError("lost"), failure(412, "already_exists"))
     assert not await script.folder(token_file).create("final", b"x")
