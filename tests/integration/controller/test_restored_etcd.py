@@ -16,11 +16,12 @@ def test_operators_end_when_etcd_was_restored(own_control_plane: RunningControlP
     cluster = own_control_plane
     cluster.kubectl("create", "namespace", "test")
     here = Namespace(cluster, "test")
-    leader = OperatorProcess.start(tmp_path / "leader.log", kubeconfig=cluster.kubeconfig, namespace="test")
+    long = {"SPLAI_LEASE_SECONDS": "15"}  # etcd is away for some seconds while it is copied
+    leader = OperatorProcess.start(tmp_path / "leader.log", kubeconfig=cluster.kubeconfig, namespace="test", **long)
     eventually(lambda: leader.leading, "the first leads")
     saved = tmp_path / "saved"
     data = cluster.processes.directory / "etcd"
-    standby = OperatorProcess.start(tmp_path / "standby.log", kubeconfig=cluster.kubeconfig, namespace="test")
+    standby = OperatorProcess.start(tmp_path / "standby.log", kubeconfig=cluster.kubeconfig, namespace="test", **long)
     try:
         eventually(lambda: bool(standby.metric("splai_operator_leader")), "the second waits")
         cluster.processes.component("etcd").stop()
