@@ -68,7 +68,7 @@ def failed_records(job: str, get: Get) -> FailedRecords:
         order, final = _require(get, PLAN, WorkOrder), _require(get, FINAL, Final)
     except SourceUnavailable:
         raise SourceUnusable(
-            NOT_FOUND, f"the artifacts of InferenceJob {job} are gone, or it ended before its input was read"
+            NOT_FOUND, f"the artifacts of InferenceJob {job} are gone, or it ended without an output"
         ) from None
     uri = f"inferencejob://{order.namespace}/{job}/{order.uid}"
     return FailedRecords(uri=uri, name=job, format=order.format, order=order, final=final, get=get)

@@ -4,6 +4,7 @@ from splai.api.inference_job import InferenceJob
 from splai.core.conditions import find_condition
 from splai.core.inferencejob.endings import JOB_FAILED
 from splai.core.inferencejob.facts import Facts
+from splai.core.inferencejob.last_words import last_words
 from splai.core.inferencejob.phase import Rule
 
 
@@ -49,6 +50,8 @@ def _message(facts: Facts, reason: str) -> str:
             return f"canceled: {_answered(facts)}" if facts.final else "canceled before it was planned"
         case "Canceling":
             return "canceled: the workers end, and what is done is written out"
+        case "OutputFailed":
+            return f"the output cannot be written: {finish_failure(facts)}; the tasks' own outputs are kept"
         case "AllTasksCommitted":
             return f"the output is being written{written(facts)}"
         case "Suspended":
@@ -62,6 +65,12 @@ def written(facts: Facts) -> str:
     """How much of the output is there, once somebody has said so."""
     size = facts.progress.finalized_bytes if facts.progress else 0
     return f", {size / 1e6:.1f} MB so far" if size else ""
+
+
+def finish_failure(facts: Facts) -> str:
+    """Why the finish Job failed, in its last pod's words while that is there."""
+    finish = facts.children.finish
+    return last_words(facts.finish_pods) or (finish.failure.message if finish and finish.failure else "")
 
 
 def _answered(facts: Facts) -> str:

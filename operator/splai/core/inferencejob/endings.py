@@ -13,7 +13,7 @@ from splai.core.conditions import find_condition
 from splai.core.inferencejob.children import Children
 from splai.core.inferencejob.clocks import deadline, window_end
 from splai.core.inferencejob.last_words import last_words, refused_input
-from splai.core.observed import ObservedPod
+from splai.core.observed import ObservedJob, ObservedPod
 
 CANCELLED = "batch_cancelled"
 EXPIRED = "batch_expired"
@@ -72,6 +72,16 @@ def allows_failures(job: InferenceJob, final: Final) -> bool:
     """Whether the failure policy, if there is one, lets a job with all its answers be called complete."""
     policy = job.spec.failure_policy
     return policy is None or final.counts.failed <= policy.allowed(final.counts.total)
+
+
+def gives_up_output(job: InferenceJob, finish: ObservedJob | None) -> bool:
+    """Whether the output is waited for no more: another try meets the same, or all failed and the job is canceled.
+
+    Else the answers are worth any wait: the place may be mended, and no GPU is held for it.
+    """
+    if finish is None or finish.failure is None:
+        return False
+    return job.spec.cancel or finish.failure.reason == "PodFailurePolicy"
 
 
 def _cancel(job: InferenceJob) -> Ending | None:

@@ -8,7 +8,7 @@ from splai.api.ledger import Final, Progress
 from splai.core.conditions import find_condition
 from splai.core.inferencejob.backend import BackendChoice, choose_backend
 from splai.core.inferencejob.children import FINISH, PLAN, Children, running, sort_children
-from splai.core.inferencejob.endings import Ending, allows_failures, find_ending
+from splai.core.inferencejob.endings import Ending, allows_failures, find_ending, gives_up_output
 from splai.core.inferencejob.input_state import GoodInput, InputState, Rejection, Waiting, look_at_input
 from splai.core.inferencejob.policy import PolicyNotFound, PolicyViolation, check_backend
 from splai.core.inferencejob.snapshot import (
@@ -58,6 +58,8 @@ class Facts:
     final: Final | None
     too_many_failed: bool
     """Every record has its outcome, and more failed than the failure policy allows."""
+    output_failed: bool
+    """The ledger has no ``final``, and nobody tries any more to get there."""
     queue: str | None
     """The LocalQueue that Kueue is to admit the child from."""
     workload: ObservedWorkload | WorkloadMissing | None
@@ -126,6 +128,8 @@ def gather(snapshot: JobSnapshot, refused: PolicyNotFound | PolicyViolation | No
         all_committed=all_committed,
         final=final,
         too_many_failed=final is not None and final.complete and not allows_failures(job, final),
+        # Only a ledger that was seen can be known to have no final.
+        output_failed=progress is not None and final is None and gives_up_output(job, children.finish),
         queue=(job.metadata.get("labels") or {}).get(QUEUE_LABEL),
         workload=snapshot.workload,
         creation_trouble=snapshot.creation_trouble,

@@ -25,8 +25,10 @@
               └────▶ Failed              └────▶ Canceled
 
     before the work is planned: a bad input, the window over ──▶ Failed;  cancel ──▶ Canceled
+    the output can never be written, or cannot and the job is canceled ──▶ Failed
 
-The outcome is read from ``final`` in the ledger, never from a Job's conditions, and the last three phases are for ever.
+The outcome is read from ``final`` in the ledger, and where there will be none from what says so; the last three phases
+are for ever.
 Nothing is remembered: each line looks at what is observed now, so a lost event or a restart changes no answer.
 """
 
@@ -84,6 +86,10 @@ def was_closed_by_the_failure_policy(facts: Facts) -> bool:
 
 def was_closed_by_a_failure(facts: Facts) -> bool:
     return facts.final is not None
+
+
+def output_is_given_up(facts: Facts) -> bool:
+    return facts.output_failed
 
 
 def is_canceled_before_it_was_planned(facts: Facts) -> bool:
@@ -166,6 +172,7 @@ RULES: tuple[Rule, ...] = (
     Rule("Failed", "DeadlineExceeded", was_closed_by_the_deadline),
     Rule("Failed", "FailurePolicyExceeded", was_closed_by_the_failure_policy),
     Rule("Failed", "WorkersFailed", was_closed_by_a_failure),
+    Rule("Failed", "OutputFailed", output_is_given_up),
     Rule("Canceled", "Canceled", is_canceled_before_it_was_planned),
     Rule("Failed", "Expired", window_is_over_before_it_was_planned),
     Rule("Failed", "InputRejected", input_is_bad),

@@ -9,7 +9,7 @@ from datetime import datetime
 from splai.api.inference_job import TERMINAL_PHASES, JobPhase
 from splai.api.ledger import WorkerReport
 from splai.core.conditions import Verdict
-from splai.core.inferencejob.cause import written
+from splai.core.inferencejob.cause import finish_failure, written
 from splai.core.inferencejob.endings import JOB_FAILED
 from splai.core.inferencejob.facts import Facts
 from splai.core.inferencejob.last_words import last_words
@@ -67,14 +67,13 @@ def _ending(facts: Facts, now: datetime) -> tuple[bool, str, str]:
 
 
 def _finishing(facts: Facts, finish: ObservedJob, now: datetime) -> tuple[bool, str, str]:
-    words = last_words(facts.finish_pods)
     if finish.failure:
-        why = words or finish.failure.message
-        return False, "FinishFailed", f"Job {finish.name}, which writes the output, failed: {why}"
+        return False, "FinishFailed", f"Job {finish.name}, which writes the output, failed: {finish_failure(facts)}"
     if problem := worst_problem(facts.finish_pods):
         return False, problem.reason, f"Job {finish.name}, which writes the output: {problem.message}"
     if _lacks_pods(finish, facts.finish_pods, now):
         return _pods_not_created(finish, facts.creation_trouble)
+    words = last_words(facts.finish_pods)
     tried = f"; a try failed: {words}" if words else ""
     return False, "Finishing", f"Job {finish.name} writes the output{written(facts)}{tried}"
 

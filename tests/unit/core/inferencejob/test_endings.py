@@ -1,11 +1,12 @@
 """Deadlines, the completion window and the failure policy: when they end a job, and what its records are told."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from splai.api.inference_job import InferenceJob
+from splai.core.inferencejob.snapshot import Unavailable
 from tests.unit.core.builders import (
     NOW,
     canceled,
@@ -26,6 +27,12 @@ STOPPED: Observed = {"progress": make_progress(committed=1)}
 S3 = {"s3": {"uri": "s3://bucket/key"}}
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
+
+
+def refused(reason: str, exit_code: int) -> dict[str, Any]:
+    """The container of a finish pod whose place takes no output."""
+    words = f'{{"reason": "{reason}", "message": "s3://bucket"}}'
+    return {"terminated": True, "exit_code": exit_code, "exit_message": words}
 
 
 class TestCompletionWindow:
@@ -195,6 +202,52 @@ def test_a_closing_stays_what_it_began_as(job: InferenceJob, first: Any, code: s
     assert (later.phase, condition(later, "Ready")[1]) == (phase, condition(job.status, "Ready")[1])
     closed = {**STOPPED, "progress": make_progress(committed=1).model_copy(update={"closing": True})}
     assert closing(created(canceled(job), at=first + 2 * HOUR, **closed))[0] == code
+
+
+class TestOutputThatCannotBeWritten:
+    """The window does not end it: the answers are there, and a place that refuses them may be mended."""
+
+    TRIED: ClassVar[Observed] = {
+        "child_jobs": (make_child(complete=True), make_child("finish", failure="BackoffLimitExceeded")),
+        "pods": (make_pod(child="finish", phase="Failed", worker=refused("OutputForbidden", 1)),),
+        "progress": make_progress(committed=3),
+    }
+    USELESS: ClassVar[Observed] = {
+        "child_jobs": (make_child(complete=True), make_child("finish", failure="PodFailurePolicy")),
+        "pods": (make_pod(child="finish", phase="Failed", worker=refused("OutputInvalid", 42)),),
+        "progress": make_progress(committed=3),
+    }
+
+    def test_it_is_tried_for_ever_while_somebody_may_mend_the_place(self) -> None:
+        job = make_running_job(completionWindow="1h")
+        assert decide(job, at=NOW + 2 * HOUR, **self.TRIED).status.phase == "Finalizing"
+        assert steps(job, at=NOW + 2 * HOUR, **self.TRIED) == ["delete triage-finish"]
+
+    def test_a_cancel_ends_it_once_all_tries_failed(self) -> None:
+        job = canceled(make_running_job())
+        first_tries = {**self.TRIED, "child_jobs": (make_child(complete=True), make_child("finish"))}
+        assert decide(job, **first_tries).status.phase == "Canceling"
+        decision = decide(job, **self.TRIED)
+        assert (decision.status.phase, decision.actions) == ("Failed", ())
+        assert condition(decision.status, "Failed") == (
+            *("True", "OutputFailed"),
+            "the output cannot be written: pod triage-finish-0: exit code 1, OutputForbidden: s3://bucket; "
+            "the tasks' own outputs are kept",
+        )
+
+    def test_an_output_that_no_try_can_write_ends_the_job(self) -> None:
+        status = decide(make_running_job(), **self.USELESS).status
+        assert (status.phase, condition(status, "Failed")[1]) == ("Failed", "OutputFailed")
+        assert [task.phase for task in status.tasks] == ["Completed"] * 3
+
+    def test_an_output_that_is_there_after_all_counts(self) -> None:
+        done = {**self.USELESS, "progress": make_progress(committed=3, final=make_final())}
+        assert decide(canceled(make_running_job()), **done).status.phase == "Completed"
+
+    def test_nothing_is_given_up_while_the_ledger_cannot_be_read(self) -> None:
+        job = with_status(make_running_job(), decide(make_running_job(), progress=make_progress(committed=3)).status)
+        away = {**self.USELESS, "progress": Unavailable("refused")}
+        assert decide(job, **away).status.phase == "Finalizing"
 
 
 HELD_JOBS = {

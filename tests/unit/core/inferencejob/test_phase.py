@@ -54,6 +54,7 @@ def facts(**observed: Any) -> Facts:
         "all_committed": False,
         "final": None,
         "too_many_failed": False,
+        "output_failed": False,
         "queue": None,
         "workload": None,
         "creation_trouble": "",
@@ -104,7 +105,9 @@ WORKING: dict[str, Any] = {"planned": True, "started": True}
         ({**WORKING, "ending": DEADLINE}, "Finalizing", "DeadlineExceeded"),
         ({**WORKING, "ending": TOO_MANY}, "Finalizing", "FailurePolicyExceeded"),
         ({"planned": True, "children": HELD, "ending": WINDOW}, "Finalizing", "Expired"),
-        # The output is there: that, and only that, ends a job that was planned.
+        # The output is there, or never will be: that, and only that, ends a job that was planned.
+        ({**WORKING, "all_committed": True, "output_failed": True}, "Failed", "OutputFailed"),
+        ({**WORKING, "ending": CANCEL, "output_failed": True}, "Failed", "OutputFailed"),
         ({"planned": True, "final": ALL}, "Completed", "Completed"),
         ({"planned": True, "final": ALL, "ending": CANCEL}, "Completed", "Completed"),
         ({"planned": True, "final": ALL, "ending": FAILURE}, "Completed", "Completed"),
