@@ -30,7 +30,19 @@ from splai.resilience.retry import Backoff, RetryPolicy
 from splai.worker.backend import Backend
 from splai.worker.batch_lines import answer_line, failure_line, line_id
 from splai.worker.one_word import one_word
-from splai.worker.outcome import Answer, Away, Failure, Lost, NoAnswer, Reaction, Rejection, Success, Tokens, judge
+from splai.worker.outcome import (
+    Answer,
+    Away,
+    Failure,
+    Lost,
+    NoAnswer,
+    Reaction,
+    Rejection,
+    Success,
+    Tokens,
+    Verdict,
+    judge,
+)
 from splai.worker.pending import Pending, Work
 from splai.worker.recorder import OpenTask, Recorder
 from splai.worker.records import Records
@@ -38,6 +50,10 @@ from splai.worker.records import Records
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 WAITING_FOR_EACH_LANE: Constant = 4  # records in backoff, at which no more are claimed
 REFUSED_FOR_FREE: Constant = 3  # times, by a proxy
+AHEAD_SECONDS: Constant = 0.25  # of work that is claimed before it is needed, because the store takes its time
+SELDOM: Constant = 16  # records, while there is much to send
+SMOOTHING: Constant = 16  # answers
+MOST_AHEAD: Constant = 16  # records for each lane
 
 
 class Client(Protocol):
@@ -81,6 +97,7 @@ class Dispatcher:
         self._busy = 0
         self._waiting = 0
         self._draining = False
+        self._seconds = 60.0  # that an answer takes, as the last ones took
         self._landed = asyncio.Event()
         self._turn = asyncio.Lock()  # to send; who must be alone keeps it until the answer
         self.in_flight = 0
@@ -91,7 +108,13 @@ class Dispatcher:
         lanes = self._pace.limit
         if self._draining or self._waiting >= WAITING_FOR_EACH_LANE * lanes:
             return 0
-        return lanes + max(1, lanes // 4) - self._queue.size - self._busy
+        return lanes + self._ahead - self._queue.size - self._busy
+
+    @property
+    def _ahead(self) -> int:
+        """Few where answers take long, because what is claimed here nobody else can do."""
+        lanes = self._pace.limit
+        return max(1, lanes // 4, int(lanes * min(MOST_AHEAD, AHEAD_SECONDS / max(self._seconds, 1e-3))))
 
     @property
     def rests(self) -> bool:
@@ -107,11 +130,11 @@ class Dispatcher:
         client = self._new_client()
         try:
             while True:
-                work = await self._queue.get()
+                work = self._queue.take() or await self._queue.get()
                 self._busy += 1
                 await self._carry_out(client, work)
                 self._busy -= 1
-                if self._queue.size < 2 * self._pace.limit:
+                if self._queue.size < 2 * self._pace.limit or self._queue.size % SELDOM == 0:
                     self._on_progress()
         finally:
             await client.close()
@@ -128,30 +151,53 @@ class Dispatcher:
 
     async def _carry_out(self, client: Client, work: Work) -> None:
         record = await self._records.record(work.position)
-        custom_id = self._requests.custom_id(record, work.position)
+        work.custom_id = self._requests.custom_id(record, work.position)
         try:
             request = self._requests.build(record)
         except RecordError as error:
-            self._record_error(work, custom_id, NoAnswer("invalid_record", str(error)))
+            self._record_error(work, NoAnswer("invalid_record", str(error)))
             return
         body = _to_json(request).encode()
         settled = False
         while not settled:
-            if work.is_suspect:
-                async with self._turn:
-                    while self.in_flight:
-                        await self._landing()
-                    await self._gate()
-                    settled = await self._attempt(client, work, custom_id, body)
-                continue
-            if self._turn.locked() or not self._is_open:
-                async with self._turn:
-                    await self._gate()
-            settled = await self._attempt(client, work, custom_id, body)
+            alone = work.is_suspect
+            if alone or self._turn.locked() or not self._is_open:
+                await self._wait_for_turn(alone=alone)
+            if self._draining:
+                return
+            began = self._clock()
+            self.in_flight += 1
+            try:
+                reaction = await client.post(body)
+            finally:
+                self.in_flight -= 1
+                self._landed.set()
+                if alone:
+                    self._turn.release()
+            self._pulse()
+            verdict = judge(reaction, self._order.type)
+            if isinstance(verdict, Success):
+                self._answered(began)
+                self._record_answer(work, verdict)
+                return
+            settled = await self._react(client, work, verdict, began)
 
     @property
     def _is_open(self) -> bool:
         return self._recorder.has_room and self._backend.is_ready and self.in_flight < self._pace.limit
+
+    async def _wait_for_turn(self, *, alone: bool) -> None:
+        """Wait at the gate; who is alone keeps the turn, and gives it back."""
+        await self._turn.acquire()
+        try:
+            while alone and self.in_flight:
+                await self._landing()
+            await self._gate()
+        except BaseException:
+            self._turn.release()
+            raise
+        if not alone or self._draining:
+            self._turn.release()
 
     async def _gate(self) -> None:
         while not self._is_open:
@@ -160,81 +206,73 @@ class Dispatcher:
             if self.in_flight >= self._pace.limit:
                 await self._landing()
 
-    async def _send(self, client: Client, body: bytes) -> Reaction:
-        self.in_flight += 1
-        try:
-            return await client.post(body)
-        finally:
-            self.in_flight -= 1
-            self._landed.set()
-            self._pulse()
-
-    async def _attempt(self, client: Client, work: Work, custom_id: str, body: bytes) -> bool:
-        """Send the record once, unless nothing is sent any more; False to send it again at once."""
-        if self._draining:
-            return True
-        began = self._clock()
-        match judge(await self._send(client, body), self._order.type):
-            case Success(answer, tokens):
-                self._answered()
-                self._record_answer(work, custom_id, answer, tokens)
+    async def _react(self, client: Client, work: Work, verdict: Verdict, began: float) -> bool:
+        """Draw the consequences; False to send the record again at once."""
+        match verdict:
             case Rejection(answer):
-                self._answered()
-                self._record_error(work, custom_id, answer)
+                self._answered(began)
+                self._record_error(work, answer)
             case Failure(reaction=failed):
-                self._answered()
-                self._fail(work, custom_id, failed)
+                self._answered(began)
+                self._fail(work, failed)
             case Lost(lost, by_reset=by_reset):
                 if by_reset:
                     self._backend.away("connection reset")
                 elif await self._backend.works(since=began):
-                    self._fail(work, custom_id, lost)
+                    self._fail(work, lost)
                     return True
-                return self._lose(work, custom_id, lost)
+                return self._lose(work, lost)
             case Away() as away:
                 self._step_back(away, began)
-                return away.by_proxy is not None and await self._refuse(client, work, custom_id, away.by_proxy)
+                return away.by_proxy is not None and await self._refuse(client, work, away.by_proxy)
         return True
 
-    def _answered(self) -> None:
+    def _answered(self, began: float) -> None:
         self._backend.answered()
         self._pace.answered()
+        self._seconds += (self._clock() - began - self._seconds) / SMOOTHING
 
     def _step_back(self, away: Away, began: float) -> None:
         if away.is_overload:
             self._pace.overloaded(sent_at=began, now=self._clock())
         self._backend.away(away.message, retry_after=away.retry_after, throttled=away.throttled)
 
-    def _fail(self, work: Work, custom_id: str, reaction: Answer | NoAnswer) -> None:
+    def _fail(self, work: Work, reaction: Answer | NoAnswer) -> None:
         delay = self._policy.delay_after(work.attempts + 1, jitter=self._jitter())
         if delay is None:
-            self._record_error(work, custom_id, reaction)
+            self._record_error(work, reaction)
             return
         work.attempts += 1
         self._waiting += 1
         asyncio.get_running_loop().call_later(delay, self._return, work)
 
-    def _lose(self, work: Work, custom_id: str, reaction: NoAnswer) -> bool:
+    def _lose(self, work: Work, reaction: NoAnswer) -> bool:
         """A request came to nothing, and it may have been the record or the backend; False to send it again."""
         if not work.is_suspect:
             work.losses += 1
             return False
-        self._fail(work, custom_id, reaction)
+        self._fail(work, reaction)
         return True
 
-    async def _refuse(self, client: Client, work: Work, custom_id: str, answer: Answer) -> bool:
+    async def _refuse(self, client: Client, work: Work, answer: Answer) -> bool:
         """A proxy answered, and it may have been the record or the backend; False to send it again."""
         work.refusals += 1
         if work.refusals <= REFUSED_FOR_FREE:
             return False
-        async with self._turn:
-            await self._gate()
+        await self._wait_for_turn(alone=False)
         if self._draining:
             return True
         began = self._clock()
-        match judge(await self._send(client, self._one_word), self._order.type):
+        self.in_flight += 1
+        try:
+            reaction = await client.post(self._one_word)
+        finally:
+            self.in_flight -= 1
+            self._landed.set()
+        self._pulse()
+        match judge(reaction, self._order.type):
             case Success() | Rejection():
-                self._fail(work, custom_id, answer)
+                self._fail(work, answer)
                 return True
             case Away() as away:
                 self._step_back(away, began)
@@ -244,12 +282,13 @@ class Dispatcher:
         self._waiting -= 1
         self._queue.put(work)
 
-    def _record_answer(self, work: Work, custom_id: str, answer: Answer, tokens: Tokens) -> None:
-        line = answer_line(line_id(self._order.uid, work.position), custom_id, answer)
-        self._recorder.add(work.task, RecordLine(work.position, "output", work.attempts + 1, line), tokens)
+    def _record_answer(self, work: Work, success: Success) -> None:
+        line = answer_line(line_id(self._order.uid, work.position), work.custom_id, success.answer)
+        record = RecordLine(work.position, "output", work.attempts + 1, line)
+        self._recorder.add(work.task, record, success.tokens)
 
-    def _record_error(self, work: Work, custom_id: str, reaction: Answer | NoAnswer) -> None:
-        line = failure_line(line_id(self._order.uid, work.position), custom_id, reaction)
+    def _record_error(self, work: Work, reaction: Answer | NoAnswer) -> None:
+        line = failure_line(line_id(self._order.uid, work.position), work.custom_id, reaction)
         self._recorder.add(work.task, RecordLine(work.position, "error", work.attempts + 1, line), Tokens())
 
 

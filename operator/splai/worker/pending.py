@@ -17,6 +17,7 @@ class Work:
 
     task: OpenTask
     position: int
+    custom_id: str = ""  # known once it is sent
     attempts: int = 0
     losses: int = 0
     refusals: int = 0  # by a proxy
@@ -44,11 +45,11 @@ class Pending:
         self._added(1)
 
     async def get(self) -> Work:
-        while (work := self._take()) is None:
+        """The next record, as soon as there is one."""
+        while (work := self.take()) is None:
             waiter = asyncio.get_running_loop().create_future()
             self._idle.append(waiter)
             await waiter
-        self.size -= 1
         return work
 
     def _added(self, count: int) -> None:
@@ -58,12 +59,15 @@ class Pending:
             if not waiter.done():
                 waiter.set_result(None)
 
-    def _take(self) -> Work | None:
+    def take(self) -> Work | None:
+        """The next record, if there is one."""
         if self._again:
+            self.size -= 1
             return self._again.popleft()
         while self._tasks:
             task, positions = self._tasks[0]
             for position in positions:
+                self.size -= 1
                 return Work(task, position)
             self._tasks.popleft()
         return None

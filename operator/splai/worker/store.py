@@ -15,7 +15,7 @@ from typing import TypeVar
 from splai.artifacts.folder import JobFolder, StoredObject, StoreUnavailable
 from splai.resilience.retry import Backoff
 
-CALLS_AT_ONCE: Constant = 4
+CALLS_AT_ONCE: Constant = 8
 _BACKOFF = Backoff(initial=0.5, maximum=15.0)
 _Result = TypeVar("_Result")
 _log = logging.getLogger(__name__)
@@ -24,9 +24,9 @@ _log = logging.getLogger(__name__)
 class PatientFolder:
     """The calls of ``JobFolder`` that the ledger needs, each repeated until the store answers.
 
-    A few calls run at once and the others wait for their turn: with one-record tasks a hundred could be under way, and
-    what one costs the HTTP client grows with their number. ``pulse`` is called for every reaction of the store but
-    lists: a worker that only looks around makes no progress.
+    A few calls run at once and the others wait for their turn: with one-record tasks hundreds could be under way, and
+    the server is everybody's. ``pulse`` is called for every reaction of the store but lists: a worker that only looks
+    around makes no progress.
     """
 
     def __init__(

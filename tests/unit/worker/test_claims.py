@@ -15,6 +15,8 @@ from splai.artifacts.part_lines import RecordLine
 from splai.artifacts.part_lines import encode as encode_line
 from splai.worker.batch_lines import answer_line, line_id
 from splai.worker.ledger import encode
+from splai.worker.store import CALLS_AT_ONCE
+from tests.unit.worker.simulated_store import Weather
 from tests.unit.worker.simulation import Cluster, SimulatedEngine, answer, check_outputs, make_order
 from tests.unit.worker.virtual_time import run
 
@@ -327,3 +329,28 @@ def test_a_backend_that_is_away_for_five_minutes_fails_no_record() -> None:
         check_outputs(cluster)
 
     in_a_cluster(scenario, records=40, latency=2.0)
+
+
+def test_lanes_do_not_wait_for_a_store_that_is_slower_than_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("splai.api.ledger.MAX_TASKS", 200)
+
+    async def scenario(cluster: Cluster) -> None:
+        cluster.weather = Weather(latency=0.1)  # of each call; ten lanes answer ten records in five milliseconds
+        cluster.start_pod()
+        while sum(path.endswith("/commit") for path in cluster.store.objects) < 200:
+            await asyncio.sleep(0.1)
+        calls = 3 * 200  # claims, parts, commits
+        assert now() < 1.5 * calls * 0.05 / CALLS_AT_ONCE, "as fast as the store takes them"
+
+    in_a_cluster(scenario, records=2000, latency=0.01, concurrency=10)
+
+
+def test_no_more_is_claimed_than_is_needed_soon_where_answers_take_long() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        cluster.start_pod()
+        await asyncio.sleep(30)
+        claims = sum("claim" in path for path in cluster.store.objects)
+        answered = sum(cluster.engine.executions.values())
+        assert answered < claims <= answered + 3 + 1, "the lanes, and one ahead"
+
+    in_a_cluster(scenario, records=100, latency=4.0)
