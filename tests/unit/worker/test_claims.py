@@ -337,7 +337,7 @@ def test_lanes_do_not_wait_for_a_store_that_is_slower_than_the_engine(monkeypatc
     async def scenario(cluster: Cluster) -> None:
         cluster.weather = Weather(latency=0.1)  # of each call; ten lanes answer ten records in five milliseconds
         cluster.start_pod()
-        while sum(path.endswith("/commit") for path in cluster.store.objects) < 200:
+        while sum(path.endswith("/commit") for path in cluster.store.objects) < 200:  # noqa: ASYNC110 - virtual time
             await asyncio.sleep(0.1)
         calls = 3 * 200  # claims, parts, commits
         assert now() < 1.5 * calls * 0.05 / CALLS_AT_ONCE, "as fast as the store takes them"
