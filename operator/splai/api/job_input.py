@@ -18,6 +18,15 @@ BucketEndpoint = Annotated[
 ]
 
 
+S3_IDENTITIES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
+"""Variables that say whom a pod is to S3: a Secret's, or a ServiceAccount's. Without one of them it is nobody."""
+
+
 class ConfigMapInput(APIModel):
     """One key of a ConfigMap of the same namespace."""
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from splai.api.base import APIModel, Duration
 from splai.api.inference_job import FailurePolicy, Retry
+from splai.api.model_backend import ModelID
 
 
 class PolicyDefaults(APIModel):
@@ -28,12 +29,12 @@ class PolicyLimits(APIModel):
     max_parallelism: Annotated[int | None, Field(ge=1)] = None
     max_concurrency: Annotated[int | None, Field(ge=1)] = None
     max_tokens: Annotated[int | None, Field(ge=1, description="max_tokens of the parameters or of a record.")] = None
-    models: Annotated[list[str] | None, Field(description="Ids or aliases that may be asked for.")] = None
+    models: Annotated[list[ModelID] | None, Field(description="Ids or aliases that may be asked for.")] = None
 
 
 class Policy(APIModel):
     """One policy."""
 
-    model: Annotated[str | None, Field(description="For jobs that name neither model nor backendRef.")] = None
+    model: Annotated[ModelID | None, Field(description="For jobs that name neither model nor backendRef.")] = None
     defaults: PolicyDefaults = PolicyDefaults()
     limits: PolicyLimits = PolicyLimits()

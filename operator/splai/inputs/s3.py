@@ -15,7 +15,7 @@ from obstore.exceptions import (
 )
 from obstore.store import ObjectStore, S3Store
 
-from splai.api.job_input import S3Input
+from splai.api.job_input import S3_IDENTITIES, S3Input
 from splai.inputs.errors import CHANGED, FORBIDDEN, NOT_FOUND, SourceUnavailable, SourceUnusable
 from splai.inputs.resume import PATIENCE, Patience, call_again
 from splai.inputs.source import SourceFile
@@ -24,12 +24,6 @@ from splai.inputs.url_guard import URLGuard
 PART_BYTES: Final = 4 * 1024 * 1024
 DEFAULT_REGION: Final = "us-east-1"
 _STATUS: Final = re.compile(r"\bstatus code: (\d{3}) ")
-_IDENTITIES: Final = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-)
 
 
 @dataclass(kw_only=True)
@@ -72,7 +66,7 @@ def open_bucket(source: S3Input, environment: Mapping[str, str], guard: URLGuard
         endpoint=source.endpoint or f"https://s3.{region}.amazonaws.com",
         region=region,
         virtual_hosted_style_request=False,
-        skip_signature=not any(environment.get(name) for name in _IDENTITIES),
+        skip_signature=not any(environment.get(name) for name in S3_IDENTITIES),
         client_options={"allow_http": True, "timeout": "120s", "connect_timeout": "10s"},
         retry_config={"max_retries": 2},
     )

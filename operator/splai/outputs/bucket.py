@@ -5,7 +5,8 @@ upload that fails is aborted; one that was killed is not, and goes by the bucket
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
+from splai.api.job_input import S3_IDENTITIES
 from splai.api.job_output import AzureOutput, GCSOutput, S3Output
 from splai.outputs.destination import OutputProblem, Produce
 from splai.outputs.store_errors import explain
@@ -26,6 +28,7 @@ LEAST_PART: Final = 8 * 1024 * 1024
 MOST_PARTS: Final = 9_000  # S3 takes 10,000
 PARTS_AT_ONCE: Final = 2
 ABORT_SECONDS: Final = 10.0
+_AZURE_IDENTITIES: Final = ("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_FEDERATED_TOKEN_FILE")
 _RETRIES: "RetryConfig" = {"max_retries": 6, "retry_timeout": timedelta(seconds=60)}
 
 
@@ -81,7 +84,11 @@ class BucketFolder:
 
 
 def open_bucket(output: S3Output | GCSOutput | AzureOutput, folder_uri: str, *, expected_bytes: int) -> BucketFolder:
-    """The folder; credentials come from the environment. Raises OutputProblem for settings that cannot be."""
+    """The folder; credentials come from the environment. Raises OutputProblem for settings that cannot be.
+
+    Without any a request is not signed: a node's own identity, which the libraries would ask for next, is the machine's
+    and not the user's. Of Google's metadata server nobody can tell whose it answers with.
+    """
     parts = urlsplit(folder_uri)
     prefix = parts.path.removeprefix("/")
     try:
@@ -91,7 +98,13 @@ def open_bucket(output: S3Output | GCSOutput | AzureOutput, folder_uri: str, *, 
             store = GCSStore(parts.netloc, retry_config=_RETRIES, client_options=_client())
         else:
             container, _, prefix = prefix.partition("/")
-            store = AzureStore(container, account_name=parts.netloc, retry_config=_RETRIES, client_options=_client())
+            store = AzureStore(
+                container,
+                account_name=parts.netloc,
+                skip_signature=_is_nobody(_AZURE_IDENTITIES),
+                retry_config=_RETRIES,
+                client_options=_client(),
+            )
     except BaseError as error:
         raise explain(error, folder_uri) from None
     if any(segment in ("", ".", "..") for segment in prefix.removesuffix("/").split("/")):
@@ -100,13 +113,17 @@ def open_bucket(output: S3Output | GCSOutput | AzureOutput, folder_uri: str, *, 
 
 
 def _s3(output: S3Output, bucket: str) -> S3Store:
-    config: S3Config = {"region": output.region or DEFAULT_REGION}
+    config: S3Config = {"region": output.region or DEFAULT_REGION, "skip_signature": _is_nobody(S3_IDENTITIES)}
     if output.endpoint:  # a service of one's own has no name for every bucket
         config |= {"endpoint": output.endpoint, "virtual_hosted_style_request": False}
     else:
         config |= {"virtual_hosted_style_request": True}
     allow_http = bool(output.endpoint and output.endpoint.startswith("http://"))
     return S3Store(bucket, config=config, retry_config=_RETRIES, client_options=_client(allow_http=allow_http))
+
+
+def _is_nobody(identities: Iterable[str]) -> bool:
+    return not any(os.environ.get(name) for name in identities)
 
 
 def _client(*, allow_http: bool = False) -> "ClientConfig":

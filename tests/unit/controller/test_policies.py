@@ -41,6 +41,7 @@ def test_there_may_be_none(text: str) -> None:
         ("a: {defaults: {concurrency: 5}, limits: {maxConcurrency: 4}}", "a.defaults.concurrency: is 5, the policy's"),
         ("a: {defaults: {priority: Batch!}}", "a.defaults.priority: 'Batch!' is no name of a PriorityClass"),
         ("a: {model: x, limits: {models: [y]}}", "a.model: x is not among limits.models"),
+        ("a: {model: ''}", "a.model: String should have at least 1 character"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(text: str, problem: str) -> None:

@@ -76,6 +76,33 @@ def test_google_and_azure_by_their_uris() -> None:
     assert (azure._store.config.get("container_name"), azure._prefix) == ("container", "2026/triage/")
 
 
+IDENTITIES = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AZURE_STORAGE_ACCOUNT_KEY")
+S3 = output(s3={"uri": "s3://bucket"})
+AZURE = output(azure={"uri": "az://account/container"})
+
+
+@pytest.mark.parametrize(
+    ("spec", "environment", "is_signed"),
+    [
+        (S3, {}, False),
+        (S3, {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}, True),
+        (S3, {"AWS_WEB_IDENTITY_TOKEN_FILE": "/token", "AWS_ROLE_ARN": "role"}, True),
+        (AZURE, {}, False),
+        (AZURE, {"AZURE_STORAGE_ACCOUNT_KEY": "a2V5"}, True),
+    ],
+)
+def test_without_an_identity_of_its_own_a_pod_does_not_use_the_nodes(
+    spec: Output, environment: dict[str, str], is_signed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in IDENTITIES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    store = bucket(spec)._store
+    assert isinstance(store, S3Store | AzureStore)
+    assert str(dict(store.config)["skip_signature"]) == ("false" if is_signed else "true")
+
+
 def test_parts_grow_with_the_file_because_their_number_has_a_limit() -> None:
     spec = output(s3={"uri": "s3://bucket"})
     assert bucket(spec, expected_bytes=10**9)._part_bytes == LEAST_PART
