@@ -56,20 +56,25 @@ class S3Object(SourceFile):
 def open_bucket(source: S3Input, environment: Mapping[str, str], guard: URLGuard) -> S3Store:
     """A client with the credentials of the environment, which obstore reads; without any the bucket must be public.
 
-    A node's own identity is not used: it is the machine's and not the user's.
+    Raises SourceUnusable for half of them. A node's own identity is not used: it is the machine's and not the user's.
     """
     region = source.region or DEFAULT_REGION
     if source.endpoint:
         guard.check_url(source.endpoint)
-    return S3Store(
-        source.uri.removeprefix("s3://").partition("/")[0],
-        endpoint=source.endpoint or f"https://s3.{region}.amazonaws.com",
-        region=region,
-        virtual_hosted_style_request=False,
-        skip_signature=not any(environment.get(name) for name in S3_IDENTITIES),
-        client_options={"allow_http": True, "timeout": "120s", "connect_timeout": "10s"},
-        retry_config={"max_retries": 2},
-    )
+    try:
+        return S3Store(
+            source.uri.removeprefix("s3://").partition("/")[0],
+            endpoint=source.endpoint or f"https://s3.{region}.amazonaws.com",
+            region=region,
+            virtual_hosted_style_request=False,
+            skip_signature=not any(environment.get(name) for name in S3_IDENTITIES),
+            client_options={"allow_http": True, "timeout": "120s", "connect_timeout": "10s"},
+            retry_config={"max_retries": 2},
+        )
+    except BaseError:  # its words may quote a credential
+        raise SourceUnusable(
+            FORBIDDEN, f"{source.uri} may not be read: the credentials are incomplete, see secretRef"
+        ) from None
 
 
 def s3_objects(store: ObjectStore, uri: str, patience: Patience = PATIENCE) -> list[S3Object]:

@@ -14,6 +14,7 @@ _CODE = re.compile(r"<Code>(\w{1,64})</Code>")
 _STATUS = re.compile(r"status code: (\d{3})")
 _FULL = {"QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage", "507"}
 _METADATA_SERVERS = ("169.254.169.254", "metadata.google.internal", "169.254.170.2")
+_BAD_CREDENTIALS = ("redential", "Invalid Access Key", "Missing SecretAccessKey", "Missing AccessKeyId")
 _NETWORK = {
     "dns error": "its name is not resolved",
     "ConnectionRefused": "it refuses connections",
@@ -40,7 +41,7 @@ def _classify(error: Exception, text: str, code: str) -> tuple[Reason, str]:
         return "OutputForbidden", "the credentials do not allow to write here"
     if isinstance(error, FileNotFoundError):
         return "OutputNotFound", "there is no such bucket"
-    if "redentials" in text or "redential error" in text or "Invalid Access Key" in text:
+    if any(sign in text for sign in _BAD_CREDENTIALS):
         return "OutputForbidden", "the credentials cannot be used"
     network = next((words for sign, words in _NETWORK.items() if sign in text), "")
     kind = type(error).__name__ if isinstance(error, BaseError) else "the upload failed"

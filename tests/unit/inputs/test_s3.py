@@ -164,6 +164,14 @@ def test_without_credentials_requests_are_not_signed() -> None:
         assert config({name: "x"})["skip_signature"] == "false"
 
 
+def test_half_of_the_credentials_opens_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_SECRET_ACCESS_KEY", "AWS_WEB_IDENTITY_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    reason, message = failure(lambda: config({"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE"}))
+    assert (reason, "incomplete" in message, "AKIA" in message) == ("InputForbidden", True, False)
+
+
 def test_the_place_is_that_of_the_spec_and_not_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://169.254.169.254")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")

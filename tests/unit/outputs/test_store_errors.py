@@ -49,6 +49,11 @@ def answered(status: str, code: str) -> str:
             "OutputForbidden",
             "the credentials cannot be used",
         ),
+        (
+            GenericError("Generic S3 error: Missing SecretAccessKey"),
+            "OutputForbidden",
+            "the credentials cannot be used",
+        ),
         (GenericError("error sending request: dns error"), "OutputUnavailable", "its name is not resolved"),
         (GenericError("Os { code: 111, kind: ConnectionRefused }"), "OutputUnavailable", "it refuses connections"),
         (GenericError("something new with secret-words"), "OutputUnavailable", "the store failed: GenericError"),
