@@ -37,12 +37,20 @@ def open_source(
     if source.s3:
         return s3_objects(open_bucket(source.s3, environment, guard), source.s3.uri, patience)
     if source.http:
-        authorization = environment.get("AUTHORIZATION")
+        authorization = _credential(environment, "AUTHORIZATION")
         http = source.http
         client = new_client()
         return [http_file(client, guard, http.url, authorization=authorization, sha256=http.sha256, patience=patience)]
     if source.hugging_face:
-        return dataset_files(source.hugging_face, new_client(), guard, environment.get("HF_TOKEN"), patience)
+        return dataset_files(source.hugging_face, new_client(), guard, _credential(environment, "HF_TOKEN"), patience)
     if source.failed_of and earlier:
         return [failed_records(source.failed_of.name, earlier)]
     raise SourceUnusable(FORBIDDEN, "the input is none that a planning pod can read")
+
+
+def _credential(environment: Mapping[str, str], name: str) -> str | None:
+    """What goes into a header, without the line feed that files which Secrets are made of like to end with."""
+    value = environment.get(name, "").strip()
+    if not (value.isascii() and value.isprintable()):
+        raise SourceUnusable(FORBIDDEN, f"the value of the Secret's key {name} cannot be sent in a header")
+    return value or None

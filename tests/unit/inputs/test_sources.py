@@ -43,7 +43,7 @@ def test_a_bucket_is_opened_with_what_the_spec_and_the_environment_say(monkeypat
 
 def test_a_url_is_read_with_the_secrets_authorization(web: FileServer) -> None:
     web.answer = serve_file(b"content")
-    environment = {"AUTHORIZATION": "Bearer token", "SPLAI_ALLOW_PRIVATE_URLS": "true"}
+    environment = {"AUTHORIZATION": "Bearer token\n", "SPLAI_ALLOW_PRIVATE_URLS": "true"}
     (file,) = opened({"http": {"url": f"{web.url}/a.csv?token=x", "sha256": "0" * 64}}, environment)
     assert isinstance(file, HTTPFile)
     with file.client:
@@ -51,6 +51,14 @@ def test_a_url_is_read_with_the_secrets_authorization(web: FileServer) -> None:
     assert (file.name, file.wanted_sha256) == ("a.csv", "0" * 64)
     assert web.requests[0].headers["authorization"] == "Bearer token"
     assert "token" not in repr(file)
+
+
+@pytest.mark.parametrize("source", [{"http": {"url": "http://host/a"}}, {"huggingFace": {"dataset": "a/b"}}])
+def test_a_secret_that_no_header_can_hold_is_told_without_it(source: dict[str, Any]) -> None:
+    value = "Bearer t\noken"
+    with pytest.raises(SourceUnusable, match="cannot be sent in a header") as caught:
+        opened(source, {"AUTHORIZATION": value, "HF_TOKEN": value})
+    assert (caught.value.reason, "oken" in str(caught.value)) == ("InputForbidden", False)
 
 
 @pytest.mark.parametrize(
