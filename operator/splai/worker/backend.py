@@ -67,10 +67,11 @@ class Backend:
         """Wait until requests may be sent."""
         await self._ready.wait()
 
-    def answered(self) -> None:
-        """The engine said something about a record: it works."""
+    def answered(self) -> float:
+        """The engine said something about a record: it works; when that was."""
         self._failures = 0
-        self._last_success = self._clock()
+        self._last_success = now = self._clock()
+        return now
 
     def away(self, message: str, *, retry_after: float | None = None, throttled: bool = False) -> None:
         """Stop requests until a probe succeeds, and not before ``retry_after`` seconds."""

@@ -7,7 +7,6 @@ could change a number or a character. An HTTP error keeps its status and body un
 
 import hashlib
 import json
-from functools import lru_cache
 
 from splai.worker.outcome import Answer, NoAnswer
 
@@ -19,12 +18,12 @@ _LONGEST_MESSAGE = 1000
 
 def line_id(job_uid: str, position: int) -> str:
     """The same for a record whoever writes its line, and different for every record."""
-    return f"{_id_prefix(job_uid)}{position:010x}"
+    return line_ids(job_uid) % position
 
 
-@lru_cache(maxsize=8)
-def _id_prefix(job_uid: str) -> str:
-    return f"batch_req_{hashlib.sha256(job_uid.encode()).hexdigest()[:16]}"
+def line_ids(job_uid: str) -> str:
+    """The pattern of a job's line ids, to be formatted with a position."""
+    return f"batch_req_{hashlib.sha256(job_uid.encode()).hexdigest()[:16]}%010x"
 
 
 def answer_line(identifier: str, custom_id: str, answer: Answer) -> bytes:

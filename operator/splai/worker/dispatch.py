@@ -28,7 +28,7 @@ from splai.core.inferencejob.prompt import RecordError, RequestBuilder
 from splai.resilience.pace import Pace
 from splai.resilience.retry import Backoff, RetryPolicy
 from splai.worker.backend import Backend
-from splai.worker.batch_lines import answer_line, failure_line, line_id
+from splai.worker.batch_lines import answer_line, failure_line, line_ids
 from splai.worker.one_word import one_word
 from splai.worker.outcome import (
     Answer,
@@ -92,6 +92,7 @@ class Dispatcher:
         self._jitter = jitter
         self._policy = retry_policy(order)
         self._one_word = one_word(order)
+        self._line_ids = line_ids(order.uid)
         self._pace = Pace(order.concurrency)
         self._queue = Pending()
         self._busy = 0
@@ -150,7 +151,7 @@ class Dispatcher:
         await self._landed.wait()
 
     async def _carry_out(self, client: Client, work: Work) -> None:
-        record = await self._records.record(work.position)
+        record = self._records.at_hand(work.position) or await self._records.record(work.position)
         work.custom_id = self._requests.custom_id(record, work.position)
         try:
             request = self._requests.build(record)
@@ -228,9 +229,8 @@ class Dispatcher:
         return True
 
     def _answered(self, began: float) -> None:
-        self._backend.answered()
+        self._seconds += (self._backend.answered() - began - self._seconds) / SMOOTHING
         self._pace.answered()
-        self._seconds += (self._clock() - began - self._seconds) / SMOOTHING
 
     def _step_back(self, away: Away, began: float) -> None:
         if away.is_overload:
@@ -283,12 +283,12 @@ class Dispatcher:
         self._queue.put(work)
 
     def _record_answer(self, work: Work, success: Success) -> None:
-        line = answer_line(line_id(self._order.uid, work.position), work.custom_id, success.answer)
+        line = answer_line(self._line_ids % work.position, work.custom_id, success.answer)
         record = RecordLine(work.position, "output", work.attempts + 1, line)
         self._recorder.add(work.task, record, success.tokens)
 
     def _record_error(self, work: Work, reaction: Answer | NoAnswer) -> None:
-        line = failure_line(line_id(self._order.uid, work.position), work.custom_id, reaction)
+        line = failure_line(self._line_ids % work.position, work.custom_id, reaction)
         self._recorder.add(work.task, RecordLine(work.position, "error", work.attempts + 1, line), Tokens())
 
 

@@ -34,12 +34,18 @@ class Records:
         self._inline = order.records
         self._chunks = _Chunks(folder, order.chunks) if order.chunks else None
 
+    def at_hand(self, position: int) -> Record | None:
+        """The record as an object, if nothing has to be fetched for it."""
+        if self._chunks is None:
+            return self._inline[position]
+        line = self._chunks.at_hand(position)
+        return _as_record(line) if line is not None else None
+
     async def record(self, position: int) -> Record:
         """The record as an object; raises LedgerBroken for a chunk that is missing or damaged."""
         if self._chunks is None:
             return self._inline[position]
-        record: Record = _parse((await self._chunks.line(position)).decode())
-        return record
+        return _as_record(await self._chunks.line(position))
 
     async def line(self, position: int) -> bytes:
         """The record as JSON without a line break; raises LedgerBroken for a chunk that is missing or damaged."""
@@ -58,11 +64,17 @@ class _Chunks:
         self._sizes: dict[int, int] = {}  # of those that are loaded
         self._current: tuple[int, list[bytes]] = (0, [])  # position of its first record
 
-    async def line(self, position: int) -> bytes:
+    def at_hand(self, position: int) -> bytes | None:
+        """A line of the chunk that was used last."""
         first, lines = self._current
-        if not 0 <= position - first < len(lines):
+        return lines[position - first] if 0 <= position - first < len(lines) else None
+
+    async def line(self, position: int) -> bytes:
+        line = self.at_hand(position)
+        if line is None:
             first, lines = self._current = await self._use(position)
-        return lines[position - first]
+            line = lines[position - first]
+        return line
 
     async def _use(self, position: int) -> tuple[int, list[bytes]]:
         if not 0 <= position < self._manifest.records:
@@ -102,3 +114,8 @@ class _Chunks:
         if len(lines) != ends[number] - self._manifest.first[number]:
             raise LedgerBroken(f"{path} holds {len(lines)} records, and the plan says otherwise")
         return lines
+
+
+def _as_record(line: bytes) -> Record:
+    record: Record = _parse(line.decode())
+    return record
