@@ -114,8 +114,9 @@ class Claims:
             ending = await self._step()
             if ending is not None:
                 return ending
+            news = self._wake.wait() if self._backend.is_ready else self._backend.ready()
             try:
-                await asyncio.wait_for(self._wake.wait(), _TICK)
+                await asyncio.wait_for(news, _TICK)
             except TimeoutError:
                 continue
 

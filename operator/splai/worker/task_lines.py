@@ -22,7 +22,7 @@ from splai.worker.ledger import Ledger, LedgerBroken
 from splai.worker.records import Records
 
 MEMORY_BYTES: Constant = 8 * 1024 * 1024
-PARTS_AHEAD: Constant = 3
+PARTS_AHEAD: Constant = 6
 LINES_AT_ONCE: Constant = 512
 _ONE_ATTEMPT = b"1"
 
