@@ -154,7 +154,7 @@ def test_records_without_an_answer_get_the_closing_code() -> None:
     async def scenario() -> None:
         cluster = Cluster(make_order(6), SimulatedEngine(random.Random(1), latency=4.0), random.Random(1))
         pod = cluster.start_pod()
-        await asyncio.sleep(4.0)
+        await asyncio.sleep(3.0)
         pod.kill()
         await finish(cluster, code="batch_cancelled")
         errors = read_file(cluster.store, "errors.jsonl")
