@@ -112,7 +112,7 @@ async def refused(port: int) -> None:
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except ConnectionRefusedError:
+            except (ConnectionRefusedError, ConnectionResetError):  # reset: it closed while the client connected
                 return
             writer.close()
             await asyncio.sleep(0.02)
