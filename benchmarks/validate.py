@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from splai.api.job_input import Input, VolumePath
+from splai.api.job_input import Input
 from splai.api.ledger import InputManifest, ReadingOrder
+from splai.api.storage import VolumePath
 from splai.inputs.reading import read_input
 from splai.inputs.volume import volume_files
 

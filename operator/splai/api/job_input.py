@@ -6,25 +6,9 @@ from pydantic import Field
 
 from splai.api.base import APIModel, ObjectName, rules
 from splai.api.pod_template import LocalObjectReference
+from splai.api.storage import S3Access, VolumePath
 
 InputFormat = Literal["auto", "jsonl", "openai-batch", "csv", "parquet", "text"]
-BucketEndpoint = Annotated[
-    str,
-    Field(
-        pattern=r"^https?://[^/?#@]+$",
-        max_length=256,
-        description="Of another S3 service than Amazon's, e.g. http://minio.minio.svc:9000.",
-    ),
-]
-
-
-S3_IDENTITIES = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-)
-"""Variables that say whom a pod is to S3: a Secret's, or a ServiceAccount's. Without one of them it is nobody."""
 
 
 class ConfigMapInput(APIModel):
@@ -34,23 +18,7 @@ class ConfigMapInput(APIModel):
     key: Annotated[str, Field(min_length=1, max_length=253, description="Whose text holds the records.")]
 
 
-class VolumePath(APIModel):
-    """A path on a PersistentVolumeClaim of the same namespace."""
-
-    claim_name: Annotated[ObjectName, Field(description="Of the PersistentVolumeClaim.")]
-    path: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=1024,
-            pattern=r"^[^/]",
-            description="Relative to the volume's root.",
-            json_schema_extra=rules(("!self.split('/').exists(part, part == '..')", "must not leave the volume")),
-        ),
-    ]
-
-
-class S3Input(APIModel):
+class S3Input(S3Access):
     """An object, or all objects below a prefix in the order of their names, of any S3 API."""
 
     uri: Annotated[
@@ -61,17 +29,6 @@ class S3Input(APIModel):
             description="s3://bucket/key, or s3://bucket/prefix/ with a slash at its end.",
         ),
     ]
-    endpoint: BucketEndpoint | None = None
-    region: Annotated[str | None, Field(max_length=64, description="Default: us-east-1.")] = None
-    secret_ref: Annotated[
-        LocalObjectReference | None,
-        Field(
-            description=(
-                "A Secret with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN), read by the "
-                "kubelet only; without it the ServiceAccount's cloud identity."
-            )
-        ),
-    ] = None
 
 
 class HTTPInput(APIModel):

@@ -6,28 +6,17 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from splai.api.base import APIModel, rules
-from splai.api.job_input import BucketEndpoint, VolumePath
 from splai.api.pod_template import LocalObjectReference
+from splai.api.storage import S3Access, VolumePath
 
 OutputFormat = Literal["openai-batch", "parquet"]
 OutputOrder = Literal["input", "completion"]
 
 
-class S3Output(APIModel):
+class S3Output(S3Access):
     """A prefix in a bucket of any S3 API."""
 
     uri: Annotated[str, Field(pattern=r"^s3://[a-z0-9][-a-z0-9.]+(/.*)?$", max_length=1200)]
-    endpoint: BucketEndpoint | None = None
-    region: Annotated[str | None, Field(max_length=64, description="Default: us-east-1.")] = None
-    secret_ref: Annotated[
-        LocalObjectReference | None,
-        Field(
-            description=(
-                "A Secret with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN), read by the "
-                "kubelet only; without it the ServiceAccount's cloud identity."
-            )
-        ),
-    ] = None
 
 
 class GCSOutput(APIModel):
@@ -97,9 +86,14 @@ class Output(APIModel):
     ] = "input"
 
     @property
+    def bucket(self) -> S3Output | GCSOutput | AzureOutput | None:
+        """The place of the user's, if it is a bucket."""
+        return self.s3 or self.gcs or self.azure
+
+    @property
     def has_destination(self) -> bool:
         """Whether the files go to a place of the user's."""
-        return any((self.s3, self.gcs, self.azure, self.persistent_volume_claim))
+        return bool(self.bucket or self.persistent_volume_claim)
 
     @property
     def needs_finish_job(self) -> bool:
@@ -108,9 +102,8 @@ class Output(APIModel):
 
     def folder_uri(self, job: str) -> str:
         """The folder of a job's files, with a slash at its end; empty in the artifact store, where nobody names it."""
-        bucket = self.s3 or self.gcs or self.azure
-        if bucket:
-            return f"{bucket.uri.rstrip('/')}/{job}/"
+        if self.bucket:
+            return f"{self.bucket.uri.rstrip('/')}/{job}/"
         if claim := self.persistent_volume_claim:
             return f"pvc://{PurePosixPath(claim.claim_name, claim.path, job)}/"
         return ""

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, LocalStore, ObjectStore, S3Store
 
+from splai.api.storage import DEFAULT_S3_REGION
 from splai.artifacts.disk import MeasureSpace, space_of
 from splai.artifacts.settings import MinioSettings, Settings
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 # Shorter than a caller waits, who tries again: a request that nobody waits for any more is work for nothing.
 _RETRIES: "RetryConfig" = {"max_retries": 3, "retry_timeout": timedelta(seconds=15)}
-_REGION = "us-east-1"
 
 
 def open_store(settings: Settings) -> tuple[ObjectStore, MeasureSpace | None]:
@@ -54,7 +54,7 @@ def _open_minio(minio: MinioSettings) -> S3Store:
         endpoint=minio.url,
         access_key_id=minio.access_key,
         secret_access_key=minio.secret_key,
-        region=_REGION,
+        region=DEFAULT_S3_REGION,
         virtual_hosted_style_request=False,
         retry_config=_RETRIES,
         client_options=_client(allow_http=not minio.use_ssl),

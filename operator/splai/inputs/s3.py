@@ -15,14 +15,14 @@ from obstore.exceptions import (
 )
 from obstore.store import ObjectStore, S3Store
 
-from splai.api.job_input import S3_IDENTITIES, S3Input
+from splai.api.job_input import S3Input
+from splai.api.storage import DEFAULT_S3_REGION, S3_IDENTITIES
 from splai.inputs.errors import CHANGED, FORBIDDEN, NOT_FOUND, SourceUnavailable, SourceUnusable
 from splai.inputs.resume import PATIENCE, Patience, call_again
-from splai.inputs.source import SourceFile
+from splai.inputs.source import SourceFile, is_left_out
 from splai.inputs.url_guard import URLGuard
 
 PART_BYTES: Final = 4 * 1024 * 1024
-DEFAULT_REGION: Final = "us-east-1"
 _STATUS: Final = re.compile(r"\bstatus code: (\d{3}) ")
 
 
@@ -58,7 +58,7 @@ def open_bucket(source: S3Input, environment: Mapping[str, str], guard: URLGuard
 
     Raises SourceUnusable for half of them. A node's own identity is not used: it is the machine's and not the user's.
     """
-    region = source.region or DEFAULT_REGION
+    region = source.region or DEFAULT_S3_REGION
     if source.endpoint:
         guard.check_url(source.endpoint)
     try:
@@ -78,10 +78,7 @@ def open_bucket(source: S3Input, environment: Mapping[str, str], guard: URLGuard
 
 
 def s3_objects(store: ObjectStore, uri: str, patience: Patience = PATIENCE) -> list[S3Object]:
-    """The object, or with a slash at the end of the URI all objects below it in the order of their keys.
-
-    Names that begin with a dot or an underscore are left out, as ``_SUCCESS`` beside the parts of a table.
-    """
+    """The object, or with a slash at the end of the URI all objects below it in the order of their keys."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     if not key.endswith("/"):
         head = call_again(lambda: _head(store, key, uri), patience)
@@ -89,7 +86,7 @@ def s3_objects(store: ObjectStore, uri: str, patience: Patience = PATIENCE) -> l
     found = [
         _object(store, bucket, entry, patience)
         for entry in call_again(lambda: _list(store, key, uri), patience)
-        if entry["size"] and not entry["path"].rpartition("/")[2].startswith((".", "_"))
+        if entry["size"] and not is_left_out(entry["path"].rpartition("/")[2])
     ]
     if not found:
         raise SourceUnusable(NOT_FOUND, f"there is no object below {uri}")

@@ -38,6 +38,11 @@ class SourceFile(ABC):
         """Raise SourceUnusable if the file is not the one any more that was opened."""
 
 
+def is_left_out(name: str) -> bool:
+    """Whether a file of a folder is none of its data: hidden, or a mark such as ``_SUCCESS`` beside a table's parts."""
+    return name.startswith((".", "_"))
+
+
 class Account:
     """Counts and hashes what is read of a file."""
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from splai.api.job_input import VolumePath
+from splai.api.storage import VolumePath
 from splai.inputs.errors import CHANGED, FORBIDDEN, NOT_FOUND, SourceUnavailable, SourceUnusable
-from splai.inputs.source import BLOCK_BYTES, SourceFile
+from splai.inputs.source import BLOCK_BYTES, SourceFile, is_left_out
 
 
 @dataclass(kw_only=True)
@@ -37,8 +37,7 @@ class VolumeFile(SourceFile):
 def volume_files(source: VolumePath, root: Path) -> list[VolumeFile]:
     """The file at the path, or all files of the directory there in the order of their names.
 
-    Names that begin with a dot or an underscore are left out, as ``_SUCCESS`` beside the parts of a table. A path that
-    leaves the volume through a link is refused: what is beside it in the pod is not the user's.
+    A path that leaves the volume through a link is refused: what is beside it in the pod is not the user's.
     """
     uri = f"pvc://{source.claim_name}/{source.path.rstrip('/')}"
     path = root / source.path
@@ -46,7 +45,7 @@ def volume_files(source: VolumePath, root: Path) -> list[VolumeFile]:
         if not path.is_dir():
             return [_file(uri, path, root)]
         _require_inside(uri, path, root)
-        names = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith((".", "_")))
+        names = sorted(entry.name for entry in path.iterdir() if not is_left_out(entry.name))
         files = [_file(f"{uri}/{name}", path / name, root) for name in names if not (path / name).is_dir()]
     except OSError as error:
         raise _explained(error, uri) from error

@@ -15,15 +15,14 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
-from splai.api.job_input import S3_IDENTITIES
 from splai.api.job_output import AzureOutput, GCSOutput, S3Output
+from splai.api.storage import DEFAULT_S3_REGION, S3_IDENTITIES
 from splai.outputs.destination import OutputProblem, Produce
 from splai.outputs.store_errors import explain
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config  # exist for type checkers only
 
-DEFAULT_REGION: Final = "us-east-1"
 LEAST_PART: Final = 8 * 1024 * 1024
 MOST_PARTS: Final = 9_000  # S3 takes 10,000
 PARTS_AT_ONCE: Final = 2
@@ -113,7 +112,7 @@ def open_bucket(output: S3Output | GCSOutput | AzureOutput, folder_uri: str, *, 
 
 
 def _s3(output: S3Output, bucket: str) -> S3Store:
-    config: S3Config = {"region": output.region or DEFAULT_REGION, "skip_signature": _is_nobody(S3_IDENTITIES)}
+    config: S3Config = {"region": output.region or DEFAULT_S3_REGION, "skip_signature": _is_nobody(S3_IDENTITIES)}
     if output.endpoint:  # a service of one's own has no name for every bucket
         config |= {"endpoint": output.endpoint, "virtual_hosted_style_request": False}
     else:

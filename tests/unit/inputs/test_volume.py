@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from splai.api.job_input import VolumePath
+from splai.api.storage import VolumePath
 from splai.inputs.errors import SourceUnavailable, SourceUnusable
 from splai.inputs.source import Account
 from splai.inputs.volume import VolumeFile, volume_files

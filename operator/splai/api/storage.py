@@ -1,0 +1,56 @@
+"""Places that inputs come from and outputs go to: volumes of the namespace, and buckets."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from splai.api.base import APIModel, ObjectName, rules
+from splai.api.pod_template import LocalObjectReference
+
+DEFAULT_S3_REGION = "us-east-1"
+S3_IDENTITIES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
+"""Variables that say whom a pod is to S3: a Secret's, or a ServiceAccount's. Without one of them it is nobody."""
+
+
+class VolumePath(APIModel):
+    """A path on a PersistentVolumeClaim of the same namespace."""
+
+    claim_name: Annotated[ObjectName, Field(description="Of the PersistentVolumeClaim.")]
+    path: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=1024,
+            pattern=r"^[^/]",
+            description="Relative to the volume's root.",
+            json_schema_extra=rules(("!self.split('/').exists(part, part == '..')", "must not leave the volume")),
+        ),
+    ]
+
+
+class S3Access(APIModel):
+    """How an S3 API is reached, and as whom."""
+
+    endpoint: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://[^/?#@]+$",
+            max_length=256,
+            description="Of another S3 service than Amazon's, e.g. http://minio.minio.svc:9000.",
+        ),
+    ] = None
+    region: Annotated[str | None, Field(max_length=64, description=f"Default: {DEFAULT_S3_REGION}.")] = None
+    secret_ref: Annotated[
+        LocalObjectReference | None,
+        Field(
+            description=(
+                "A Secret with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN), read by the "
+                "kubelet only; without it the ServiceAccount's cloud identity."
+            )
+        ),
+    ] = None
