@@ -49,7 +49,8 @@ async def _finish(store: PatientFolder, order: WorkOrder, settings: WorkerSettin
     ledger = Ledger(store, settings.identity.worker)
     if (final := await ledger.read_final()) is not None:
         return final
-    destination = open_destination(order.output, order.job, expected_bytes=await _most_bytes(store, order))
+    most = await _most_bytes(store, order) if order.output.bucket else 0
+    destination = open_destination(order.output, order.job, expected_bytes=most)
     contents = await settle(ledger, order, closing_code=settings.closing_code, closing_message=settings.closing_message)
     return await write_outputs(ledger, store, order, contents, destination=destination, written=written)
 

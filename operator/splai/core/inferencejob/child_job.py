@@ -9,6 +9,7 @@ from splai.core.inferencejob.children import child_name
 from splai.core.inferencejob.snapshot import WORKER_CONTAINER
 from splai.core.observed import CHILD_LABEL, JOB_UID_LABEL
 from splai.core.ownership import Component, child_labels, child_metadata
+from splai.core.pod_overlay import overlay_pod
 from splai.core.settings import OperatorSettings
 
 Object = dict[str, Any]
@@ -21,6 +22,8 @@ EXIT_DRAINED = 143
 _USER = 65532
 _TOKEN_SECONDS = 3600
 _GRACE_SECONDS = 30
+_FILE_TRIES = 6
+_FILE_REQUESTS = {"cpu": "100m", "memory": "256Mi"}
 # What a pod without an engine may need of the user's template; GPUs and the nodes that have them are not among it.
 _FIELDS_WITHOUT_ENGINE = {
     *("labels", "annotations", "tolerations", "priority_class_name", "service_account_name", "image_pull_secrets"),
@@ -47,6 +50,22 @@ def child_job(job: InferenceJob, child: int | str, component: Component, spec: O
         "metadata": child_metadata(job, child_name(job, child), _labels(job, component, child)),
         "spec": spec,
     }
+
+
+def file_pod(job: InferenceJob, settings: OperatorSettings, child: str, component: Component, command: str) -> Object:
+    """The pod template of a Job that only reads or writes files: it has no engine, and needs no GPU."""
+    return child_pod(job, settings, child, component, command=command, requests=_FILE_REQUESTS)
+
+
+def file_job(job: InferenceJob, child: str, component: Component, pod: Object) -> Object:
+    """The Job of such a pod, with what the user's template has for it."""
+    spec = {
+        "backoffLimit": _FILE_TRIES,
+        "podReplacementPolicy": "Failed",
+        "podFailurePolicy": {"rules": FAILURE_RULES},
+        "template": overlay_pod(pod, _templates_without_engine(job), container=WORKER_CONTAINER),
+    }
+    return child_job(job, child, component, spec)
 
 
 def child_pod(
@@ -110,8 +129,7 @@ def priority_template(job: InferenceJob) -> PodTemplate | None:
     return PodTemplate(priority_class_name=PRIORITY_CLASSES.get(priority, priority)) if priority else None
 
 
-def templates_without_engine(job: InferenceJob) -> Sequence[PodTemplate | None]:
-    """Of the job what a pod may need that only reads or writes files."""
+def _templates_without_engine(job: InferenceJob) -> Sequence[PodTemplate | None]:
     template = job.spec.workers.template
     reduced = PodTemplate(**{field: getattr(template, field) for field in _FIELDS_WITHOUT_ENGINE}) if template else None
     return priority_template(job), reduced

@@ -6,47 +6,31 @@ It needs no GPU and no quota of the workers', and it alone has the credentials o
 from splai.api.inference_job import InferenceJob
 from splai.api.job_input import Input
 from splai.core.inferencejob.child_job import (
-    FAILURE_RULES,
     TOKEN_PATH,
     Object,
     add_claim,
     add_secret,
     add_variables,
-    child_job,
-    child_pod,
+    file_job,
+    file_pod,
     folder_token,
-    templates_without_engine,
 )
 from splai.core.inferencejob.children import PLAN
-from splai.core.inferencejob.snapshot import WORKER_CONTAINER
-from splai.core.pod_overlay import overlay_pod
 from splai.core.settings import OperatorSettings
 
 INPUT_PATH = "/input"
-_TRIES = 6
-_REQUESTS = {"cpu": "100m", "memory": "256Mi"}
 
 
 def build_plan_job(job: InferenceJob, settings: OperatorSettings, *, earlier_uid: str | None = None) -> Object:
     """``earlier_uid`` is that of the job which ``input.failedOf`` names: its folder is opened for reading, too."""
-    pod = child_pod(job, settings, PLAN, "plan", command="plan", requests=_REQUESTS)
+    pod = file_pod(job, settings, PLAN, "plan", command="plan")
     _add_source(pod, job.spec.input)
     # Said in any case: a variable that is set cannot come from the user's Secret.
     add_variables(pod, {"SPLAI_ALLOW_PRIVATE_URLS": "true" if settings.allow_private_urls else "false"})
     if earlier_uid is not None:
         pod["spec"]["volumes"][0]["projected"]["sources"].append(folder_token(earlier_uid, "earlier-token"))
         add_variables(pod, {"SPLAI_EARLIER_TOKEN_FILE": f"{TOKEN_PATH}/earlier-token"})
-    return child_job(
-        job,
-        PLAN,
-        "plan",
-        {
-            "backoffLimit": _TRIES,
-            "podReplacementPolicy": "Failed",
-            "podFailurePolicy": {"rules": FAILURE_RULES},
-            "template": overlay_pod(pod, templates_without_engine(job), container=WORKER_CONTAINER),
-        },
-    )
+    return file_job(job, PLAN, "plan", pod)
 
 
 def _add_source(pod: Object, source: Input) -> None:
