@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 
@@ -20,6 +20,12 @@ class APIModel(BaseModel):
     def as_received(self) -> dict[str, Any]:
         """The JSON form of the fields that were given, without the defaults that filled the gaps."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
+
+
+def wrong_fields(error: ValidationError) -> str:
+    """The paths of the fields that are wrong, never their contents; ``no JSON`` where it is not one field's fault."""
+    paths = {".".join(str(part) for part in problem["loc"]) for problem in error.errors()}
+    return ", ".join(sorted(paths)) or "no JSON"
 
 
 def rules(*validations: tuple[str, str]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ So nobody writes an output before ``tasks/final/commit`` exists: its parts are `
 commits of all tasks. The first one wins and the loser does as it says.
 """
 
+from bisect import bisect_right
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -148,6 +149,10 @@ class InputManifest(APIModel):
     format: Literal["jsonl", "openai-batch"]
     sources: list[SourceIdentity]
     spec_hash: str
+
+    def chunk_of(self, position: int) -> int:
+        """The number of the chunk that holds a record."""
+        return bisect_right(self.first, position) - 1
 
 
 class Validation(APIModel):

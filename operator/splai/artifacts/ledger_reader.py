@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from splai.api.base import APIModel
+from splai.api.base import APIModel, wrong_fields
 from splai.api.ledger import (
     CLOSING,
     FINAL,
@@ -184,8 +184,7 @@ class LedgerReader:
         try:
             return model.model_validate_json(data)
         except ValidationError as error:
-            fields = ", ".join(sorted({".".join(str(part) for part in item["loc"]) for item in error.errors()}))
-            raise LedgerInvalid(f"{path} is not a {model.__name__}: {fields or 'no JSON'}") from None
+            raise LedgerInvalid(f"{path} is not a {model.__name__}: {wrong_fields(error)}") from None
 
 
 def _highest_epochs(paths: Iterable[str]) -> dict[str, int]:

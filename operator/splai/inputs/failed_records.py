@@ -87,9 +87,7 @@ class _Lines:
         chunks = self._order.chunks
         if chunks is None:
             return to_json(self._order.records[position])
-        number = max(self._chunk, 0)
-        while number + 1 < len(chunks.first) and chunks.first[number + 1] <= position:
-            number += 1
+        number = chunks.chunk_of(position)
         if number != self._chunk:
             path = chunk_path(chunks.attempt, number)
             try:

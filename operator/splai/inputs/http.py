@@ -14,6 +14,7 @@ from splai.inputs.errors import CHANGED, FORBIDDEN, NOT_FOUND, SourceUnavailable
 from splai.inputs.resume import PATIENCE, Patience, read_resumed
 from splai.inputs.source import SourceFile
 from splai.inputs.url_guard import URLGuard, host_of
+from splai.resilience.retry import seconds_of
 
 MOST_REDIRECTS: Final = 5
 _TIMEOUT = httpx.Timeout(connect=10, read=60, write=30, pool=10)
@@ -118,7 +119,9 @@ def answered(uri: str, reply: httpx.Response) -> SourceUnavailable | SourceUnusa
     """What an answer without the wanted bytes means."""
     status = reply.status_code
     if status in _PASSING or status >= 500:
-        return SourceUnavailable(f"{uri} answers {status}", retry_after=_seconds(reply.headers.get("Retry-After")))
+        return SourceUnavailable(
+            f"{uri} answers {status}", retry_after=seconds_of(reply.headers.get("Retry-After")) or 0.0
+        )
     if status in (401, 403):
         return SourceUnusable(FORBIDDEN, f"{uri} answers {status}: the credentials of secretRef are missing or refused")
     if status == 416:
@@ -137,8 +140,3 @@ def _start(reply: httpx.Response) -> int | None:
     """Where the bytes of a part begin."""
     found = _CONTENT_RANGE.match(reply.headers.get("Content-Range", ""))
     return int(found[1]) if found else None
-
-
-def _seconds(retry_after: str | None) -> float:
-    """Retry-After in seconds; its other form, a date, would compare two machines' clocks."""
-    return float(retry_after) if retry_after and retry_after.strip().isdecimal() else 0.0

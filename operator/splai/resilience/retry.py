@@ -9,6 +9,11 @@ from dataclasses import dataclass
 _MOST_DOUBLINGS = 60  # beyond every sensible maximum; keeps the power small
 
 
+def seconds_of(retry_after: str | None) -> float | None:
+    """Retry-After in seconds (RFC 9110 §10.2.3); its other form, a date, would compare two machines' clocks."""
+    return float(retry_after) if retry_after and retry_after.strip().isdecimal() else None
+
+
 @dataclass(frozen=True, slots=True)
 class Backoff:
     """Exponential pauses, in seconds."""

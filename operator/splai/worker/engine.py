@@ -12,6 +12,7 @@ from typing import Final as Constant
 import aiohttp
 from yarl import URL
 
+from splai.resilience.retry import seconds_of
 from splai.worker.outcome import Answer, NoAnswer, Reaction, Reset, Unreachable
 
 CONNECTION_SECONDS: Constant = 30.0
@@ -54,7 +55,7 @@ class EngineClient:
                     response.status,
                     content,
                     response.headers.get("X-Request-Id", ""),
-                    _seconds(response.headers.get("Retry-After")),
+                    seconds_of(response.headers.get("Retry-After")),
                 )
         except aiohttp.ClientPayloadError:
             return NoAnswer("broken_response", "The connection ended in the middle of the answer.")
@@ -131,8 +132,3 @@ def describe(error: BaseException) -> str:
             return cause.strerror.lower()
         case _:
             return f"connection failed: {type(error).__name__}"
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Retry-After in seconds; its other form, a date, would compare two machines' clocks."""
-    return float(retry_after) if retry_after and retry_after.strip().isdecimal() else None

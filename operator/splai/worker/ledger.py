@@ -25,7 +25,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from splai.api.base import APIModel
+from splai.api.base import APIModel, wrong_fields
 from splai.api.inference_job import Usage
 from splai.api.ledger import (
     CLOSING,
@@ -97,7 +97,7 @@ class Ledger:
         try:
             return WorkOrder.model_validate_json(data)
         except ValidationError as error:
-            raise PlanInvalid(f"plan.json is not valid: {_fields(error)}") from None
+            raise PlanInvalid(f"plan.json is not valid: {wrong_fields(error)}") from None
 
     async def survey(self) -> Survey:
         """List the folder."""
@@ -192,7 +192,7 @@ class Ledger:
         try:
             return None if data is None else model.model_validate_json(data)
         except ValidationError as error:
-            raise LedgerBroken(f"{path} is not a {model.__name__}: {_fields(error)}") from None
+            raise LedgerBroken(f"{path} is not a {model.__name__}: {wrong_fields(error)}") from None
 
 
 def read_listing(objects: Iterable[StoredObject]) -> Survey:
@@ -220,8 +220,3 @@ def read_listing(objects: Iterable[StoredObject]) -> Survey:
 def encode(model: APIModel) -> bytes:
     """An object of the ledger as it is stored."""
     return _to_json(model.to_wire()).encode()
-
-
-def _fields(error: ValidationError) -> str:
-    """Which fields are wrong; never their contents."""
-    return ", ".join(sorted({".".join(map(str, problem["loc"])) for problem in error.errors()})) or "no JSON"

@@ -19,15 +19,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 from typing import Final as Constant
 
 import uvloop
 
-from splai.api.ledger import Final, WorkOrder
+from splai.api.ledger import PLAN, Final, WorkOrder
 from splai.artifacts.client import ArtifactClient
 from splai.artifacts.folder import JobFolder, StoreRefused
 from splai.artifacts.part_lines import PartInvalid
@@ -48,11 +48,12 @@ DONE: Constant = 0
 RETRY: Constant = 1
 BAD_INPUT: Constant = 42
 DRAINED: Constant = 143
-PLAN_SECONDS: Constant = 60.0
-PLAN_INTERVAL: Constant = 2.0
+ORDER_SECONDS: Constant = 60.0
+ORDER_INTERVAL: Constant = 2.0
 STORE_DEADLINE: Constant = 20.0  # of one call; the patient folder repeats it
 LONGEST_REASON: Constant = 1500  # bytes, of the 2 KiB that a termination message may have
 _log = logging.getLogger(__name__)
+_Order = TypeVar("_Order")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Ended:
 
 
 class PlanMissing(Exception):  # noqa: N818 - a state of the store, not of this program
-    """There is no plan.json."""
+    """There is no plan.json, or no reading.json."""
 
 
 def run() -> NoReturn:
@@ -160,13 +161,22 @@ async def _finish(settings: WorkerSettings) -> Ended:
 
 
 async def read_plan(ledger: Ledger) -> WorkOrder:
-    """plan.json; it is written before the first pod is created, so it is missing only for a moment or for ever."""
+    """plan.json; raises PlanMissing."""
+    return await awaited(ledger.plan, PLAN)
+
+
+async def awaited(read: Callable[[], Awaitable[_Order | None]], name: str) -> _Order:
+    """An order as soon as it can be read; raises PlanMissing.
+
+    It is written before the first pod is created, so it is missing only for a moment or for ever.
+    """
     clock = asyncio.get_running_loop().time
-    deadline = clock() + PLAN_SECONDS
-    while (order := await ledger.plan()) is None:
+    deadline = clock() + ORDER_SECONDS
+    while (order := await read()) is None:
         if clock() >= deadline:
-            raise PlanMissing("the job's folder has no plan.json")
-        await asyncio.sleep(PLAN_INTERVAL)
+            raise PlanMissing(f"the job's folder has no {name}")
+        _log.info("%s is not there yet", name)
+        await asyncio.sleep(ORDER_INTERVAL)
     return order
 
 

@@ -33,19 +33,18 @@ from typing import Final as Constant
 
 from pydantic import ValidationError
 
+from splai.api.base import wrong_fields
 from splai.api.ledger import MANIFEST, READING, VALIDATION, InputManifest, ReadingOrder, Validation
 from splai.artifacts.client import ArtifactClient
 from splai.inputs.errors import SourceUnavailable
 from splai.inputs.reading import Progress, read_input
 from splai.inputs.sources import VOLUME, open_source
 from splai.worker.ledger import PlanInvalid, encode
-from splai.worker.main import BAD_INPUT, DONE, DRAINED, RETRY, STORE_DEADLINE, Ended, PlanMissing, run_command
+from splai.worker.main import BAD_INPUT, DONE, DRAINED, RETRY, STORE_DEADLINE, Ended, awaited, run_command
 from splai.worker.settings import WorkerSettings
 from splai.worker.store import PatientFolder
 
 PUTS_AT_ONCE: Constant = 4
-ORDER_SECONDS: Constant = 60.0
-ORDER_INTERVAL: Constant = 2.0
 REPORT_SECONDS: Constant = 10.0
 LONGEST_SUMMARY: Constant = 1500  # bytes as JSON, of the 2 KiB that a termination message may have
 _Result = TypeVar("_Result")
@@ -77,7 +76,7 @@ async def _plan(settings: WorkerSettings, environment: Mapping[str, str]) -> End
         folder = PatientFolder(client.job(settings.namespace, settings.job_uid), pulse=lambda: None)
         if decided := await _decided(folder):
             return decided
-        order = await read_order(folder)
+        order = await awaited(lambda: _read_order(folder), READING)
         attempt = f"{settings.identity.pod_uid}-{secrets.token_hex(4)}"  # a container may be started again
         try:
             async with _earlier_folder(settings, environment, order) as earlier:
@@ -119,20 +118,13 @@ def summarize(validation: Validation) -> str:
     return "\n".join(lines if len(validation.problems) == validation.total else [*lines, "…"])
 
 
-async def read_order(folder: PatientFolder) -> ReadingOrder:
-    """reading.json; it is written before this pod is created, so it is missing only for a moment or for ever."""
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + ORDER_SECONDS
-    while (data := await folder.get(READING)) is None:
-        if clock() >= deadline:
-            raise PlanMissing("the job's folder has no reading.json")
-        _log.info("reading.json is not there yet")
-        await asyncio.sleep(ORDER_INTERVAL)
+async def _read_order(folder: PatientFolder) -> ReadingOrder | None:
+    """reading.json, or None while it is not there; raises PlanInvalid."""
+    data = await folder.get(READING)
     try:
-        return ReadingOrder.model_validate_json(data)
+        return None if data is None else ReadingOrder.model_validate_json(data)
     except ValidationError as error:
-        fields = ", ".join(sorted({".".join(str(part) for part in item["loc"]) for item in error.errors()}))
-        raise PlanInvalid(f"reading.json is not valid: {fields or 'no JSON'}") from None
+        raise PlanInvalid(f"reading.json is not valid: {wrong_fields(error)}") from None
 
 
 @asynccontextmanager

@@ -7,7 +7,6 @@ record: Python's objects take ten times the memory of the text.
 
 import asyncio
 import json
-from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Any
 from typing import Final as Constant
@@ -79,7 +78,7 @@ class _Chunks:
     async def _use(self, position: int) -> tuple[int, list[bytes]]:
         if not 0 <= position < self._manifest.records:
             raise IndexError(position)
-        number = bisect_right(self._manifest.first, position) - 1
+        number = self._manifest.chunk_of(position)
         loads = [self._start(ahead) for ahead in (number, number + 1) if ahead < len(self._manifest.first)]
         self._loads[number] = self._loads.pop(number)
         return self._manifest.first[number], await asyncio.shield(loads[0])
