@@ -127,3 +127,12 @@ async def test_a_file_without_rows_has_its_columns() -> None:
 async def test_the_same_lines_make_the_same_bytes() -> None:
     lines = [answered(CHAT, custom_id=f"record-{number}") for number in range(100)]
     assert await written(lines[:50], lines[50:]) == await written(lines)
+
+
+def test_columns_have_the_types_of_the_documentation() -> None:
+    assert {field.name: str(field.type) for field in SCHEMA} == {
+        **dict.fromkeys(("custom_id", "id", "request_id", "body", "text", "finish_reason"), "string"),
+        **dict.fromkeys(("error_code", "error_message"), "string"),
+        "status_code": "int32",
+        **dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), "int64"),
+    }

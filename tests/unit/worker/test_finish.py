@@ -14,6 +14,7 @@ from splai.api.job_output import Output
 from splai.api.ledger import Final, InputManifest, SourceIdentity, TaskCounts, WorkerReport, WorkOrder
 from splai.artifacts.input_chunks import encode as encode_chunk
 from splai.outputs import opening
+from splai.outputs.volume import VolumeFolder
 from splai.worker.finish import Stopped, finish_job
 from splai.worker.ledger import Ledger
 from splai.worker.settings import WorkerSettings
@@ -72,6 +73,22 @@ async def test_files_go_to_the_users_volume_and_only_final_to_the_store(
     assert "output.jsonl" not in store.objects
     assert final.uri == "pvc://results/2026/job/"
     assert (final.output.lines, final.errors.lines, final.usage.total_tokens) == (5, 1, 15)
+
+
+async def test_a_bucket_is_told_how_large_a_file_may_get(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told: list[int] = []
+
+    def open_folder(output: Output, job: str, *, expected_bytes: int) -> VolumeFolder:
+        told.append(expected_bytes)
+        return VolumeFolder(tmp_path, tmp_path / job, output.folder_uri(job))
+
+    monkeypatch.setattr("splai.worker.finish.open_destination", open_folder)
+    store = Store()
+    await filled(store)
+    parts = sum(len(data) for path, data in store.objects.items() if "/1-" in path)
+    await finish(store, make_order(6, output=Output.model_validate({"s3": {"uri": "s3://bucket/2026"}})))
+    (expected_bytes,) = told
+    assert expected_bytes > parts > 0
 
 
 async def test_without_a_failed_record_there_is_no_errors_file_not_even_an_earlier_jobs(
