@@ -1,4 +1,4 @@
-"""HTTP as the artifact server's clients need it, on aiohttp: with httpx a call costs a worker ten times the CPU.
+"""HTTP as the artifact server's clients need it, on aiohttp: with httpx a call costs a worker several times the CPU.
 
 An attempt is bounded by the time to connect, between two pieces of the answer, and between two pieces of a body that is
 streamed. Whatever goes wrong on the way is a ``TransportError``.
