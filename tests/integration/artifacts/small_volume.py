@@ -1,5 +1,6 @@
 """A volume of a few megabytes that a test can fill up."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,12 +19,19 @@ class SmallVolume:
         self._ballast = root / "ballast"  # beside the namespaces' folders, where no request can name it
 
     def fill(self, *, leave: int = 0) -> None:
-        """Take all room but ``leave`` bytes."""
-        space = os.statvfs(self.root)
+        """Take all room but ``leave`` bytes, also while others write: it looks again until nothing is left."""
         with self._ballast.open("ab") as ballast:
-            os.posix_fallocate(
-                ballast.fileno(), ballast.tell(), max(space.f_frsize, space.f_bavail * space.f_frsize - leave)
-            )
+            while (room := self._room() - leave) > 0:
+                try:
+                    os.posix_fallocate(ballast.fileno(), ballast.seek(0, os.SEEK_END), room)
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
+
+    def _room(self) -> int:
+        """Bytes that can still be written."""
+        space = os.statvfs(self.root)
+        return space.f_bavail * space.f_frsize
 
     def empty(self) -> None:
         """Give the room back."""
