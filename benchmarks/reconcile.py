@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.job_loads import (
+    AT_ONCE,
     NAMESPACE,
     delete_all,
     inference_job,
@@ -83,7 +84,9 @@ async def measure(directory: Path, *, jobs: int, nodes: int) -> dict[str, float]
         create_nodes(control_plane, nodes)
         prepare(control_plane)
         os.environ["KUBECONFIG"] = str(control_plane.kubeconfig)
-        client = Client(await load_configuration(), component="benchmark")
+        configuration = await load_configuration()
+        configuration.connection_pool_maxsize = AT_ONCE + 1  # a watch beside the creates
+        client = Client(configuration, component="benchmark")
         with cluster_cost(control_plane, jobs):
             plain_seconds = await run_load(client, JOBS, [plain_job(number) for number in range(jobs)])
         print(f"plain batch/v1 Jobs: {jobs / plain_seconds:.1f} a second", flush=True)
