@@ -10,6 +10,7 @@ from splai.api.model_backend import ModelBackend
 from splai.api.policy import Policy
 from splai.artifacts.folder import JobFolder, StoreRefused, StoreUnavailable
 from splai.controller.caches import Caches, pods_of_backend, pods_of_job
+from splai.controller.creation_troubles import CreationTroubles
 from splai.core.inferencejob.snapshot import (
     ConfigMapMissing,
     ConfigMapText,
@@ -26,9 +27,9 @@ from splai.core.modelbackend.snapshot import BackendSnapshot
 from splai.core.observed import ObservedJob, ObservedWorkload
 from splai.core.settings import OperatorSettings
 from splai.kube.cache import Entry
-from splai.kube.client import Client, Object
+from splai.kube.client import Client
 from splai.kube.errors import Forbidden, NotFound
-from splai.kube.resource import CONFIG_MAPS, CORE_EVENTS, WORKLOADS
+from splai.kube.resource import CONFIG_MAPS, WORKLOADS
 
 
 class Observer:
@@ -51,6 +52,7 @@ class Observer:
         self._policies = policies
         self._folder = folder
         self._now = now
+        self._troubles = CreationTroubles(client)
 
     async def job(self, entry: Entry[InferenceJob]) -> JobSnapshot:
         job = entry.value
@@ -71,7 +73,7 @@ class Observer:
             earlier_job=earlier_job.value if earlier_job else None,
             progress=await self._progress(entry) if needs_progress(job, child_jobs, pods) else None,
             workload=await self._workload(queued) if queued else None,
-            creation_trouble=await self._creation_trouble(barren) if barren else "",
+            creation_trouble=await self._troubles.of(barren) if barren else "",
         )
 
     async def backend(self, entry: Entry[ModelBackend]) -> BackendSnapshot:
@@ -114,17 +116,3 @@ class Observer:
         except Forbidden:
             return None
         return ObservedWorkload.from_object(found.items[0]) if found.items else WorkloadMissing()
-
-    async def _creation_trouble(self, child: ObservedJob) -> str:
-        fields = f"involvedObject.uid={child.uid},reason=FailedCreate"
-        try:
-            found = await self._client.list(CORE_EVENTS, child.namespace, fields=fields)
-        except Forbidden:
-            return ""
-        return str(max(found.items, key=_last_seen).get("message") or "") if found.items else ""
-
-
-def _last_seen(event: Object) -> str:
-    """RFC 3339 in UTC, so it sorts as text; which field holds it depends on who wrote the event."""
-    times = (event.get("lastTimestamp"), event.get("eventTime"), event["metadata"].get("creationTimestamp"))
-    return next((time for time in times if time), "")

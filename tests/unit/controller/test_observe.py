@@ -145,7 +145,13 @@ async def test_what_may_not_be_read_is_not_known(world: World) -> None:
 
 
 def event(name: str, message: str, **times: str) -> Object:
-    return {"metadata": {"namespace": "n", "name": name, "uid": name}, "message": message, **times}
+    about = {"kind": "Job", "uid": "uid-j-0"}
+    return {
+        "metadata": {"namespace": "n", "name": name, "uid": name},
+        "involvedObject": about,
+        "message": message,
+        **times,
+    }
 
 
 async def test_the_newest_event_tells_why_a_child_has_no_pods(world: World) -> None:
@@ -155,7 +161,7 @@ async def test_the_newest_event_tells_why_a_child_has_no_pods(world: World) -> N
     world.client.store(CORE_EVENTS, event("old", "no ServiceAccount", lastTimestamp="2026-01-01T11:00:00Z"))
 
     assert (await world.snapshot()).creation_trouble == "exceeded quota"
-    assert world.client.selectors == [("", "involvedObject.uid=uid-j-0,reason=FailedCreate")]
+    assert world.client.selectors == [("", "involvedObject.kind=Job,reason=FailedCreate")]
 
 
 async def test_a_child_that_nobody_complains_about_has_no_trouble(world: World) -> None:
