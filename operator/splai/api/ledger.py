@@ -56,6 +56,8 @@ WORKERS_PREFIX = "workers/"
 TASKS_PREFIX = "tasks/"
 FINAL_TASK = "final"  # claimed like a task by the worker that finalizes
 MAX_TASKS = 1000
+FEWEST_TASKS = 250  # of a job that has more records than MAX_TASKS: enough for as many workers
+TASK_RECORDS = 256  # beyond which a claim, a part and a commit cost next to nothing a record
 
 
 def claim_path(task: str, epoch: int) -> str:
@@ -96,9 +98,16 @@ class TaskRange(APIModel):
         return range(self.first, self.first + self.count)
 
 
+def records_a_task(records: int) -> int:
+    """One for a job of up to 1,000 records; for a larger one 256, or what makes it 250 to 1,000 tasks."""
+    if records <= MAX_TASKS:
+        return 1
+    return max(-(-records // MAX_TASKS), min(TASK_RECORDS, -(-records // FEWEST_TASKS)))
+
+
 def split_into_tasks(records: int) -> tuple[TaskRange, ...]:
-    """At most 1,000 tasks: one record each for small jobs, ceil(records / 1000) records each for larger ones."""
-    size = max(1, -(-records // MAX_TASKS))
+    """All records in order, as many a task as ``records_a_task`` says; the last may have fewer."""
+    size = records_a_task(records)
     return tuple(
         TaskRange(id=f"{number:04d}", first=first, count=min(size, records - first))
         for number, first in enumerate(range(0, records, size))

@@ -47,7 +47,16 @@ def test_initialisms_are_written_as_kubernetes_writes_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("records", "tasks", "largest"), [(1, 1, 1), (1000, 1000, 1), (1001, 501, 2), (10_000_000, MAX_TASKS, 10_000)]
+    ("records", "tasks", "largest"),
+    [
+        (1, 1, 1),
+        (1000, 1000, 1),
+        (1001, 201, 5),
+        (10_000, 250, 40),
+        (100_000, 391, 256),
+        (300_000, 1000, 300),
+        (10_000_000, MAX_TASKS, 10_000),
+    ],
 )
 def test_tasks_are_at_most_a_thousand_ranges_without_gaps(records: int, tasks: int, largest: int) -> None:
     split = split_into_tasks(records)

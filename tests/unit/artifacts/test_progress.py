@@ -12,7 +12,7 @@ from splai.api.ledger import (
 from splai.artifacts.progress import CommitSummary, Ledger, PlanSummary, largest_counts, summarize, unnamed_claims
 
 TWO_TASKS = PlanSummary(spec_hash="abc", records=2)
-WIDE_TASKS = PlanSummary(spec_hash="abc", records=20_000)  # a thousand tasks of twenty records
+WIDE_TASKS = PlanSummary(spec_hash="abc", records=20_000)  # 250 tasks of eighty records
 
 
 def counts(completed: int = 0, failed: int = 0, retried: int = 0) -> TaskCounts:

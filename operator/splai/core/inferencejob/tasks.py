@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from splai.api.inference_job import InferenceJobStatus, JobPhase, TaskPhase, TaskStatus
-from splai.api.ledger import MAX_TASKS, Final, TaskProgress, TaskRange, split_into_tasks
+from splai.api.ledger import Final, TaskProgress, TaskRange, records_a_task, split_into_tasks
 from splai.core.inferencejob.facts import Facts
 
 URI_LIMIT = 100
@@ -16,7 +16,7 @@ cached_tasks = lru_cache(maxsize=16)(split_into_tasks)
 
 def count_tasks(records: int) -> int:
     """As many as ``split_into_tasks`` makes."""
-    return -(-records // max(1, -(-records // MAX_TASKS)))
+    return -(-records // records_a_task(records))
 
 
 def task_statuses(before: InferenceJobStatus, facts: Facts, phase: JobPhase, *, prefix: str) -> list[TaskStatus]:

@@ -160,7 +160,7 @@ class TestFinding:
     def test_they_are_counted_before_a_backend_exists(self) -> None:
         status = decide(JOB, **FOUND, backends=()).status
         assert (status.phase, status.total) == ("Pending", 5000)
-        assert condition(status, "Validated") == ("True", "Valid", "5000 records in 1000 tasks, read as jsonl")
+        assert condition(status, "Validated") == ("True", "Valid", "5000 records in 250 tasks, read as jsonl")
         assert condition(status, "Ready")[1] == "BackendNotFound"
 
     def test_a_store_that_is_away_makes_them_no_worse(self) -> None:
