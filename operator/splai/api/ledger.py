@@ -56,8 +56,8 @@ WORKERS_PREFIX = "workers/"
 TASKS_PREFIX = "tasks/"
 FINAL_TASK = "final"  # claimed like a task by the worker that finalizes
 MAX_TASKS = 1000
-FEWEST_TASKS = 250  # of a job that has more records than MAX_TASKS: enough for as many workers
-TASK_RECORDS = 256  # beyond which a claim, a part and a commit cost next to nothing a record
+TASKS_FOR_WORKERS = 250  # are enough for as many as a job of some thousand records can use
+TASK_RECORDS = 512  # beyond which a claim, a part and a commit cost next to nothing a record
 
 
 def claim_path(task: str, epoch: int) -> str:
@@ -99,10 +99,10 @@ class TaskRange(APIModel):
 
 
 def records_a_task(records: int) -> int:
-    """One for a job of up to 1,000 records; for a larger one 256, or what makes it 250 to 1,000 tasks."""
+    """One for a job of up to 1,000 records; for a larger one 512, or what makes it some 250 to 1,000 tasks."""
     if records <= MAX_TASKS:
         return 1
-    return max(-(-records // MAX_TASKS), min(TASK_RECORDS, -(-records // FEWEST_TASKS)))
+    return max(-(-records // MAX_TASKS), min(TASK_RECORDS, -(-records // TASKS_FOR_WORKERS)))
 
 
 def split_into_tasks(records: int) -> tuple[TaskRange, ...]:

@@ -5,7 +5,7 @@ is answered and from then on only copied: finalizing a large job parses no answe
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 Kind = Literal["output", "error"]
@@ -14,6 +14,9 @@ RawLine = tuple[bytes, bytes, bytes, bytes]
 _LINE = re.compile(rb'^\{"position":(\d+),"kind":"(output|error)","attempts":(\d+),"line":(\{.*\})\}$', re.MULTILINE)
 _HEAD = re.compile(rb'\{"position":(\d+),"kind":"(output|error)","attempts":(\d+),"line":(?=\{)')
 _KINDS: dict[bytes, Kind] = {b"output": "output", b"error": "error"}
+_NAMES: dict[Kind, bytes] = {kind: name for name, kind in _KINDS.items()}
+ENVELOPE_BYTES = 80
+"""At most so many bytes of a part's line are not the record's own line."""
 
 
 class PartInvalid(ValueError):  # noqa: N818 - a state of the data, not of this program
@@ -29,13 +32,13 @@ class RecordLine(NamedTuple):
     line: bytes
 
 
-def encode(record: RecordLine) -> bytes:
-    """A line of a part: an ``api.ledger.PartLine`` and its line break."""
-    return b'{"position":%d,"kind":"%s","attempts":%d,"line":%s}\n' % (
-        record.position,
-        record.kind.encode(),
-        record.attempts,
-        record.line,
+def encode(records: Iterable[RecordLine]) -> bytes:
+    """A part: of each record an ``api.ledger.PartLine`` and its line break."""
+    return b"".join(
+        [
+            b'{"position":%d,"kind":"%s","attempts":%d,"line":%s}\n' % (position, _NAMES[kind], attempts, line)
+            for position, kind, attempts, line in records
+        ]
     )
 
 

@@ -197,9 +197,8 @@ class _File:
             if lines.others:
                 self.others.add(lines.task.id)
             if self._kind == "output" and lines.task.id in self._uncounted:
-                for line in lines.wanted:
-                    record = RecordLine(0, self._kind, 1, line)
-                    self.tokens.add(record, tokens_of(record))
+                records = [RecordLine(0, self._kind, 1, line) for line in lines.wanted]
+                self.tokens.add(records, [tokens_of(record) for record in records])
             yield lines.wanted
 
 

@@ -1,6 +1,7 @@
 """Counts and tokens of a set of lines."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from splai.api.inference_job import Usage
@@ -11,7 +12,7 @@ from splai.worker.outcome import Tokens, read_tokens
 
 @dataclass(slots=True)
 class Tally:
-    """A running sum, because it changes with every record."""
+    """A running sum."""
 
     completed: int = 0
     failed: int = 0
@@ -22,17 +23,18 @@ class Tally:
     cached_tokens: int = 0
     reasoning_tokens: int = 0
 
-    def add(self, record: RecordLine, tokens: Tokens) -> None:
-        if record.kind == "output":
-            self.completed += 1
-        else:
-            self.failed += 1
-        self.retried += record.attempts > 1
-        self.prompt_tokens += tokens.prompt
-        self.completion_tokens += tokens.completion
-        self.total_tokens += tokens.total
-        self.cached_tokens += tokens.cached
-        self.reasoning_tokens += tokens.reasoning
+    def add(self, records: Sequence[RecordLine], tokens: Sequence[Tokens]) -> None:
+        """Records, and the tokens of each."""
+        failed = sum([record.kind == "error" for record in records])
+        self.completed += len(records) - failed
+        self.failed += failed
+        self.retried += sum([record.attempts > 1 for record in records])
+        of_all = Tokens(*map(sum, zip(*tokens, strict=True))) if tokens else Tokens()
+        self.prompt_tokens += of_all.prompt
+        self.completion_tokens += of_all.completion
+        self.total_tokens += of_all.total
+        self.cached_tokens += of_all.cached
+        self.reasoning_tokens += of_all.reasoning
 
     def add_usage(self, usage: Usage) -> None:
         self.prompt_tokens += usage.prompt_tokens
@@ -40,12 +42,6 @@ class Tally:
         self.total_tokens += usage.total_tokens
         self.cached_tokens += usage.cached_tokens
         self.reasoning_tokens += usage.reasoning_tokens
-
-    def merge(self, other: "Tally") -> None:
-        self.completed += other.completed
-        self.failed += other.failed
-        self.retried += other.retried
-        self.add_usage(other.usage)
 
     @property
     def counts(self) -> TaskCounts:

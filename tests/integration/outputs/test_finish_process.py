@@ -22,7 +22,7 @@ from splai.api.ledger import Final, TaskCounts, WorkOrder
 from splai.artifacts.client import ArtifactClient
 from splai.artifacts.folder import JobFolder
 from splai.artifacts.part_lines import RecordLine
-from splai.artifacts.part_lines import encode as encode_line
+from splai.artifacts.part_lines import encode as encode_part
 from splai.worker.batch_lines import answer_line, line_id
 from splai.worker.ledger import Ledger, encode
 from splai.worker.store import PatientFolder
@@ -54,10 +54,8 @@ class Site:
         await self.folder.create("plan.json", encode(order))
         ledger = Ledger(PatientFolder(self.folder, pulse=lambda: None), "w")
         for task in order.tasks:
-            lines = b"".join(
-                encode_line(
-                    RecordLine(at, "output", 1, answer_line(line_id("uid-1", at), f"record-{at + 1}", answer(text)))
-                )
+            lines = encode_part(
+                RecordLine(at, "output", 1, answer_line(line_id("uid-1", at), f"record-{at + 1}", answer(text)))
                 for at in task.positions
             )
             part = await ledger.write_part(task.id, 1, 0, lines)

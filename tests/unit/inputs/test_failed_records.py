@@ -74,7 +74,7 @@ class EarlierJob:
         """Write a part; its name."""
         path = part_path(f"{task:04d}", 1, number)
         records = [part_lines.RecordLine(position, cast("Kind", kind), 1, b'{"id":"x"}') for position, kind in lines]
-        self.objects[path] = b"".join(map(part_lines.encode, records))
+        self.objects[path] = part_lines.encode(records)
         return f"1-{number}"
 
     def commit(self, task: int, *parts: str, failed: int) -> None:

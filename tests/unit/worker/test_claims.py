@@ -12,7 +12,7 @@ from splai.api.inference_job import Retry
 from splai.api.job_output import Output
 from splai.api.ledger import FINAL, Claim, WorkerReport
 from splai.artifacts.part_lines import RecordLine
-from splai.artifacts.part_lines import encode as encode_line
+from splai.artifacts.part_lines import encode as encode_part
 from splai.worker.batch_lines import answer_line, line_id
 from splai.worker.ledger import encode
 from splai.worker.store import CALLS_AT_ONCE
@@ -137,7 +137,7 @@ def test_of_a_task_taken_over_only_what_is_missing_runs_again(monkeypatch: pytes
             line = answer_line(
                 line_id("0000-1111", position), f"record-{position + 1}", answer(f"question {position} / 0")
             )
-            cluster.store.put(f"tasks/0000/1-{number}", encode_line(RecordLine(position, "output", 1, line)))
+            cluster.store.put(f"tasks/0000/1-{number}", encode_part([RecordLine(position, "output", 1, line)]))
         await cluster.start_pod(child=1, index=0).ended()
         assert cluster.engine.executions == {"question 0": 1, "question 2": 1}
         check_outputs(cluster)

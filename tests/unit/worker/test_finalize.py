@@ -29,12 +29,12 @@ def two_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def output(position: int, text: str, *, attempts: int = 1) -> bytes:
     line = answer_line(line_id("0000-1111", position), f"record-{position + 1}", answer(text))
-    return encode(RecordLine(position, "output", attempts, line))
+    return encode([RecordLine(position, "output", attempts, line)])
 
 
 def error(position: int, *, attempts: int = 1) -> bytes:
     line = error_line(line_id("0000-1111", position), f"record-{position + 1}", code="bad", message="")
-    return encode(RecordLine(position, "error", attempts, line))
+    return encode([RecordLine(position, "error", attempts, line)])
 
 
 class Job:

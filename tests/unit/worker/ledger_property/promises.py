@@ -102,7 +102,7 @@ class Promises:
         self._expect(lines.keys() == set(task.positions), f"the commit of {task.id} holds {sorted(lines)}")
         tally = Tally()
         for line in lines.values():
-            tally.add(line, tokens_of(line))
+            tally.add([line], [tokens_of(line)])
         said, held = (commit.counts, commit.usage), (tally.counts, tally.usage)
         self._expect(said == held, f"the commit of {task.id} says {said}, but its parts hold {held}")
 
@@ -139,7 +139,7 @@ class Promises:
             self._expect(described == (summary.bytes, summary.sha256, summary.lines), f"final describes another {path}")
         tally = Tally()
         for line in expected.values():
-            tally.add(line, tokens_of(line))
+            tally.add([line], [tokens_of(line)])
         counts = final.counts
         said = (counts.total, counts.completed, counts.failed, counts.retried)
         held = (len(expected), tally.completed, tally.failed, tally.retried)
