@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from local_cluster.control_plane import ISSUER, ControlPlane
 
 OPERATOR_PORTS = {"SPLAI_HEALTH_PORT": "18081", "SPLAI_METRICS_PORT": "19464"}
 ARTIFACTS_PORT = "18080"
+ARTIFACTS_METRICS_PORT = "19465"
 QUIET_SECONDS = 3.0
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -50,6 +52,14 @@ def operator_environment(control_plane: ControlPlane, directory: Path) -> dict[s
     }
 
 
+def require_free_ports() -> None:
+    """Exit when a process that an earlier run left behind would answer in the place of this run's."""
+    for port in (*OPERATOR_PORTS.values(), ARTIFACTS_PORT, ARTIFACTS_METRICS_PORT):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", int(port))) == 0:
+                sys.exit(f"port {port} is in use: stop the process that listens there")
+
+
 @contextmanager
 def artifact_server(control_plane: ControlPlane, directory: Path) -> Iterator[None]:
     """The real server on a folder; it checks the operator's real token against this cluster's keys."""
@@ -61,7 +71,7 @@ def artifact_server(control_plane: ControlPlane, directory: Path) -> Iterator[No
     environment = {
         "SPLAI_ARTIFACTS_ROOT": str(directory / "artifacts"),
         "SPLAI_ARTIFACTS_PORT": ARTIFACTS_PORT,
-        "SPLAI_METRICS_PORT": "19465",
+        "SPLAI_METRICS_PORT": ARTIFACTS_METRICS_PORT,
         "SPLAI_TRUSTED_SERVICE_ACCOUNTS": "splai-system/splai-operator",
         "SPLAI_OIDC_ISSUER": ISSUER,
         "SPLAI_OIDC_JWKS_URI": f"http://127.0.0.1:{keys.server_port}/jwks",

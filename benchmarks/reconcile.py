@@ -36,6 +36,7 @@ from benchmarks.operator_process import (
     cost,
     kubectl,
     operator_environment,
+    require_free_ports,
     resident_mb,
     splai,
     until_steady,
@@ -65,6 +66,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--nodes", type=int, default=20)
     arguments = parser.parse_args()
+    require_free_ports()
     _soft, hard = process_limits.getrlimit(process_limits.RLIMIT_NOFILE)
     process_limits.setrlimit(process_limits.RLIMIT_NOFILE, (hard, hard))
     with tempfile.TemporaryDirectory() as directory:
