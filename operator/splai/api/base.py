@@ -52,6 +52,14 @@ def keyed_by(key: str) -> dict[str, Any]:
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
 
 
+def written_whole() -> dict[str, Any]:
+    """A list as ``json_schema_extra`` that has one writer, the operator: its entries have no owners of their own.
+
+    The record of owners is as large as the list, and kept and compared with every write: docs/decisions/0011.
+    """
+    return {"x-kubernetes-list-type": "atomic"}
+
+
 def unfilled() -> dict[str, Any]:
     """A default as ``json_schema_extra`` that stays out of the CRD: a policy may give another one.
 

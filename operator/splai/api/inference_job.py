@@ -10,11 +10,11 @@ from splai.api.base import (
     Duration,
     ObjectName,
     constant,
-    keyed_by,
     parse_duration,
     rules,
     unchanged,
     unfilled,
+    written_whole,
 )
 from splai.api.condition import Condition
 from splai.api.job_input import Input
@@ -327,7 +327,7 @@ class InferenceJobStatus(APIModel):
     observed_generation: Annotated[int, Field(description="The metadata.generation this was decided on.")] = -1
     conditions: Annotated[
         list[Condition],
-        Field(description="Each with a reason and what to know about it.", json_schema_extra=keyed_by("type")),
+        Field(description="Each with a reason and what to know about it.", json_schema_extra=written_whole()),
     ] = []
     phase: Annotated[
         JobPhase | None, Field(description="The conditions in one word; Completed, Failed and Canceled are for ever.")
@@ -352,7 +352,7 @@ class InferenceJobStatus(APIModel):
         Field(
             max_length=1000,
             description="In input order; where they are too many for one object, those that are not Completed.",
-            json_schema_extra=keyed_by("id"),
+            json_schema_extra=written_whole(),
         ),
     ] = []
     workers: WorkersStatus = WorkersStatus()

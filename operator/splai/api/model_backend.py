@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from splai.api.base import APIModel, Quantity, keyed_by, rules
+from splai.api.base import APIModel, Quantity, rules, written_whole
 from splai.api.condition import Condition
 from splai.api.pod_template import PodTemplate
 
@@ -178,7 +178,7 @@ class ModelBackendStatus(APIModel):
     observed_generation: Annotated[int, Field(description="The metadata.generation this was decided on.")] = -1
     conditions: Annotated[
         list[Condition],
-        Field(description="Each with a reason and what to know about it.", json_schema_extra=keyed_by("type")),
+        Field(description="Each with a reason and what to know about it.", json_schema_extra=written_whole()),
     ] = []
     replicas: Annotated[int, Field(description="Pods that there are, of any revision.")] = 0
     ready_replicas: Annotated[int, Field(description="Those of them whose engine answers.")] = 0
