@@ -141,8 +141,8 @@ class HTTPJobFolder:
 
         async def body() -> AsyncIterator[bytes]:
             nonlocal taken
+            taken = True  # also before the first chunk is there: an attempt that ends in that moment ends ``chunks``
             async for chunk in chunks:
-                taken = True
                 yield chunk
 
         while True:

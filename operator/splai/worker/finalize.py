@@ -157,6 +157,8 @@ class _Writer:
             return self._watched(name, tries[-1].chunks(self._output.format))
 
         await self._write(name, produce)
+        if not tries[-1].is_whole:
+            raise RuntimeError(f"{name} was written without all of its lines")
         return tries[-1]
 
     async def _watched(self, name: str, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -179,6 +181,7 @@ class _File:
         self.retried = 0
         self.tokens = Tally()  # of the uncounted tasks
         self.others: set[str] = set()  # tasks that have lines of the other kind
+        self.is_whole = False
 
     @property
     def summary(self) -> FileSummary:
@@ -189,6 +192,7 @@ class _File:
             self._digest.update(chunk)
             self._bytes += len(chunk)
             yield chunk
+        self.is_whole = True
 
     async def _wanted(self) -> AsyncIterator[list[bytes]]:
         async for lines in self._source:

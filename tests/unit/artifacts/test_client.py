@@ -8,6 +8,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -210,6 +211,30 @@ async def test_a_write_that_breaks_off_is_not_tried_again_with_half_a_stream(tok
         yield b"once"
 
     script = Script(TransportError("cut"), Reply(200))
+    with pytest.raises(StoreUnavailable):
+        await script.folder(token_file).put_stream("output.jsonl", chunks())
+    assert len(script.requests) == 1
+
+
+async def test_a_write_that_ends_while_its_first_piece_is_made_is_not_tried_again_with_nothing(
+    token_file: Path,
+) -> None:
+    class EndsEarly(Script):
+        async def send(self, *arguments: Any, body: Any = None, **options: Any) -> Reply:
+            if not self.requests:
+                self.requests.append(Request("PUT", "", {}, None))
+                first = asyncio.ensure_future(anext(body))
+                await asyncio.sleep(0)
+                first.cancel()
+                await asyncio.wait([first])
+                raise TransportError("the server was killed")
+            return await super().send(*arguments, body=body, **options)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b"too late"
+
+    script = EndsEarly(Reply(200))
     with pytest.raises(StoreUnavailable):
         await script.folder(token_file).put_stream("output.jsonl", chunks())
     assert len(script.requests) == 1

@@ -11,6 +11,7 @@ from splai.api.inference_job import Usage
 from splai.api.ledger import Final, TaskCounts
 from splai.artifacts.part_lines import RecordLine, encode
 from splai.outputs import json_lines
+from splai.outputs.destination import Produce
 from splai.worker import task_lines
 from splai.worker.batch_lines import answer_line, error_line, line_id
 from splai.worker.finalize import settle, write_outputs
@@ -91,6 +92,24 @@ def test_lines_come_in_the_inputs_order_whatever_order_they_were_answered_in() -
         assert final.complete
         assert (final.counts.total, final.counts.completed, final.counts.failed, final.counts.retried) == (6, 5, 1, 2)
         assert final.usage.total_tokens == 15
+
+    with_job(scenario)
+
+
+def test_a_file_that_was_not_read_to_its_end_is_not_declared_to_be_the_output() -> None:
+    class Careless:
+        async def write(self, _name: str, produce: Produce) -> None:
+            await anext(aiter(produce()))
+
+        async def remove(self, name: str) -> None:
+            raise AssertionError(name)
+
+    async def scenario(job: Job) -> None:
+        await fill(job)
+        contents = await settle(job.ledger(), job.order)
+        with pytest.raises(RuntimeError, match=r"output.jsonl was written without all of its lines"):
+            await write_outputs(job.ledger(), job.folder(), job.order, contents, destination=Careless())
+        assert "final" not in job.store.objects
 
     with_job(scenario)
 
