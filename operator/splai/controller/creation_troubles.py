@@ -53,7 +53,7 @@ class CreationTroubles:
         except Forbidden:
             return {}
         return {
-            event["involvedObject"]["uid"]: str(event.get("message") or "")
+            event["involvedObject"].get("uid", ""): str(event.get("message") or "")  # anybody may write Events
             for event in sorted(found.items, key=_last_seen)
         }
 

@@ -1,10 +1,11 @@
 """Events cost the apiserver much, so few questions must do for many jobs."""
 
 import asyncio
+from typing import Any
 
 from splai.controller.creation_troubles import FRESH_SECONDS, CreationTroubles
 from splai.core.observed import ObservedJob
-from splai.kube.client import Object
+from splai.kube.client import Object, Page
 from splai.kube.resource import CORE_EVENTS
 from tests.unit.controller.objects import child_job
 from tests.unit.kube.memory_client import MemoryClient
@@ -24,8 +25,17 @@ def complaint(uid: str, message: str) -> Object:
     }
 
 
+class SlowClient(MemoryClient):
+    """Others come while an answer is on its way."""
+
+    async def list(self, *arguments: Any, **options: Any) -> Page:
+        page = await super().list(*arguments, **options)
+        await asyncio.sleep(0)
+        return page
+
+
 async def test_one_list_serves_all_jobs_of_a_namespace() -> None:
-    client = MemoryClient()
+    client = SlowClient()
     client.store(CORE_EVENTS, complaint("a", "exceeded quota"))
     client.store(CORE_EVENTS, complaint("b", "no ServiceAccount"))
     troubles = CreationTroubles(client)
@@ -43,6 +53,16 @@ async def test_a_namespace_knows_nothing_of_another() -> None:
 
     assert await troubles.of(child("a")) == "exceeded quota"
     assert await troubles.of(child("a", namespace="other")) == ""
+
+
+async def test_an_event_about_nobody_in_particular_hides_no_other() -> None:
+    client = MemoryClient()
+    anonymous = complaint("a", "of a job that is only named")
+    del anonymous["involvedObject"]["uid"]
+    client.store(CORE_EVENTS, anonymous)
+    client.store(CORE_EVENTS, complaint("a", "exceeded quota"))
+
+    assert await CreationTroubles(client).of(child("a")) == "exceeded quota"
 
 
 async def test_what_was_heard_a_while_ago_is_asked_anew() -> None:
