@@ -101,8 +101,7 @@ class Promises:
         lines = self._lines_of(task, commit.parts)
         self._expect(lines.keys() == set(task.positions), f"the commit of {task.id} holds {sorted(lines)}")
         tally = Tally()
-        for line in lines.values():
-            tally.add([line], [tokens_of(line)])
+        tally.add(list(lines.values()), list(map(tokens_of, lines.values())))
         said, held = (commit.counts, commit.usage), (tally.counts, tally.usage)
         self._expect(said == held, f"the commit of {task.id} says {said}, but its parts hold {held}")
 
@@ -138,8 +137,7 @@ class Promises:
             described = (len(data), hashlib.sha256(data).hexdigest(), len(lines))
             self._expect(described == (summary.bytes, summary.sha256, summary.lines), f"final describes another {path}")
         tally = Tally()
-        for line in expected.values():
-            tally.add([line], [tokens_of(line)])
+        tally.add(list(expected.values()), list(map(tokens_of, expected.values())))
         counts = final.counts
         said = (counts.total, counts.completed, counts.failed, counts.retried)
         held = (len(expected), tally.completed, tally.failed, tally.retried)
