@@ -56,7 +56,7 @@ WORKERS_PREFIX = "workers/"
 TASKS_PREFIX = "tasks/"
 FINAL_TASK = "final"  # claimed like a task by the worker that finalizes
 MAX_TASKS = 1000
-TASKS_FOR_WORKERS = 250  # are enough for as many as a job of some thousand records can use
+TASKS_FOR_WORKERS = 250  # as many workers as a job of some thousand records can use
 TASK_RECORDS = 512  # beyond which a claim, a part and a commit cost next to nothing a record
 
 
