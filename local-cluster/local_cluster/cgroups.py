@@ -23,9 +23,8 @@ def kill() -> bool:
     processes = {
         int(pid)
         for group in _groups()
-        if group.exists()
-        for tasks in [*group.rglob("cgroup.procs")]
-        for pid in _lines(tasks)
+        for folder, _, _ in os.walk(group)  # which passes over what vanishes, as pods do that are just ending
+        for pid in _lines(Path(folder, "cgroup.procs"))
     }
     processes.discard(0)  # a process of another pid namespace: none of ours, and to kill(2) it is this very group
     for pid in processes:
