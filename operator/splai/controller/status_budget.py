@@ -4,10 +4,12 @@ An object waits ``max(2 s, its status at 8 KiB/s)`` after a patch, longer for wh
 objects together stay below 20 patches and 512 KiB a second. Who comes when that is spent gets a turn behind all who
 wait already: thousands of running jobs would else come back together for the one patch that is free.
 
-What is too urgent to wait is counted too, so in a storm of changes it is progress that waits.
+What is too urgent to wait is counted too, so in a storm of changes it is progress that waits. Who has only so much
+``patience`` gets a turn within it, whatever was spent.
 """
 
 from collections.abc import Callable
+from math import inf
 
 from splai.controller.queue import Key
 
@@ -23,11 +25,11 @@ class StatusBudget:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._rates = (_Rate(PATCHES_PER_SECOND, clock()), _Rate(BYTES_PER_SECOND, clock()))
+        self._rates = (_Rate(PATCHES_PER_SECOND), _Rate(BYTES_PER_SECOND))
         self._last: dict[Key, tuple[float, int]] = {}  # when, and how many bytes
         self._turns: dict[Key, float] = {}
 
-    def wait(self, key: Key, size: int, *, interval: float = OBJECT_INTERVAL) -> float:
+    def wait(self, key: Key, size: int, *, interval: float = OBJECT_INTERVAL, patience: float = inf) -> float:
         """Seconds until a status of ``size`` bytes may be patched if it can wait; 0 is now."""
         now = self._clock()
         if (rest := self._rest(key, now, interval)) > 0:
@@ -36,12 +38,12 @@ class StatusBudget:
         if turn is None:
             free = all(rate.is_free(now) for rate in self._rates)
         elif turn <= now:
-            free = not any(rate.is_overdrawn(now) for rate in self._rates)
+            free = patience < inf or not any(rate.is_overdrawn(now) for rate in self._rates)
         else:
             return turn - now
         if free:
             return 0.0
-        self._turns[key] = max(rate.promise(amount, now) for rate, amount in self._amounts(size))
+        self._turns[key] = max(rate.promise(amount, now, patience) for rate, amount in self._amounts(size))
         return self._turns[key] - now
 
     def spend(self, key: Key, size: int) -> None:
@@ -58,7 +60,7 @@ class StatusBudget:
         self._last.pop(key, None)
 
     def _rest(self, key: Key, now: float, interval: float) -> float:
-        if key not in self._last:
+        if key not in self._last or not interval:
             return 0.0
         at, size = self._last[key]
         return at + max(interval, size / OBJECT_BYTES_PER_SECOND) - now
@@ -71,11 +73,11 @@ class StatusBudget:
 class _Rate:
     """An amount a second with a burst of one second; what may not wait overdraws it by up to another."""
 
-    def __init__(self, rate: float, now: float) -> None:
+    def __init__(self, rate: float) -> None:
         self._rate = rate
         self._level = rate
-        self._at = now
-        self._promised_until = now
+        self._at = -inf
+        self._promised_until = -inf
 
     def is_free(self, now: float) -> bool:
         """There is something to spend that is promised to nobody."""
@@ -84,9 +86,14 @@ class _Rate:
     def is_overdrawn(self, now: float) -> bool:
         return self._refilled(now) < 0
 
-    def promise(self, amount: float, now: float) -> float:
-        """The moment when there will be something to spend, after all that is promised already."""
+    def promise(self, amount: float, now: float, patience: float) -> float:
+        """The moment when there will be something to spend, after all that is promised already.
+
+        Beyond the ``patience`` nothing is promised: it is spent then, and others need not wait for it as well.
+        """
         turn = max(self._promised_until, now + max(0.0, 1 - self._refilled(now)) / self._rate)
+        if turn > now + patience:
+            return now + patience
         self._promised_until = turn + amount / self._rate
         return turn
 

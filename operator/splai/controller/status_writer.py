@@ -1,4 +1,7 @@
-"""Writes a status when it differs: a changed phase at once, everything else when the budget has room for it.
+"""Writes a status when it differs: a changed phase first, everything else when the budget has room for it.
+
+The end of a job is written at once, as is whether a backend is ready. Another phase waits for a few seconds if more is
+written than the budget allows: of thousands of small jobs most are over by then, and one patch tells it all.
 
 A patch is sent on top of exactly the version that was decided on. So its reply need not show the whole object: what is
 stored now is what was known, with the new status. Where somebody else was faster, or another object has the name, the
@@ -7,10 +10,12 @@ decision is made again. (A UID in the patch would prevent nothing: the status su
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
 from typing import Any
 
-from splai.api.inference_job import InferenceJob, InferenceJobStatus, WorkersStatus
-from splai.api.model_backend import ModelBackend, ModelBackendStatus
+from splai.api.inference_job import TERMINAL_PHASES, InferenceJobStatus, WorkersStatus
+from splai.api.model_backend import ModelBackendStatus
 from splai.controller.queue import Key
 from splai.controller.status_budget import LITTLE_NEWS_INTERVAL, OBJECT_INTERVAL, StatusBudget
 from splai.core.conditions import find_condition
@@ -20,11 +25,12 @@ from splai.kube.client import Client, Object
 from splai.kube.errors import Conflict, NotFound
 from splai.kube.resource import Resource
 
-Owner = InferenceJob | ModelBackend
 Status = InferenceJobStatus | ModelBackendStatus
 Written = Callable[[Resource, Object, Status], None]
 """Called with the resource, the object's new metadata and the status that is stored now."""
 
+PHASE_PATIENCE = 5.0
+"""Seconds for which a phase that is not the last waits while the budget is spent."""
 CONFLICT_DELAY = 0.2
 """Until the watch has told what somebody else wrote."""
 
@@ -60,8 +66,8 @@ class StatusWriter:
         if not changes:
             return None
         key = Key.of(resource, entry.namespace, entry.name)
-        interval = patch_interval(before, after)
-        if interval and (wait := self._budget.wait(key, size, interval=interval)) > 0:
+        haste = haste_of(before, after)
+        if haste and (wait := self._budget.wait(key, size, interval=haste.interval, patience=haste.patience)) > 0:
             self._deferred(key.kind)
             return wait
         self._budget.spend(key, size)
@@ -87,16 +93,24 @@ def within_limit(status: Status) -> tuple[Status, dict[str, Any], int]:
     return status, wanted, size
 
 
-def patch_interval(before: Status, after: Status) -> float:
-    """Seconds between two patches for such a change; 0 when somebody may wait for it, so that it must not wait itself.
+@dataclass(frozen=True, slots=True)
+class Haste:
+    """How soon a change is to be written: so many seconds after the last patch, so many at most after it was seen."""
+
+    interval: float
+    patience: float = inf
+
+
+def haste_of(before: Status, after: Status) -> Haste | None:
+    """None when somebody may wait for the change, so that it must not wait itself.
 
     How many pods a job has already is little news while there is no other: most jobs run before anybody could read it.
     """
-    if _phase(before) != _phase(after):
-        return 0.0
-    if isinstance(before, InferenceJobStatus) and isinstance(after, InferenceJobStatus):
-        return OBJECT_INTERVAL if _essence(before) != _essence(after) else LITTLE_NEWS_INTERVAL
-    return OBJECT_INTERVAL
+    if isinstance(before, ModelBackendStatus) or isinstance(after, ModelBackendStatus):
+        return Haste(OBJECT_INTERVAL) if _readiness(before) == _readiness(after) else None
+    if before.phase != after.phase:
+        return None if after.phase in TERMINAL_PHASES else Haste(0.0, PHASE_PATIENCE)
+    return Haste(OBJECT_INTERVAL if _essence(before) != _essence(after) else LITTLE_NEWS_INTERVAL)
 
 
 def merge_patch(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
@@ -122,9 +136,6 @@ def _size(wanted: dict[str, Any]) -> int:
     return len(json.dumps(wanted, separators=(",", ":"), ensure_ascii=False).encode())
 
 
-def _phase(status: Status) -> str | None:
-    """The word that users and other decisions wait for; a backend's is whether it is ready."""
-    if isinstance(status, InferenceJobStatus):
-        return status.phase
+def _readiness(status: Status) -> str | None:
     ready = find_condition(status.conditions, "Ready")
     return ready.status if ready else None

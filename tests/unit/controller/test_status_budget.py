@@ -102,6 +102,19 @@ def test_after_a_storm_progress_goes_on_within_a_second_or_two() -> None:
     assert installation.ask(20_000) <= 2
 
 
+def test_who_has_little_patience_is_not_waited_for_by_others_beyond_it() -> None:
+    installation = Installation()
+    budget = installation.budget
+
+    for number in range(100):
+        budget.spend(key(number), SMALL)
+
+    waits = [budget.wait(key(number), SMALL, interval=0, patience=5) for number in range(1000, 10_000)]
+    assert max(waits) == 5
+
+    assert installation.ask(20_000) < 6
+
+
 def test_a_turn_is_kept_until_it_comes() -> None:
     installation = Installation()
     waits = [installation.ask(number) for number in range(40)]

@@ -1,4 +1,4 @@
-"""A changed phase is written at once; the rest waits its turn, and nothing is written without a change."""
+"""A changed phase is written first; the rest waits its turn, and nothing is written without a change."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from splai.api.inference_job import InferenceJob, InferenceJobStatus, JobPhase, 
 from splai.api.model_backend import ModelBackendStatus
 from splai.controller.caches import Caches
 from splai.controller.status_budget import LITTLE_NEWS_INTERVAL, OBJECT_INTERVAL, PATCHES_PER_SECOND
-from splai.controller.status_writer import CONFLICT_DELAY, StatusWriter, merge_patch, patch_interval
+from splai.controller.status_writer import CONFLICT_DELAY, PHASE_PATIENCE, Haste, StatusWriter, haste_of, merge_patch
 from splai.core.inferencejob.status import BYTE_BUDGET
 from splai.kube.cache import Entry
 from splai.kube.errors import Invalid
@@ -132,40 +132,61 @@ async def test_progress_of_a_large_status_waits_for_its_bytes(place: Place) -> N
     assert wait == pytest.approx(size / 8192, rel=0.01)
 
 
-async def test_a_changed_phase_never_waits(place: Place) -> None:
+async def test_a_changed_phase_does_not_wait_for_the_last_patch(place: Place) -> None:
     await place.write(status(succeeded=1))
 
+    assert await place.write(status("Finalizing", succeeded=2)) is None
     assert await place.write(status("Completed", succeeded=2)) is None
 
     assert place.stored["phase"] == "Completed"
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "interval"),
+    ("before", "after", "haste"),
     [
-        (status("Pending"), status("Running"), 0),
-        (InferenceJobStatus(), status("Pending"), 0),
-        (status(), status(succeeded=1), OBJECT_INTERVAL),
-        (status(), status(observed_generation=2), OBJECT_INTERVAL),
-        (status(conditions=[ready("True")]), status(conditions=[ready("False")]), OBJECT_INTERVAL),
+        (status("Pending"), status("Running"), Haste(0, PHASE_PATIENCE)),
+        (InferenceJobStatus(), status("Pending"), Haste(0, PHASE_PATIENCE)),
+        (status("Running"), status("Completed"), None),
+        (InferenceJobStatus(), status("Failed"), None),
+        (status("Canceling"), status("Canceled"), None),
+        (status(), status(succeeded=1), Haste(OBJECT_INTERVAL)),
+        (status(), status(observed_generation=2), Haste(OBJECT_INTERVAL)),
+        (status(conditions=[ready("True")]), status(conditions=[ready("False")]), Haste(OBJECT_INTERVAL)),
         (
             status(conditions=[ready(message="1 of 2")]),
             status(conditions=[ready(message="2 of 2")]),
-            LITTLE_NEWS_INTERVAL,
+            Haste(LITTLE_NEWS_INTERVAL),
         ),
-        (status(), status(workers=WorkersStatus(active=1), message="1 of 2"), LITTLE_NEWS_INTERVAL),
-        (ModelBackendStatus(), ModelBackendStatus(conditions=[ready("False")]), 0),
-        (ModelBackendStatus(conditions=[ready("False")]), ModelBackendStatus(conditions=[ready("True")]), 0),
+        (status(), status(workers=WorkersStatus(active=1), message="1 of 2"), Haste(LITTLE_NEWS_INTERVAL)),
+        (ModelBackendStatus(), ModelBackendStatus(conditions=[ready("False")]), None),
+        (ModelBackendStatus(conditions=[ready("False")]), ModelBackendStatus(conditions=[ready("True")]), None),
         (
             ModelBackendStatus(conditions=[ready()]),
             ModelBackendStatus(conditions=[ready(reason="No")]),
-            OBJECT_INTERVAL,
+            Haste(OBJECT_INTERVAL),
         ),
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_phase_is_urgent_and_how_many_pods_there_are_is_little_news(before: Any, after: Any, interval: float) -> None:
-    assert patch_interval(before, after) == interval
+def test_an_end_is_urgent_and_how_many_pods_there_are_is_little_news(
+    before: Any, after: Any, haste: Haste | None
+) -> None:
+    assert haste_of(before, after) == haste
+
+
+async def test_in_a_storm_a_phase_waits_a_few_seconds_and_the_end_of_the_job_tells_it_too(place: Place) -> None:
+    for number in range(200):
+        place.add(f"j-{number}")
+
+    waits = [await place.write(status("Running"), f"j-{number}") or 0 for number in range(200)]
+    assert waits.count(0) == PATCHES_PER_SECOND
+    assert max(waits) == PHASE_PATIENCE
+
+    assert await place.write(status("Completed"), "j-199") is None
+
+    place.clock.now += PHASE_PATIENCE
+    assert [await place.write(status("Running"), f"j-{number}") for number in range(199)] == [None] * 199
+    assert place.client.writes.count(("patch_status", "inferencejobs/j-199")) == 1
 
 
 async def test_all_jobs_together_stay_below_the_rate_and_phases_go_first(place: Place) -> None:
