@@ -22,7 +22,7 @@ from splai.worker.batch import Batch, Engine
 from splai.worker.batch_lines import answer_line
 from splai.worker.engine import EngineClient, EngineProbe
 from splai.worker.ledger import Ledger
-from splai.worker.main import STORE_DEADLINE, read_plan
+from splai.worker.main import STORE_DEADLINE, collect_garbage_seldom, read_plan
 from splai.worker.outcome import Success, judge
 from splai.worker.settings import Identity
 from splai.worker.store import PatientFolder
@@ -51,6 +51,7 @@ class Measured(BaseModel):
 
 async def worker(load: Load) -> int:
     """A worker of SPLAI, from its plan to the finished output."""
+    collect_garbage_seldom()
     order = load.order
     identity = Identity("job-1", 0, "pod")
     async with ArtifactClient(load.artifacts_url, load.token_file, deadline=STORE_DEADLINE) as client:

@@ -23,7 +23,7 @@ from splai.artifacts.client import ArtifactClient
 from splai.worker import plan as planning
 from splai.worker.batch import Batch, Engine
 from splai.worker.ledger import Ledger
-from splai.worker.main import STORE_DEADLINE, read_plan
+from splai.worker.main import STORE_DEADLINE, collect_garbage_seldom, read_plan
 from splai.worker.outcome import Answer, Reaction
 from splai.worker.settings import WorkerSettings
 from splai.worker.store import PatientFolder
@@ -71,6 +71,7 @@ async def plan(settings: WorkerSettings) -> None:
 
 
 async def work(settings: WorkerSettings) -> None:
+    collect_garbage_seldom()
     async with ArtifactClient(settings.artifacts_url, settings.token_file, deadline=STORE_DEADLINE) as client:
         folder = client.job(settings.namespace, settings.job_uid)
         order = await read_plan(Ledger(PatientFolder(folder, pulse=_nothing), settings.identity.worker))

@@ -42,6 +42,8 @@ class Backend:
         self._clock = clock
         self._pulse = pulse
         self._jitter = jitter
+        self.is_ready = False
+        """Whether requests may be sent; an attribute, because every request asks."""
         self._ready = asyncio.Event()
         self._closed = asyncio.Event()
         self._closed.set()
@@ -51,10 +53,6 @@ class Backend:
         self._throttled = False
         self._last_success = float("-inf")
         self._confirming: asyncio.Task[bool] | None = None
-
-    @property
-    def is_ready(self) -> bool:
-        return self._ready.is_set()
 
     @property
     def state(self) -> EngineState:
@@ -85,6 +83,7 @@ class Backend:
         if self._failures == 2:
             _log.warning("the backend is away", extra={"cause": message})
         self._not_before = max(self._not_before, now + self._pause())
+        self.is_ready = False
         self._ready.clear()
         self._closed.set()
 
@@ -122,6 +121,7 @@ class Backend:
             if self._failures >= 2:
                 _log.info("the backend answers")
             self._closed.clear()
+            self.is_ready = True
             self._ready.set()
 
     def _pause(self) -> float:

@@ -88,8 +88,10 @@ class Recorder:
         self._on_commit = on_commit
         self._memory_bytes = memory_bytes
         self._pending_bytes = 0
-        self._has_room = asyncio.Event()
-        self._has_room.set()
+        self.has_room = True
+        """Whether another answer can be kept; an attribute, because every request asks."""
+        self._room = asyncio.Event()
+        self._room.set()
         self._open: dict[str, OpenTask] = {}
         self._commits: set[asyncio.Task[None]] = set()
 
@@ -128,18 +130,15 @@ class Recorder:
         buffer.size += size
         self._pending_bytes += size
         if self._pending_bytes > self._memory_bytes:
-            self._has_room.clear()
+            self.has_room = False
+            self._room.clear()
         task.remaining -= 1
         if task.remaining == 0:
             self._complete(task)
 
-    @property
-    def has_room(self) -> bool:
-        return self._has_room.is_set()
-
     async def room(self) -> None:
         """Wait until another answer can be kept."""
-        await self._has_room.wait()
+        await self._room.wait()
 
     async def keep_flushing(self) -> None:
         """Write lines that are old enough; runs as long as the worker."""
@@ -178,7 +177,8 @@ class Recorder:
         task.durable.add(buffer.records, buffer.tokens)
         self._pending_bytes -= buffer.size
         if self._pending_bytes <= self._memory_bytes:
-            self._has_room.set()
+            self.has_room = True
+            self._room.set()
 
     async def _commit(self, task: OpenTask) -> None:
         await asyncio.gather(*task.writes)

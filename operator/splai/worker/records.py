@@ -37,8 +37,10 @@ class Records:
         """The record as an object, if nothing has to be fetched for it."""
         if self._chunks is None:
             return self._inline[position]
-        line = self._chunks.at_hand(position)
-        return _as_record(line) if line is not None else None
+        first, lines = self._chunks.current
+        if 0 <= position - first < len(lines):
+            return _as_record(lines[position - first])
+        return None
 
     async def record(self, position: int) -> Record:
         """The record as an object; raises LedgerBroken for a chunk that is missing or damaged."""
@@ -61,19 +63,14 @@ class _Chunks:
         self._manifest = manifest
         self._loads: dict[int, asyncio.Task[list[bytes]]] = {}  # the least recently used first
         self._sizes: dict[int, int] = {}  # of those that are loaded
-        self._current: tuple[int, list[bytes]] = (0, [])  # position of its first record
-
-    def at_hand(self, position: int) -> bytes | None:
-        """A line of the chunk that was used last."""
-        first, lines = self._current
-        return lines[position - first] if 0 <= position - first < len(lines) else None
+        self.current: tuple[int, list[bytes]] = (0, [])
+        """The position of the first record, and the lines, of the chunk that was used last."""
 
     async def line(self, position: int) -> bytes:
-        line = self.at_hand(position)
-        if line is None:
-            first, lines = self._current = await self._use(position)
-            line = lines[position - first]
-        return line
+        first, lines = self.current
+        if not 0 <= position - first < len(lines):
+            first, lines = self.current = await self._use(position)
+        return lines[position - first]
 
     async def _use(self, position: int) -> tuple[int, list[bytes]]:
         if not 0 <= position < self._manifest.records:
