@@ -110,12 +110,7 @@ class Node:
         for process in self._processes.values():
             if not process.running:
                 raise ClusterError(f"{process.name} has ended: {process.last_words()}")
-        nodes = json.loads(self._kubectl("get", "nodes", "-o", "json"))["items"]
-        conditions = [c for n in nodes if n["metadata"]["name"] == NAME for c in n["status"].get("conditions", [])]
-        ready = next((c for c in conditions if c["type"] == "Ready"), None)
-        if ready is None:
-            return "the kubelet has not registered it"
-        return None if ready["status"] == "True" else str(ready["message"])
+        return why_unready(self._kubectl)
 
     def _forget_former_boot(self) -> None:
         """After a reboot the sockets and the addresses that pods held are worth nothing."""
@@ -192,6 +187,19 @@ class Node:
             self.control_plane.server,
             *(self.control_plane.authority.root.certificate, login.certificate, login.key),
         )
+
+
+def why_unready(kubectl: Kubectl) -> str | None:
+    """Why the node takes no pods yet; None when it does."""
+    try:
+        nodes = json.loads(kubectl("get", "nodes", "-o", "json"))["items"]
+    except ClusterError as error:  # which passes, as at an apiserver that is still busy with its start
+        return str(error)
+    conditions = [c for n in nodes if n["metadata"]["name"] == NAME for c in n["status"].get("conditions", [])]
+    ready = next((c for c in conditions if c["type"] == "Ready"), None)
+    if ready is None:
+        return "the kubelet has not registered it"
+    return None if ready["status"] == "True" else str(ready["message"])
 
 
 def refuse_second_cluster(directory: Path) -> None:
