@@ -54,7 +54,7 @@ async def running_process(
 
 async def ready(http: httpx.AsyncClient, model: str) -> None:
     """Wait until the gateway answers and knows the model."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             try:
                 if (await http.get(f"/v1/models/{model}")).status_code == 200:
@@ -83,7 +83,7 @@ async def test_from_the_resource_to_the_answer_to_a_clean_end(
     async with (
         running_engine(engine_script, host=own_address()) as engine,
         running_process(control_plane, namespace, port) as process,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as http,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as http,
     ):
         host, _, engine_port = engine.address.rpartition(":")
         await client.create(ENDPOINT_SLICES, namespace, endpoint_slice("llama", host, port=int(engine_port)))
@@ -102,13 +102,13 @@ async def test_from_the_resource_to_the_answer_to_a_clean_end(
             go_on.set()
             assert b"".join([piece async for piece in pieces]) == b"data: [DONE]\n\n"
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await process.wait() == 0
 
 
 async def refused(port: int) -> None:
     """Wait until nobody listens any more."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
