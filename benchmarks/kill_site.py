@@ -18,7 +18,7 @@ from benchmarks.kill_run import FIRST_MOMENT, Outcome, Run, Victim, judge
 from benchmarks.operator_process import QuietHandler, kubectl
 from benchmarks.pod_processes import PodProcesses
 from benchmarks.reconcile import prepare
-from benchmarks.restartable import Restartable, free_port
+from benchmarks.restartable import Restartable, free_ports
 from local_cluster.control_plane import ISSUER, ControlPlane
 from local_cluster.kwok import Kwok, create_nodes, default_stages
 from splai.core.observed import JOB_LABEL
@@ -164,7 +164,7 @@ def make_parts(control_plane: ControlPlane, directory: Path, keys: str) -> dict[
     token = directory / "operator-token"
     create = ("create", "token", "splai-operator", "--audience=splai-artifacts", "--duration=12h")
     token.write_text(kubectl(control_plane, "-n", SYSTEM, *create).strip())
-    port, health, *metrics = (free_port() for _ in range(4))
+    port, health, *metrics = free_ports(4)
     store = {
         "SPLAI_ARTIFACTS_ROOT": str(directory / "artifacts"),
         "SPLAI_ARTIFACTS_PORT": str(port),
