@@ -54,15 +54,20 @@ class Site:
         await self._client.create(CONFIG_MAPS, NAMESPACE, _config_map(run.name, data))
         job = await self._client.create(INFERENCE_JOBS, NAMESPACE, _inference_job(run.name))
         killing = asyncio.create_task(self._kill(run))
+        status: dict[str, Any] | None = None
         try:
             async with asyncio.timeout(LONGEST_RUN):
                 status = await self._until_over(run.name)
         except TimeoutError:
-            return Outcome(wrong=[f"not over after {LONGEST_RUN:g} s"])
+            pass
         finally:
             killing.cancel()
             await asyncio.wait([killing])
             await self._remove(run.name)
+        if not killing.cancelled():
+            killing.result()  # a run in which nobody could be killed says nothing
+        if status is None:
+            return Outcome(wrong=[f"not over after {LONGEST_RUN:g} s"])
         folder = self._root / NAMESPACE / job["metadata"]["uid"]
         output, errors = _lines(folder / "output.jsonl"), _lines(folder / "errors.jsonl")
         return judge(run, status, output, errors, self._engine.prompts)

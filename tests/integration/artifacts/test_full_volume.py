@@ -79,7 +79,7 @@ async def test_a_write_that_does_not_fit_leaves_nothing_and_reads_go_on(
     assert await folder.get("output.jsonl") == b"old"
     assert [entry.path for entry in await folder.list()] == ["output.jsonl", "tasks/0000/1-0"]
     assert (await folder.progress()).store_full
-    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=server.url, trust_env=False, timeout=60) as http:
         assert (await http.get("/readyz")).status_code == 200
 
 
