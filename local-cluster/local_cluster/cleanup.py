@@ -64,23 +64,23 @@ def _failure(step: Callable[[], None]) -> str | None:
 
 def _mounts_left(root: Path) -> str | None:
     reason = None
-    for mount in _mounts_below(root):
+    for mount in mounts_below(root):
         try:
             run("umount", "--lazy", mount)
         except ClusterError as error:  # runc, which removes a container meanwhile, may have been faster
             reason = str(error)
-    left = _mounts_below(root)
+    left = mounts_below(root)
     return (reason or f"{left[0]} is mounted") if left else None
 
 
 def _unmount_idle(root: Path) -> None:
     """Unmount what a builder left mounted; what another build is using is busy, and stays."""
-    for mount in _mounts_below(root):
+    for mount in mounts_below(root):
         succeeds("umount", mount)
 
 
-def _mounts_below(root: Path) -> list[Path]:
-    """The newest mounts first."""
+def mounts_below(root: Path) -> list[Path]:
+    """What is mounted below a folder, the newest first."""
     mounts = [_unescaped(line.split()[4]) for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     return [mount for mount in reversed(mounts) if mount.is_relative_to(root)]
 

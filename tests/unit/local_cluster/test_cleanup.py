@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from local_cluster import cgroups, cleanup, network, paths
+from local_cluster import cgroups, cleanup, network
 from local_cluster.errors import ClusterError
 from local_cluster.process import Process
 from tests.unit.local_cluster.conftest import Clock
@@ -42,7 +42,7 @@ class Mounts:
 @pytest.fixture
 def mounts(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> Mounts:
     mounts = Mounts("a", "a/b", "c")
-    monkeypatch.setattr(cleanup, "_mounts_below", mounts.below)
+    monkeypatch.setattr(cleanup, "mounts_below", mounts.below)
     monkeypatch.setattr(cleanup, "run", mounts.umount)
     return mounts
 
@@ -87,19 +87,6 @@ def test_a_mount_that_stays_is_told_in_the_words_of_umount(mounts: Mounts, monke
 
     with pytest.raises(ClusterError, match="did not happen within 60 s: umount: /cluster/c: must be superuser"):
         cleanup.unmount_below(ROOT)
-
-
-@pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Only this folder's cluster is found, whatever runs on the machine meanwhile; returns the cluster's folder."""
-    directory = tmp_path / "cluster"
-    directory.mkdir()
-    monkeypatch.setenv("SPLAI_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(paths, "RUNTIME", tmp_path / "runtime")
-    monkeypatch.setattr(paths, "CONTAINERD_SOCKET", tmp_path / "runtime" / "containerd.sock")
-    monkeypatch.setattr(cgroups, "_groups", lambda: iter([tmp_path / "cgroup"]))
-    monkeypatch.setattr(network, "down", lambda: None)
-    return directory
 
 
 @pytest.fixture
