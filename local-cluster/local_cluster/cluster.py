@@ -20,6 +20,7 @@ from local_cluster import (
     neighbours,
     paths,
     remains,
+    waiting,
 )
 from local_cluster.command import run
 from local_cluster.errors import ClusterError
@@ -126,8 +127,12 @@ def logs() -> str:
 def require_no_remains() -> None:
     """Raise when something of the local cluster is on the machine."""
     refuse_second_cluster(paths.CLUSTER)  # of which the same things are found
-    if found := remains.found(paths.CLUSTER):
-        raise ClusterError("\n  ".join(["the local cluster has left something on this machine:", *found]))
+
+    def found() -> str | None:
+        return "\n  ".join(["these are left:", *left]) if (left := remains.found(paths.CLUSTER)) else None
+
+    # The kernel takes a moment to remove the interfaces of a network namespace that is gone.
+    waiting.until("the end of all that the local cluster had on this machine", found, seconds=30)
 
 
 def down() -> None:

@@ -81,7 +81,7 @@ class Node:
 
     def load(self, image: Image) -> bool:
         """Hand an image to containerd unless it has exactly this one; whether it had to."""
-        waiting.until("containerd's readiness", self._containerd_unready, seconds=30)
+        waiting.until("containerd's readiness", self._containerd_unready, seconds=_READY_SECONDS)
         record = self.directory / "images.json"
         loaded: dict[str, str] = json.loads(record.read_text()) if record.exists() else {}
         if loaded.get(image.name) == image.key and image.name in self._ctr("list", "--quiet").split():
@@ -92,7 +92,7 @@ class Node:
 
     def load_archive(self, archive: Path) -> None:
         """Hand any image archive to containerd."""
-        waiting.until("containerd's readiness", self._containerd_unready, seconds=30)
+        waiting.until("containerd's readiness", self._containerd_unready, seconds=_READY_SECONDS)
         self._ctr("import", str(archive))
 
     def _ctr(self, *arguments: str) -> str:
