@@ -7,9 +7,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCAL_CLUSTER := PYTHONPATH=local-cluster $(PYTHON) -m local_cluster
 LOCK = $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade
+BUILT := kubernetes etcd kwok helm minio coredns kueue argo-workflows
 KUBECONFIG_FILE := $(CURDIR)/.local/kubeconfig
 
-.PHONY: help demo cluster cluster-down cluster-status install images test test-unit test-integration test-e2e lint format generate lock benchmark clean
+.PHONY: help demo cluster cluster-down cluster-status cluster-logs cluster-remains install images test test-unit test-integration test-e2e lint format generate lock benchmark clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -27,6 +28,12 @@ cluster-down: ## Remove the cluster that `make cluster` started, and all it left
 cluster-status: ## Show what runs of the local cluster
 	@$(LOCAL_CLUSTER) status
 
+cluster-logs: ## Show what the cluster's pods said last
+	@$(LOCAL_CLUSTER) logs
+
+cluster-remains: ## Fail when `make cluster-down` has left something of the local cluster on the machine
+	@$(LOCAL_CLUSTER) remains
+
 images: ## Build the images and load them into the cluster (REGISTRY=… if it pulls them)
 	@$(LOCAL_CLUSTER) images
 
@@ -36,11 +43,9 @@ install: images ## Install SPLAI from charts/splai into the cluster of .local/ku
 test: $(VENV)/installed ## Everything that CI runs: lint, unit, integration, end to end
 	@mkdir -p .local
 	@echo "building the cluster's binaries in the background: .local/build.log"
-	@nice env $(LOCAL_CLUSTER) build kubernetes etcd kwok helm minio coredns kueue argo-workflows > .local/build.log 2>&1 &
-	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory test-unit
-	@$(MAKE) --no-print-directory test-integration
-	@$(MAKE) --no-print-directory test-e2e
+	@set -m; nice env $(LOCAL_CLUSTER) build $(BUILT) > .local/build.log 2>&1 & set +m; \
+	trap 'kill %1 2> /dev/null; wait 2> /dev/null' EXIT; \
+	for part in lint test-unit test-integration test-e2e; do $(MAKE) --no-print-directory $$part || exit; done
 
 test-unit: $(VENV)/installed ## Fast tests, nothing but Python needed
 	$(BIN)/pytest tests/unit

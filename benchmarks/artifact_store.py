@@ -18,6 +18,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
+from benchmarks.restartable import free_ports
+
 NAMESPACE = "benchmark"
 ISSUER = "https://kubernetes.default.svc"
 OPERATOR = "splai-system/splai-operator"
@@ -48,7 +50,7 @@ def artifact_store(directory: Path) -> Iterator[ArtifactStore]:
     key = ec.generate_private_key(ec.SECP256R1())
     operator_token = directory / "operator-token"
     operator_token.write_text(_sign(key, audience="splai-artifacts", account=OPERATOR))
-    port, metrics_port = _free_ports(2)
+    port, metrics_port = free_ports(2)
     root = directory / "store"
     with _published(key) as keys_url, tempfile.TemporaryFile() as log:
         environment = {
@@ -108,14 +110,6 @@ def _published(key: ec.EllipticCurvePrivateKey) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/jwks"
         server.shutdown()
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from benchmarks.kill_run import Run
 from benchmarks.kill_site import installation
@@ -37,9 +38,9 @@ def main() -> None:
     print("RESULT", json.dumps(result))
 
 
-async def loop(directory: Path, *, runs: int, seed: int, records: int = RECORDS) -> dict[str, int]:
+async def loop(directory: Path, *, runs: int, seed: int, records: int = RECORDS) -> dict[str, Any]:
     """All runs on one installation, one after the other."""
-    result = dict.fromkeys(("runs", "equal", "lost", "duplicated", "reexecuted"), 0)
+    result: dict[str, Any] = dict.fromkeys(("runs", "equal", "lost", "duplicated", "reexecuted"), 0)
     async with installation(directory) as site:
         for number in range(runs):
             started, killed_before = time.monotonic(), Counter(site.kills)
@@ -56,6 +57,7 @@ async def loop(directory: Path, *, runs: int, seed: int, records: int = RECORDS)
                 f"{outcome.reexecuted} records sent again",
                 flush=True,
             )
+        result["kills"] = dict(site.kills)
     return result
 
 

@@ -18,7 +18,7 @@ from benchmarks.kill_run import FIRST_MOMENT, Outcome, Run, Victim, judge
 from benchmarks.operator_process import QuietHandler, kubectl
 from benchmarks.pod_processes import PodProcesses
 from benchmarks.reconcile import prepare
-from benchmarks.restartable import Restartable, free_port
+from benchmarks.restartable import Restartable, free_ports
 from local_cluster.control_plane import ISSUER, ControlPlane
 from local_cluster.kwok import Kwok, create_nodes, default_stages
 from splai.core.observed import JOB_LABEL
@@ -54,15 +54,20 @@ class Site:
         await self._client.create(CONFIG_MAPS, NAMESPACE, _config_map(run.name, data))
         job = await self._client.create(INFERENCE_JOBS, NAMESPACE, _inference_job(run.name))
         killing = asyncio.create_task(self._kill(run))
+        status: dict[str, Any] | None = None
         try:
             async with asyncio.timeout(LONGEST_RUN):
                 status = await self._until_over(run.name)
         except TimeoutError:
-            return Outcome(wrong=[f"not over after {LONGEST_RUN:g} s"])
+            pass
         finally:
             killing.cancel()
             await asyncio.wait([killing])
             await self._remove(run.name)
+        if not killing.cancelled():
+            killing.result()  # a run in which nobody could be killed says nothing
+        if status is None:
+            return Outcome(wrong=[f"not over after {LONGEST_RUN:g} s"])
         folder = self._root / NAMESPACE / job["metadata"]["uid"]
         output, errors = _lines(folder / "output.jsonl"), _lines(folder / "errors.jsonl")
         return judge(run, status, output, errors, self._engine.prompts)
@@ -164,7 +169,7 @@ def make_parts(control_plane: ControlPlane, directory: Path, keys: str) -> dict[
     token = directory / "operator-token"
     create = ("create", "token", "splai-operator", "--audience=splai-artifacts", "--duration=12h")
     token.write_text(kubectl(control_plane, "-n", SYSTEM, *create).strip())
-    port, health, *metrics = (free_port() for _ in range(4))
+    port, health, *metrics = free_ports(4)
     store = {
         "SPLAI_ARTIFACTS_ROOT": str(directory / "artifacts"),
         "SPLAI_ARTIFACTS_PORT": str(port),

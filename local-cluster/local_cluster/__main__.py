@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from local_cluster import build, cluster, host, neighbours
@@ -26,24 +27,24 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    match options.command:
-        case "up":
-            cluster.up(os.environ)
-        case "down":
-            cluster.down()
-        case "status":
-            print(cluster.status())
-        case "build":
-            for name in options.names or build.MODULES:
-                print(build.programs(name))
-        case "packages":
-            host.install_test_packages()
-        case "images":
-            cluster.load_images(options.names, os.environ)
-        case "install":
-            cluster.install(options.name)
-        case "load":
-            cluster.load_archive(options.archive)
+    commands: dict[str, Callable[[], object]] = {
+        "up": lambda: cluster.up(os.environ),
+        "down": cluster.down,
+        "status": lambda: print(cluster.status()),
+        "logs": lambda: print(cluster.logs()),
+        "remains": cluster.require_no_remains,
+        "build": lambda: _build(options.names or build.MODULES),
+        "packages": host.install_test_packages,
+        "images": lambda: cluster.load_images(options.names, os.environ),
+        "install": lambda: cluster.install(options.name),
+        "load": lambda: cluster.load_archive(options.archive),
+    }
+    commands[options.command]()
+
+
+def _build(names: Iterable[str]) -> None:
+    for name in names:
+        print(build.programs(name))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,6 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("up", help="start a cluster (CLUSTER=current|kind|local) and write .local/kubeconfig")
     commands.add_parser("down", help="remove the cluster and everything it left on the machine")
     commands.add_parser("status", help="show what runs")
+    commands.add_parser("logs", help="show what the pods said last")
+    commands.add_parser("remains", help="fail when something of the local cluster is on the machine")
     build_command = commands.add_parser("build", help="build the cluster's programs into the cache")
     build_command.add_argument("names", nargs="*", metavar="MODULE", help=f"of: {', '.join(build.MODULES)}")
     commands.add_parser("packages", help="install the Debian packages that the integration tests need")

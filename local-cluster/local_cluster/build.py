@@ -141,7 +141,7 @@ def programs(module_name: str) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with lock(folder.with_suffix(".lock"), module.name):
         if not folder.is_dir():  # else another process has built it while this one waited
-            _build(module, folder)
+            command.with_one_retry(f"building {module.name}", lambda: _build(module, folder))
     return folder
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from local_cluster import paths, pip_settings
-from local_cluster.command import run, succeeds
+from local_cluster.command import run, succeeds, with_one_retry
 from local_cluster.images import Builder, Recipe
 from local_cluster.progress import step
 
@@ -69,7 +69,7 @@ class Buildah:
     def _base_argument(self) -> str:
         name = f"localhost/splai-base:{self.base}"
         if not self._buildah("images", "--quiet", "--filter", f"reference={name}").strip():
-            self._make_base(name)
+            with_one_retry("making the base image", lambda: self._make_base(name))
         return f"--build-arg=BASE_IMAGE={name}"
 
     def _make_base(self, name: str) -> None:

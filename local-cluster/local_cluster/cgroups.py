@@ -37,10 +37,14 @@ def kill() -> bool:
 
 def remove() -> None:
     """Remove the cgroup, the innermost folders first."""
-    for group in _groups():
-        if group.exists():
-            for folder, _, _ in os.walk(group, topdown=False):
-                Path(folder).rmdir()
+    for group in existing():
+        for folder, _, _ in os.walk(group, topdown=False):
+            Path(folder).rmdir()
+
+
+def existing() -> list[Path]:
+    """The cgroup in each hierarchy that has it."""
+    return [group for group in _groups() if group.exists()]
 
 
 def _groups() -> Iterator[Path]:

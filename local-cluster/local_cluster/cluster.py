@@ -8,7 +8,20 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from local_cluster import build, builders, cleanup, host, images, kind, kubeconfig, neighbours, paths
+from local_cluster import (
+    build,
+    builders,
+    cleanup,
+    host,
+    images,
+    kind,
+    kubeconfig,
+    last_words,
+    neighbours,
+    paths,
+    remains,
+    waiting,
+)
 from local_cluster.command import run
 from local_cluster.errors import ClusterError
 from local_cluster.images import Image
@@ -91,12 +104,35 @@ def status() -> str:
         return "no cluster: type `make cluster`"
     lines = [f"way: {way}", f"kubeconfig: {paths.KUBECONFIG}"]
     if way is Way.LOCAL:
-        for directory in (paths.CLUSTER / "control-plane", paths.CLUSTER):
-            for process in Process.recorded(directory):
-                identity = process.identity
-                state = f"process {identity.pid}" if identity else "ENDED"
-                lines.append(f"{process.name:<24} {state:<16} {process.log}")
+        for process in _local_processes():
+            identity = process.identity
+            state = f"process {identity.pid}" if identity else "ENDED"
+            lines.append(f"{process.name:<24} {state:<16} {process.log}")
     return "\n".join(lines)
+
+
+def logs() -> str:
+    """What its pods said last, and its own programs that have ended, for a person."""
+    way = _started_way()
+    if way is None:
+        return "no cluster, no logs"
+    if way is Way.CURRENT:
+        return "the logs of a cluster that was not started here are not for everybody: read them with kubectl"
+    words = [last_words.of_pods(_kubectl())]
+    if way is Way.LOCAL:
+        words += [f"{it.name} has ended: {it.last_words()}" for it in _local_processes() if not it.running]
+    return "\n\n".join(words)
+
+
+def require_no_remains() -> None:
+    """Raise when something of the local cluster is on the machine."""
+    refuse_second_cluster(paths.CLUSTER)  # of which the same things are found
+
+    def found() -> str | None:
+        return "\n  ".join(["these are left:", *left]) if (left := remains.found(paths.CLUSTER)) else None
+
+    # The kernel takes a moment to remove the interfaces of a network namespace that is gone.
+    waiting.until("the end of all that the local cluster had on this machine", found, seconds=30)
 
 
 def down() -> None:
@@ -111,6 +147,11 @@ def down() -> None:
     for file in (paths.KUBECONFIG, _WAY):
         file.unlink(missing_ok=True)
     shutil.rmtree(paths.PROGRAMS, ignore_errors=True)
+
+
+def _local_processes() -> list[Process]:
+    """The programs of the local cluster that were started and not stopped."""
+    return [*Process.recorded(paths.CLUSTER / "control-plane"), *Process.recorded(paths.CLUSTER)]
 
 
 def _load(image: Image, way: Way) -> None:

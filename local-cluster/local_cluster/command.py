@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from local_cluster.errors import ClusterError
+from local_cluster.progress import say
 
 
 def run(
@@ -38,6 +39,15 @@ def run(
         said = (error.stderr or error.stdout).strip()
         raise ClusterError(f"{' '.join(words)} failed with {error.returncode}:\n{said[-2000:]}") from None
     return finished.stdout
+
+
+def with_one_retry(what: str, attempt: Callable[[], None]) -> None:
+    """Try once more what failed: a download that breaks off passes, and all else fails again, in its own words."""
+    try:
+        attempt()
+    except ClusterError as error:
+        say(f"{what} failed and is tried once more, as downloads fail now and then: {error}")
+        attempt()
 
 
 def succeeds(*command: str | Path, seconds: float = 20) -> bool:

@@ -29,7 +29,7 @@ _NODE_NEEDS = {
     "debootstrap": "debootstrap",
     "ptp": "containernetworking-plugins",
 }
-_TESTS_NEED = {"initdb": "postgresql"}
+_TESTS_NEED = {"initdb": "postgresql", "openssl": "openssl"}
 _NETWORK_PLUGINS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 _POSTGRES = Path("/usr/lib/postgresql")
 _SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
@@ -100,9 +100,10 @@ def _install(needed: Mapping[str, str], why: str) -> None:
         raise ClusterError(f"missing: {', '.join(missing)} (Debian's package names); install them and try again")
     with step(f"installing {' '.join(missing)}", why):
         environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        run("apt-get", "update", environment=environment)
-        install = ("apt-get", "install", "--yes", "--no-install-recommends")
-        run(*install, *missing, environment=environment)
+        # A machine that has just been started may still be installing something by itself.
+        apt = ("apt-get", "-o", "DPkg::Lock::Timeout=300")
+        run(*apt, "update", environment=environment)
+        run(*apt, "install", "--yes", "--no-install-recommends", *missing, environment=environment)
 
 
 def network_plugins() -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from ipaddress import ip_address, ip_network
 
 from local_cluster.command import run, succeeds
 from local_cluster.errors import ClusterError
@@ -17,7 +18,8 @@ POD_CIDR = "10.244.0.0/16"
 BRIDGE = "splai-local"
 
 _TABLE = "splai-local-cluster"
-_KUBE_PROXY_TABLES = ("ip kube-proxy", "ip6 kube-proxy")
+_TABLES = (f"ip {_TABLE}", "ip kube-proxy", "ip6 kube-proxy")
+"""Ours and kube-proxy's."""
 
 
 def up() -> None:
@@ -46,12 +48,34 @@ def down() -> None:
     if shutil.which("ip") and succeeds("ip", "link", "show", BRIDGE):
         run("ip", "link", "delete", BRIDGE)
     if shutil.which("nft"):
-        for table in (f"ip {_TABLE}", *_KUBE_PROXY_TABLES):
+        for table in _TABLES:
             run("nft", "-f", "-", text=f"add table {table}\ndelete table {table}\n")
 
 
+def existing() -> list[str]:
+    """The interfaces of the node and of its pods, and the tables of packet rules, in words."""
+    found = []
+    if shutil.which("ip"):
+        pods = ip_network(POD_CIDR)
+        for name, addresses in _interfaces().items():
+            if name == BRIDGE or any(ip_address(address) in pods for address in addresses):
+                found.append(f"interface {name}")
+    if shutil.which("nft"):
+        listed = run("nft", "list", "tables").splitlines()
+        found += [f"table {table}" for table in _TABLES if f"table {table}" in listed]
+    return found
+
+
 def _refuse_foreign_address() -> None:
-    for interface in json.loads(run("ip", "-json", "-4", "address", "show")):
-        addresses = {address["local"] for address in interface["addr_info"]}
-        if NODE_ADDRESS in addresses and interface["ifname"] != BRIDGE:
-            raise ClusterError(f"{NODE_ADDRESS}, the node's address, is in use on {interface['ifname']}")
+    for name, addresses in _interfaces().items():
+        if NODE_ADDRESS in addresses and name != BRIDGE:
+            raise ClusterError(f"{NODE_ADDRESS}, the node's address, is in use on {name}")
+
+
+def _interfaces() -> dict[str, set[str]]:
+    """The IPv4 addresses of each interface, also of those that have none."""
+    listed = json.loads(run("ip", "-json", "address", "show"))
+    return {
+        interface["ifname"]: {it["local"] for it in interface["addr_info"] if it["family"] == "inet"}
+        for interface in listed
+    }

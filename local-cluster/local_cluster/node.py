@@ -81,7 +81,7 @@ class Node:
 
     def load(self, image: Image) -> bool:
         """Hand an image to containerd unless it has exactly this one; whether it had to."""
-        waiting.until("containerd's readiness", self._containerd_unready, seconds=30)
+        waiting.until("containerd's readiness", self._containerd_unready, seconds=_READY_SECONDS)
         record = self.directory / "images.json"
         loaded: dict[str, str] = json.loads(record.read_text()) if record.exists() else {}
         if loaded.get(image.name) == image.key and image.name in self._ctr("list", "--quiet").split():
@@ -92,7 +92,7 @@ class Node:
 
     def load_archive(self, archive: Path) -> None:
         """Hand any image archive to containerd."""
-        waiting.until("containerd's readiness", self._containerd_unready, seconds=30)
+        waiting.until("containerd's readiness", self._containerd_unready, seconds=_READY_SECONDS)
         self._ctr("import", str(archive))
 
     def _ctr(self, *arguments: str) -> str:
@@ -110,12 +110,7 @@ class Node:
         for process in self._processes.values():
             if not process.running:
                 raise ClusterError(f"{process.name} has ended: {process.last_words()}")
-        nodes = json.loads(self._kubectl("get", "nodes", "-o", "json"))["items"]
-        conditions = [c for n in nodes if n["metadata"]["name"] == NAME for c in n["status"].get("conditions", [])]
-        ready = next((c for c in conditions if c["type"] == "Ready"), None)
-        if ready is None:
-            return "the kubelet has not registered it"
-        return None if ready["status"] == "True" else str(ready["message"])
+        return why_unready(self._kubectl)
 
     def _forget_former_boot(self) -> None:
         """After a reboot the sockets and the addresses that pods held are worth nothing."""
@@ -192,6 +187,19 @@ class Node:
             self.control_plane.server,
             *(self.control_plane.authority.root.certificate, login.certificate, login.key),
         )
+
+
+def why_unready(kubectl: Kubectl) -> str | None:
+    """Why the node takes no pods yet; None when it does."""
+    try:
+        nodes = json.loads(kubectl("get", "nodes", "-o", "json"))["items"]
+    except ClusterError as error:  # which passes, as at an apiserver that is still busy with its start
+        return str(error)
+    conditions = [c for n in nodes if n["metadata"]["name"] == NAME for c in n["status"].get("conditions", [])]
+    ready = next((c for c in conditions if c["type"] == "Ready"), None)
+    if ready is None:
+        return "the kubelet has not registered it"
+    return None if ready["status"] == "True" else str(ready["message"])
 
 
 def refuse_second_cluster(directory: Path) -> None:

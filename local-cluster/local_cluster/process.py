@@ -14,6 +14,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -112,10 +113,11 @@ class Process:
         """End the program and wait until it is gone; harder after a while."""
         identity = self.identity
         if identity is not None:
-            os.kill(identity.pid, sign)
-            if not self._gone(identity, _STOP_SECONDS):
-                os.kill(identity.pid, signal.SIGKILL)
-                self._gone(identity, _STOP_SECONDS)
+            with suppress(ProcessLookupError):  # it ended by itself since it was looked at
+                os.kill(identity.pid, sign)
+                if not self._gone(identity, _STOP_SECONDS):
+                    os.kill(identity.pid, signal.SIGKILL)
+                    self._gone(identity, _STOP_SECONDS)
         self._reap()
         self._state.unlink(missing_ok=True)
 

@@ -2,8 +2,9 @@
 
 import json
 import os
+import re
+import select
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+FORWARD_SECONDS = 60
 
 
 class KubectlError(Exception):
@@ -81,8 +83,13 @@ class Namespace:
         """`kubectl wait`, as a user would: ``what`` is its --for."""
         self.kubectl("wait", f"--for={what}", target, f"--timeout={timeout}s")
 
-    def wait_for_phase(self, job: str, phase: str, *, timeout: int = 600) -> dict[str, Any]:
-        self.wait(f"jsonpath={{.status.phase}}={phase}", f"inferencejob/{job}", timeout=timeout)
+    def wait_for_phase(self, job: str, phase: str, *, timeout: int = 300) -> dict[str, Any]:
+        """Wait until a job is in a phase; returns its status, which is in the message when it never is."""
+        try:
+            self.wait(f"jsonpath={{.status.phase}}={phase}", f"inferencejob/{job}", timeout=timeout)
+        except KubectlError as error:
+            status = json.dumps(self.status("inferencejob", job), indent=1)
+            raise AssertionError(f"{job} is not {phase}: {error}\nits status: {status}") from None
         return self.status("inferencejob", job)
 
     def events(self, name: str) -> list[str]:
@@ -93,18 +100,23 @@ class Namespace:
 
 @contextmanager
 def forwarded(namespace: str, target: str, port: int) -> Iterator[str]:
-    """`kubectl port-forward` to a free local port; yields the base URL."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        local_port: int = probe.getsockname()[1]
-    command = ["kubectl", "-n", namespace, "port-forward", target, f"{local_port}:{port}"]
+    """`kubectl port-forward` to a local port that kubectl picks; yields the base URL."""
+    command = ["kubectl", "-n", namespace, "port-forward", "--address=127.0.0.1", target, f":{port}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
-            assert process.stdout is not None
-            assert "Forwarding" in process.stdout.readline(), f"cannot reach {target} in {namespace}"
-            yield f"http://127.0.0.1:{local_port}"
+            yield f"http://{_forwarded_address(process, f'{target} in {namespace}')}"
         finally:
             process.terminate()
+
+
+def _forwarded_address(process: subprocess.Popen[str], target: str) -> str:
+    """Where `kubectl port-forward` listens, as it says when it does."""
+    assert process.stdout is not None
+    said, _, _ = select.select([process.stdout], [], [], FORWARD_SECONDS)
+    line = process.stdout.readline() if said else f"nothing said for {FORWARD_SECONDS} s"
+    address = re.match(r"Forwarding from (127\.0\.0\.1:\d+) ", line)
+    assert address, f"cannot reach {target}: {line or 'kubectl has ended'}"
+    return address[1]
 
 
 def kill_process(*, command: str, environment: str) -> None:

@@ -32,7 +32,7 @@ def namespace() -> Iterator[Namespace]:
     run_kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
     yield Namespace(name)
     # First what holds GPUs: the namespace's own deletion waits for the longest grace period of its pods.
-    run_kubectl("-n", name, "delete", "ij,mb", "--all", "--cascade=foreground", "--timeout=120s")
+    run_kubectl("-n", name, "delete", "ij,mb", "--all", "--cascade=foreground", "--timeout=300s")
     run_kubectl("delete", "namespace", name, "--wait=false")
 
 
@@ -56,9 +56,9 @@ def kueue() -> None:
     install("kueue")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def gateway() -> Iterator[str]:
-    """Base URL of the gateway's Service."""
+    """Base URL of the gateway's Service; each test forwards anew, as what is forwarded to may be gone since."""
     with forwarded("splai-system", "svc/splai-splai-api-gateway", 8080) as url:
         yield url
 
@@ -69,6 +69,6 @@ def artifacts() -> Iterator[httpx.Client]:
     token = run_kubectl("-n", "splai-system", "create", "token", "splai-operator", "--audience=splai-artifacts")
     with (
         forwarded("splai-system", "svc/splai-artifacts", 8080) as url,
-        httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token.strip()}"}, timeout=30) as client,
+        httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token.strip()}"}, timeout=60) as client,
     ):
         yield client

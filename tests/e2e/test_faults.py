@@ -1,5 +1,7 @@
 """Kill anything at any time: the end state is the same."""
 
+import json
+
 import httpx
 import pytest
 
@@ -42,6 +44,14 @@ def running_pods(namespace: Namespace) -> list[str]:
     return [pod["metadata"]["name"] for pod in pods if pod["status"]["phase"] in {"Running", "Pending"}]
 
 
+def artifact_server_lives() -> int:
+    """How often its container has been started, the first time not counted."""
+    selector = "app.kubernetes.io/component=artifacts"
+    (pod,) = json.loads(run_kubectl("-n", "splai-system", "get", "pods", "-l", selector, "-o", "json"))["items"]
+    restarts: int = pod["status"]["containerStatuses"][0]["restartCount"]
+    return restarts
+
+
 def test_a_killed_worker_loses_no_record_and_repeats_only_what_was_not_durable(
     half_done_job: Namespace, gateway: str, artifacts: httpx.Client
 ) -> None:
@@ -71,10 +81,12 @@ def test_a_killed_operator_repeats_nothing(half_done_job: Namespace, gateway: st
 
 
 def test_a_killed_artifact_server_pauses_the_job_and_loses_nothing(half_done_job: Namespace, gateway: str) -> None:
-    run_kubectl("-n", "splai-system", "delete", "pod", "-l", "app.kubernetes.io/component=artifacts", "--wait=false")
+    before = artifact_server_lives()
+
+    kill_process(command="splai artifacts serve", environment="SPLAI_READER_SERVICE_ACCOUNTS=splai-system/")
+    eventually(lambda: artifact_server_lives() > before, what="the artifact server is started again")
 
     status = half_done_job.wait_for_phase("numbers", "Completed")
-
     assert (status["succeeded"], status["failed"]) == (RECORDS, 0)
     assert custom_ids(read_lines(gateway, status["output"]["uri"])) == default_ids(RECORDS)
 

@@ -91,9 +91,9 @@ def test_a_job_whose_window_closes_keeps_its_answers_and_lists_the_rest_as_expir
         job(
             "numbers",
             input=from_config_map("numbers"),
-            parameters={"max_tokens": 64},
+            parameters={"max_tokens": 128, "ignore_eos": True},  # one after the other: minutes on any machine
             workers={"concurrency": 1},
-            completionWindow="25s",
+            completionWindow="60s",
         ),
     )
 

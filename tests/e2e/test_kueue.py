@@ -103,7 +103,7 @@ def test_what_holds_a_job_in_its_queue_is_told_in_kueues_words(queue: Queue, nam
     assert "nowhere" in astray["message"]
 
     def words() -> str:
-        message: str = namespace.condition("ij", "large", "QuotaReserved")["message"]
+        message: str = namespace.condition("ij", "large", "QuotaReserved").get("message", "")
         return message
 
     eventually(lambda: "insufficient quota for nvidia.com/gpu" in words(), what="Kueue's words about the GPUs")

@@ -54,8 +54,8 @@ def test_foreground_deletion_leaves_nothing_also_when_the_backend_is_gone(ready_
     )
     eventually(lambda: ready_backend.select("pods", "splai.dev/inferencejob=long"), what="a worker pod")
 
-    ready_backend.kubectl("delete", "mb", "smollm2", "--cascade=foreground", "--timeout=120s")
-    ready_backend.kubectl("delete", "ij", "long", "--cascade=foreground", "--timeout=120s")
+    ready_backend.kubectl("delete", "mb", "smollm2", "--cascade=foreground", "--timeout=300s")
+    ready_backend.kubectl("delete", "ij", "long", "--cascade=foreground", "--timeout=300s")
 
     eventually(
         lambda: ready_backend.kubectl("get", "ij,mb,deploy,svc,jobs,pods", "-o", "name") == "",
@@ -70,7 +70,7 @@ def test_a_name_used_again_with_other_input_gives_the_new_answers(namespace: Nam
 
     namespace.apply(first)
     old = namespace.wait_for_phase("again", "Completed")
-    namespace.kubectl("delete", "ij", "again", "--cascade=foreground", "--timeout=120s")
+    namespace.kubectl("delete", "ij", "again", "--cascade=foreground", "--timeout=300s")
     namespace.apply(second)
     new = namespace.wait_for_phase("again", "Completed")
 

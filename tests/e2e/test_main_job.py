@@ -46,7 +46,7 @@ def test_a_backend_serves_chat_streams_and_embeddings_behind_its_service(ready_b
     assert endpoint == f"http://smollm2.{ready_backend.name}.svc"
 
     with forwarded(ready_backend.name, "svc/smollm2", 80) as url:
-        client = openai.OpenAI(base_url=f"{url}/v1", api_key="none")
+        client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", timeout=60)
         chat = client.chat.completions.create(
             model="llama3-8b-q4", messages=[{"role": "user", "content": "Hi"}], max_tokens=4
         )
@@ -60,7 +60,7 @@ def test_the_gateway_streams_the_answer_of_a_ready_backend_by_alias(namespace: N
     alias = f"alias-{namespace.name}"
     namespace.apply(backend(model={"id": f"id-{namespace.name}", "aliases": [alias]}))
     namespace.wait("condition=Ready", "modelbackend/smollm2")
-    client = openai.OpenAI(base_url=f"{gateway}/v1", api_key="none")
+    client = openai.OpenAI(base_url=f"{gateway}/v1", api_key="none", timeout=60)
 
     with client.chat.completions.create(
         model=alias, messages=[{"role": "user", "content": "Say hello"}], max_tokens=8, stream=True
@@ -115,7 +115,7 @@ def test_each_tasks_output_is_readable_by_the_uri_in_the_status(ready_backend: N
 
 
 def test_an_unknown_artifact_is_an_openai_shaped_404(gateway: str) -> None:
-    reply = httpx.get(f"{gateway}/v1/artifacts/default/00000000-0000-0000-0000-000000000000/output.jsonl")
+    reply = httpx.get(f"{gateway}/v1/artifacts/default/00000000-0000-0000-0000-000000000000/output.jsonl", timeout=60)
 
     assert reply.status_code == 404
     assert set(reply.json()["error"]) == {"message", "type", "param", "code"}

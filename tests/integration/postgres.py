@@ -82,10 +82,10 @@ def running_postgres(directory: Path) -> Iterator[Postgres]:
     programs = host.postgres_programs()
     if programs is None:
         pytest.fail("no PostgreSQL to test on: apt-get install --no-install-recommends postgresql", pytrace=False)
-    port = free_port()
     # Not in the directory: pytest's belong to root, who may not run PostgreSQL.
     with TemporaryDirectory(prefix="splai-postgres-", ignore_cleanup_errors=True) as data:
         _initialize(programs, Path(data))
+        port = free_port()
         settings = ("listen_addresses=127.0.0.1", "unix_socket_directories=", f"port={port}", "fsync=off")
         options = [f"--{setting}" for setting in settings]
         process = Process(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,15 +57,12 @@ class RunningControlPlane:
 @contextmanager
 def empty_control_plane(directory: Path) -> Iterator[RunningControlPlane]:
     """A control plane that has never heard of SPLAI; its data lie in the directory."""
-    try:
-        processes = ControlPlane(directory)
-        processes.start()
-    except ClusterError as error:
-        pytest.fail(f"no control plane to test on: {error}", pytrace=False)
-    try:
+    with ExitStack() as stack:
+        try:
+            processes = stack.enter_context(ControlPlane(directory))  # which stops what was not ready in time
+        except ClusterError as error:
+            pytest.fail(f"no control plane to test on: {error}", pytrace=False)
         yield RunningControlPlane(processes, build.program("kubernetes", "kubectl"))
-    finally:
-        processes.stop()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from splai.api.ledger import Final, Progress
+from splai.artifacts.client import ArtifactClient
 from splai.artifacts.folder import JobFolder, StoreUnavailable
 from splai.worker.ledger import encode
 from tests.fake_engine import FakeEngine, running
@@ -20,6 +21,7 @@ from tests.unit.worker.simulation import make_order
 __all__ = ["cluster"]
 
 RECORDS = 600
+IMPATIENCE = 3.0  # seconds
 
 
 @pytest.fixture
@@ -35,9 +37,20 @@ async def server(cluster: Cluster, tmp_path: Path, volume: SmallVolume) -> Async
 
 
 @pytest.fixture
-async def folder(server: Server) -> AsyncIterator[JobFolder]:
-    async with server.client(job_token(), deadline=1) as client:
-        yield client.job("team-a", "uid-1")
+async def client(server: Server) -> AsyncIterator[ArtifactClient]:
+    async with server.client(job_token(), deadline=60) as client:
+        yield client
+
+
+@pytest.fixture
+def folder(client: ArtifactClient) -> JobFolder:
+    return client.job("team-a", "uid-1")
+
+
+@pytest.fixture
+def impatient(client: ArtifactClient) -> JobFolder:
+    """The same folder for a call that fails, which would wait for room until its deadline."""
+    return client.job("team-a", "uid-1", deadline=IMPATIENCE)
 
 
 async def chunks(count: int) -> AsyncIterator[bytes]:
@@ -46,7 +59,7 @@ async def chunks(count: int) -> AsyncIterator[bytes]:
 
 
 async def test_a_write_that_does_not_fit_leaves_nothing_and_reads_go_on(
-    server: Server, volume: SmallVolume, folder: JobFolder
+    server: Server, volume: SmallVolume, folder: JobFolder, impatient: JobFolder
 ) -> None:
     await folder.create("tasks/0000/1-0", b"a part")
     await folder.put("output.jsonl", b"old")
@@ -54,11 +67,11 @@ async def test_a_write_that_does_not_fit_leaves_nothing_and_reads_go_on(
     volume.fill(leave=64 * 1024)
 
     with pytest.raises(StoreUnavailable) as part:
-        await folder.create("tasks/0000/1-1", bytes(4 * 1024 * 1024))
+        await impatient.create("tasks/0000/1-1", bytes(4 * 1024 * 1024))
     with pytest.raises(StoreUnavailable) as whole:
-        await folder.put("output.jsonl", bytes(200 * 1024))
+        await impatient.put("output.jsonl", bytes(200 * 1024))
     with pytest.raises(StoreUnavailable) as stream:
-        await folder.put_stream("output.jsonl", chunks(40))
+        await impatient.put_stream("output.jsonl", chunks(40))
 
     assert {part.value.code, whole.value.code, stream.value.code} == {"insufficient_storage"}
     assert volume.files() == before
@@ -66,14 +79,16 @@ async def test_a_write_that_does_not_fit_leaves_nothing_and_reads_go_on(
     assert await folder.get("output.jsonl") == b"old"
     assert [entry.path for entry in await folder.list()] == ["output.jsonl", "tasks/0000/1-0"]
     assert (await folder.progress()).store_full
-    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=server.url, trust_env=False, timeout=60) as http:
         assert (await http.get("/readyz")).status_code == 200
 
 
-async def test_with_room_again_the_same_writes_succeed(volume: SmallVolume, folder: JobFolder) -> None:
+async def test_with_room_again_the_same_writes_succeed(
+    volume: SmallVolume, folder: JobFolder, impatient: JobFolder
+) -> None:
     volume.fill()
     with pytest.raises(StoreUnavailable):
-        await folder.create("tasks/0000/1-1", b"x" * 100_000)
+        await impatient.create("tasks/0000/1-1", b"x" * 100_000)
     volume.empty()
     assert await folder.create("tasks/0000/1-1", b"x" * 100_000)
     await folder.put_stream("output.jsonl", chunks(3))
@@ -83,10 +98,10 @@ async def test_with_room_again_the_same_writes_succeed(volume: SmallVolume, fold
 async def test_a_folder_can_be_removed_to_make_room(server: Server, volume: SmallVolume, folder: JobFolder) -> None:
     await folder.put_stream("output.jsonl", chunks(20))
     volume.fill()
-    async with server.client(job_token("uid-2"), deadline=1) as client:
+    async with server.client(job_token("uid-2"), deadline=60) as client:
         other = client.job("team-a", "uid-2")
         with pytest.raises(StoreUnavailable):
-            await other.create("tasks/0000/1-0", b"x" * 100_000)
+            await client.job("team-a", "uid-2", deadline=IMPATIENCE).create("tasks/0000/1-0", b"x" * 100_000)
         async with server.client(service_token()) as operator:
             await operator.job("team-a", "uid-1").remove()
         assert await other.create("tasks/0000/1-0", b"x" * 100_000)

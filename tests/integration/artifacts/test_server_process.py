@@ -9,14 +9,16 @@ from pathlib import Path
 import httpx
 
 from splai.artifacts.client import ArtifactClient
-from tests.integration.controller.operator_process import free_port
+from tests.integration.controller.operator_process import free_ports
 from tests.integration.minio import Minio
 from tests.unit.artifacts.conftest import ISSUER, OPERATOR, Cluster, cluster, service_token
 
 __all__ = ["cluster"]
 
 
-async def serve(minio: Minio, bucket: str, cluster: Cluster, port: int) -> asyncio.subprocess.Process:
+async def serve(
+    minio: Minio, bucket: str, cluster: Cluster, port: int, metrics_port: int
+) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -30,7 +32,7 @@ async def serve(minio: Minio, bucket: str, cluster: Cluster, port: int) -> async
             "SPLAI_MINIO_BUCKET": bucket,
             "SPLAI_MINIO_USE_SSL": "false",
             "SPLAI_ARTIFACTS_PORT": str(port),
-            "SPLAI_METRICS_PORT": str(free_port()),
+            "SPLAI_METRICS_PORT": str(metrics_port),
             "SPLAI_TRUSTED_SERVICE_ACCOUNTS": OPERATOR,
             "SPLAI_OIDC_ISSUER": ISSUER,
             "SPLAI_OIDC_JWKS_URI": f"{cluster.url}/openid/v1/jwks",
@@ -53,11 +55,11 @@ async def until_ready(url: str) -> None:
 async def test_it_serves_what_an_earlier_one_stored_and_ends_cleanly(
     minio: Minio, cluster: Cluster, tmp_path: Path
 ) -> None:
-    bucket, port = minio.make_bucket(), free_port()
+    bucket, (port, metrics_port) = minio.make_bucket(), free_ports(2)
     (tmp_path / "token").write_text(service_token())
     seen: list[bytes | None] = []
     for _ in range(3):
-        server = await serve(minio, bucket, cluster, port)
+        server = await serve(minio, bucket, cluster, port, metrics_port)
         try:
             await until_ready(f"http://127.0.0.1:{port}")
             async with ArtifactClient(f"http://127.0.0.1:{port}", tmp_path / "token") as client:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -15,6 +14,7 @@ import pytest
 
 from charts import render
 from local_cluster import waiting
+from tests.integration.controller.operator_process import free_ports
 from tests.integration.running_control_plane import RunningControlPlane, running_control_plane
 
 TEAMS = ["team-a", "team-b"]
@@ -32,14 +32,6 @@ def cluster(helm: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
             manifest = render.template(helm, f"--set-json=watchNamespaces={json.dumps(watched)}", namespace=namespace)
             control_plane.kubectl("apply", "-f", "-", input=manifest)
         yield control_plane
-
-
-def free_ports(count: int) -> list[str]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [str(bound.getsockname()[1]) for bound in sockets]
-    for bound in sockets:
-        bound.close()
-    return ports
 
 
 def login(cluster: RunningControlPlane, namespace: str, account: str, path: Path) -> Path:
@@ -84,7 +76,7 @@ def unready(process: subprocess.Popen[bytes], url: str, word: str, log: Path) ->
 
 @pytest.mark.parametrize("namespace", INSTALLATIONS)
 def test_operator_leads_with_its_own_rights(cluster: RunningControlPlane, tmp_path: Path, namespace: str) -> None:
-    health, metrics = free_ports(2)
+    health, metrics = map(str, free_ports(2))
     log = tmp_path / "operator.log"
     environment = {
         "KUBECONFIG": str(login(cluster, namespace, "splai-operator", tmp_path / "kubeconfig")),
@@ -105,7 +97,7 @@ def test_operator_leads_with_its_own_rights(cluster: RunningControlPlane, tmp_pa
 def test_gateway_knows_its_routes_with_its_own_rights(
     cluster: RunningControlPlane, tmp_path: Path, namespace: str
 ) -> None:
-    port, metrics = free_ports(2)
+    port, metrics = map(str, free_ports(2))
     log = tmp_path / "gateway.log"
     environment = {
         "KUBECONFIG": str(login(cluster, namespace, "splai-gateway", tmp_path / "kubeconfig")),
@@ -121,7 +113,7 @@ def test_gateway_knows_its_routes_with_its_own_rights(
 
 
 def test_operator_that_lacks_a_rule_names_it_and_ends(cluster: RunningControlPlane, tmp_path: Path) -> None:
-    health, metrics = free_ports(2)
+    health, metrics = map(str, free_ports(2))
     log = tmp_path / "operator.log"
     environment = {
         "KUBECONFIG": str(login(cluster, "ai", "splai-operator", tmp_path / "kubeconfig")),

@@ -24,7 +24,7 @@ from local_cluster.control_plane import ISSUER, Audit, ControlPlane
 from local_cluster.errors import ClusterError
 from local_cluster.kwok import Kwok, create_nodes, default_stages
 from tests.integration.controller.objects import Namespace
-from tests.integration.controller.operator_process import SPLAI, OperatorProcess, free_port
+from tests.integration.controller.operator_process import SPLAI, OperatorProcess, free_ports
 from tests.integration.running_control_plane import CRDS, RunningControlPlane
 
 STAGES = Path(__file__).parents[3] / "benchmarks" / "kwok"
@@ -114,12 +114,12 @@ def _operator_token(control_plane: RunningControlPlane, directory: Path) -> Path
 @contextmanager
 def _artifact_server(control_plane: RunningControlPlane, directory: Path) -> Iterator[str]:
     """The real server on a folder; yields its URL."""
-    port = free_port()
+    port, metrics_port = free_ports(2)
     with _published_keys(control_plane, directory) as keys, (directory / "artifacts.log").open("wb") as log:
         settings = {
             "SPLAI_ARTIFACTS_ROOT": str(directory / "artifacts"),
             "SPLAI_ARTIFACTS_PORT": str(port),
-            "SPLAI_METRICS_PORT": str(free_port()),
+            "SPLAI_METRICS_PORT": str(metrics_port),
             "SPLAI_TRUSTED_SERVICE_ACCOUNTS": f"{SYSTEM}/splai-operator",
             "SPLAI_OIDC_ISSUER": ISSUER,
             "SPLAI_OIDC_JWKS_URI": keys,

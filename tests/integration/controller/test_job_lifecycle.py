@@ -133,7 +133,7 @@ def test_the_window_closes_also_on_a_job_that_waits(cluster: Cluster) -> None:
 
 
 def test_the_window_closes_on_workers_too_and_the_output_is_written(cluster: Cluster) -> None:
-    cluster.here.apply(held(completionWindow="5s"))
+    cluster.here.apply(held(completionWindow="20s"))
     cluster.has_children("job-0")
     cluster.has_children("job-finish")
     (finish,) = cluster.here.all("jobs")

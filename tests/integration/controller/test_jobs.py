@@ -2,7 +2,6 @@
 
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,10 +9,9 @@ import pytest
 
 from tests.integration.controller.job_cluster import JobCluster, describe
 from tests.integration.controller.objects import Namespace, backend, job
-from tests.integration.controller.operator_process import LEASE_SECONDS, OperatorProcess, eventually
+from tests.integration.controller.operator_process import OperatorProcess, eventually
 
-MANY = 20
-OUTAGE_SECONDS = 1.5 * LEASE_SECONDS
+MANY = 60
 WRITES_PER_JOB = 8
 
 Start = Callable[..., OperatorProcess]
@@ -79,7 +77,7 @@ def test_an_operator_that_is_killed_in_the_middle_of_many_jobs_leaves_one_child_
 
     start()
 
-    eventually(all_completed(here, MANY), "all jobs are completed")
+    eventually(all_completed(here, MANY), "all jobs are completed", seconds=180)
     assert here.children() == {f"job-{number}": [f"job-{number}-0"] for number in range(MANY)}
     assert len(job_cluster.created_children(here)) == MANY
 
@@ -119,10 +117,10 @@ def test_an_outage_of_the_apiserver_in_mid_job_doubles_nothing(
         here.apply(*(job(name, workers=waiting) for name in names))
         eventually(lambda: len(here.children()) == len(names), "the workers wait for a node")
 
+        leader = supervisor.operator
         job_cluster.control_plane.kill("kube-apiserver")
-        away_since = time.monotonic()
-        assert supervisor.operator.health == 200
-        eventually(lambda: time.monotonic() - away_since > OUTAGE_SECONDS, "the outage lasts")
+        assert leader.health == 200
+        eventually(lambda: supervisor.operator is not leader, "the leader has ended, and another one is started")
         job_cluster.control_plane.start()
         job_cluster.control_plane.kubectl("label", "nodes", "--all", "outage=is-over")
 
@@ -133,7 +131,7 @@ def test_an_outage_of_the_apiserver_in_mid_job_doubles_nothing(
         eventually(all_completed(here, len(names) + 1), "new jobs are completed")
         assert here.children() == {name: [f"{name}-0"] for name in [*names, "afterwards"]}
         assert len(job_cluster.created_children(here)) == len(names) + 1
-        assert set(supervisor.codes) <= {1}
+        assert set(supervisor.codes) == {1}
     finally:
         supervisor.stop()
         job_cluster.control_plane.start()

@@ -16,7 +16,7 @@ def test_operators_end_when_etcd_was_restored(own_control_plane: RunningControlP
     cluster = own_control_plane
     cluster.kubectl("create", "namespace", "test")
     here = Namespace(cluster, "test")
-    long = {"SPLAI_LEASE_SECONDS": "15"}  # etcd is away for some seconds while it is copied
+    long = {"SPLAI_LEASE_SECONDS": "30"}  # of which a leader may miss 20: etcd is stopped, copied and started
     leader = OperatorProcess.start(tmp_path / "leader.log", kubeconfig=cluster.kubeconfig, namespace="test", **long)
     eventually(lambda: leader.leading, "the first leads")
     saved = tmp_path / "saved"

@@ -12,17 +12,12 @@ import httpx
 
 from splai.kube.client import Client
 from splai.kube.resource import ENDPOINT_SLICES, MODEL_BACKENDS
+from tests.integration.controller.operator_process import free_ports
 from tests.integration.gateway.conftest import endpoint_slice, model_backend
 from tests.integration.running_control_plane import RunningControlPlane
 from tests.unit.gateway.scripted_engine import STREAM_HEAD, Connection, Received, answer, running_engine
 
 CHAT = {"model": "llama3.1:8b", "messages": [{"role": "user", "content": "Hi"}]}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def own_address() -> str:
@@ -34,13 +29,13 @@ def own_address() -> str:
 
 @asynccontextmanager
 async def running_process(
-    control_plane: RunningControlPlane, namespace: str, port: int
+    control_plane: RunningControlPlane, namespace: str, port: int, metrics_port: int
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     environment = os.environ | {
         "KUBECONFIG": str(control_plane.kubeconfig),
         "SPLAI_WATCH_NAMESPACES": namespace,
         "SPLAI_GATEWAY_PORT": str(port),
-        "SPLAI_METRICS_PORT": str(free_port()),
+        "SPLAI_METRICS_PORT": str(metrics_port),
     }
     command = (sys.executable, "-c", "from splai.cli import main; main()", "gateway", "serve")
     process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.PIPE)
@@ -54,7 +49,7 @@ async def running_process(
 
 async def ready(http: httpx.AsyncClient, model: str) -> None:
     """Wait until the gateway answers and knows the model."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             try:
                 if (await http.get(f"/v1/models/{model}")).status_code == 200:
@@ -79,11 +74,11 @@ async def test_from_the_resource_to_the_answer_to_a_clean_end(
         await connection.chunk(b"data: [DONE]\n\n")
         await connection.chunk(b"")
 
-    port = free_port()
+    port, metrics_port = free_ports(2)
     async with (
         running_engine(engine_script, host=own_address()) as engine,
-        running_process(control_plane, namespace, port) as process,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as http,
+        running_process(control_plane, namespace, port, metrics_port) as process,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as http,
     ):
         host, _, engine_port = engine.address.rpartition(":")
         await client.create(ENDPOINT_SLICES, namespace, endpoint_slice("llama", host, port=int(engine_port)))
@@ -102,13 +97,13 @@ async def test_from_the_resource_to_the_answer_to_a_clean_end(
             go_on.set()
             assert b"".join([piece async for piece in pieces]) == b"data: [DONE]\n\n"
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await process.wait() == 0
 
 
 async def refused(port: int) -> None:
     """Wait until nobody listens any more."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -84,7 +84,7 @@ async def after(tasks: set[asyncio.Task[None]], *turns: Sequence[Any] | Exceptio
     """A reflector that has gone through these turns."""
     watching = Watching(ScriptedApiserver(*turns))
     tasks.add(asyncio.create_task(watching.reflector.run()))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await watching.apiserver.exhausted.wait()
     return watching
 

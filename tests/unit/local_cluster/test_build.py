@@ -64,6 +64,47 @@ def test_the_linker_writes_the_version_of_go_mod_into_the_programs(module: build
     assert flags == ["-trimpath", "-ldflags", "-s -w -X main.version=v1.2.3 -X main.minor=2"]
 
 
+class Builds:
+    """The builds of a module: so many fail, the next one succeeds."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+
+    def __call__(self, _: build.Module, folder: Path) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise ClusterError("reading the module: unexpected EOF")
+        folder.mkdir()
+
+
+@pytest.fixture
+def cache(module: build.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPLAI_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setitem(build.MODULES, "server", module)
+    monkeypatch.setattr(build, "_go_version", lambda: GO)
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_build_whose_download_breaks_off_is_tried_again_and_that_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(build, "_build", Builds(failures=1))
+
+    assert build.programs("server").is_dir()
+    assert "building server failed and is tried once more" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_build_that_fails_twice_fails_in_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    builds = Builds(failures=3)
+    monkeypatch.setattr(build, "_build", builds)
+
+    with pytest.raises(ClusterError, match="unexpected EOF"):
+        build.programs("server")
+
+    assert builds.failures == 1
+
+
 def test_an_unknown_module_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ClusterError, match="unknown module docker; there are: kubernetes, etcd"):
         build.programs("docker")

@@ -32,8 +32,25 @@ def test_without_root_what_the_tests_need_is_named(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("shutil.which", lambda _: None)
     monkeypatch.setattr(host, "_POSTGRES", tmp_path)
 
-    with pytest.raises(ClusterError, match=r"missing: postgresql \(Debian's package names\)"):
+    with pytest.raises(ClusterError, match=r"missing: openssl, postgresql \(Debian's package names\)"):
         host.install_test_packages()
+
+
+def test_packages_are_installed_when_another_installation_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[str] = []
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("shutil.which", lambda command: command if command == "apt-get" else None)
+    monkeypatch.setattr(host, "_POSTGRES", tmp_path)
+    monkeypatch.setattr(host, "run", lambda *words, **_: commands.append(" ".join(words)))
+
+    host.install_test_packages()
+
+    assert commands == [
+        "apt-get -o DPkg::Lock::Timeout=300 update",
+        "apt-get -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends openssl postgresql",
+    ]
 
 
 def test_the_newest_postgres_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -90,6 +91,26 @@ def test_a_killed_program_can_be_started_again(sleeper: Process) -> None:
     sleeper.start()
 
     assert pid(sleeper) != before
+
+
+@pytest.mark.parametrize("ends_after", [signal.SIGTERM, signal.SIGKILL])
+def test_a_program_that_ends_just_before_it_is_killed_is_no_error(
+    sleeper: Process, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends_after: signal.Signals
+) -> None:
+    kill = os.kill
+
+    def too_late(number: int, sign: int) -> None:
+        if sign == ends_after:
+            kill(number, signal.SIGKILL)
+            raise ProcessLookupError(3, "No such process")
+
+    monkeypatch.setattr(os, "kill", too_late)
+    monkeypatch.setattr("local_cluster.process._STOP_SECONDS", 0.0)  # so that the second kill comes, and at once
+
+    sleeper.stop()
+
+    assert not sleeper.running
+    assert Process.recorded(tmp_path) == []
 
 
 def test_a_stale_state_file_with_the_pid_of_somebody_else_stops_nobody(tmp_path: Path) -> None:

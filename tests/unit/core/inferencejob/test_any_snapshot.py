@@ -126,7 +126,7 @@ def snapshot_of(observed: dict[str, Any]) -> JobSnapshot:
 
 
 @given(observed=OBSERVED, age=AGES)
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 def test_every_observation_has_an_answer(observed: dict[str, Any], age: int) -> None:
     job: InferenceJob = observed["job"]
     decision = plan(snapshot_of(observed), NOW + timedelta(seconds=age))

@@ -69,7 +69,7 @@ def check_idempotent(world: World) -> None:
 
 
 @given(life=LIVES, job=JOBS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_nothing_that_happens_breaks_a_promise(life: list[Happening], job: InferenceJob) -> None:
     world = World(job)
     for happening in life:
@@ -80,7 +80,7 @@ def test_nothing_that_happens_breaks_a_promise(life: list[Happening], job: Infer
 
 
 @given(life=LIVES, job=JOBS)
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=75)
 def test_every_job_ends_once_things_go_well_again(life: list[Happening], job: InferenceJob) -> None:
     world = World(job)
     for happening in life:

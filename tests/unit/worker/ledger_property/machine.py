@@ -30,7 +30,6 @@ def torments(examples: int, steps: int) -> settings:
         max_examples=int(wanted or examples),
         stateful_step_count=steps,
         derandomize=wanted is None,
-        deadline=None,
         database=None,
         print_blob=False,
         suppress_health_check=list(HealthCheck),
