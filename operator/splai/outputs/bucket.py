@@ -9,7 +9,6 @@ import os
 from collections.abc import AsyncIterator, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import BaseError
@@ -88,18 +87,17 @@ def open_bucket(output: S3Output | GCSOutput | AzureOutput, folder_uri: str, *, 
     Without any a request is not signed: a node's own identity, which the libraries would ask for next, is the machine's
     and not the user's. Of Google's metadata server nobody can tell whose it answers with.
     """
-    parts = urlsplit(folder_uri)
-    prefix = parts.path.removeprefix("/")
+    name, _, prefix = folder_uri.partition("://")[2].partition("/")  # a key may have a # or a ?
     try:
         if isinstance(output, S3Output):
-            store: ObjectStore = _s3(output, parts.netloc)
+            store: ObjectStore = _s3(output, name)
         elif isinstance(output, GCSOutput):
-            store = GCSStore(parts.netloc, retry_config=_RETRIES, client_options=_client())
+            store = GCSStore(name, retry_config=_RETRIES, client_options=_client())
         else:
             container, _, prefix = prefix.partition("/")
             store = AzureStore(
                 container,
-                account_name=parts.netloc,
+                account_name=name,
                 skip_signature=_is_nobody(_AZURE_IDENTITIES),
                 retry_config=_RETRIES,
                 client_options=_client(),

@@ -76,6 +76,18 @@ def test_google_and_azure_by_their_uris() -> None:
     assert (azure._store.config.get("container_name"), azure._prefix) == ("container", "2026/triage/")
 
 
+@pytest.mark.parametrize(
+    ("spec", "prefix"),
+    [
+        (output(s3={"uri": "s3://bucket/2026#q1/why?/50%"}), "2026#q1/why?/50%/triage/"),
+        (output(gcs={"uri": "gs://bucket/?#"}), "?#/triage/"),
+        (output(azure={"uri": "az://account/container/a?b#c"}), "a?b#c/triage/"),
+    ],
+)
+def test_a_path_means_what_it_says_also_where_a_url_would_mean_something_else(spec: Output, prefix: str) -> None:
+    assert bucket(spec)._prefix == prefix
+
+
 IDENTITIES = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AZURE_STORAGE_ACCOUNT_KEY")
 S3 = output(s3={"uri": "s3://bucket"})
 AZURE = output(azure={"uri": "az://account/container"})
