@@ -55,7 +55,8 @@ def test_a_claim_is_a_folder_below_its_mount(tmp_path: Path) -> None:
     assert destination._folder == tmp_path / "2026/triage"
 
 
-def test_s3_of_amazon_and_of_others() -> None:
+def test_s3_of_amazon_and_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_REGION", raising=False)
     amazon = bucket(output(s3={"uri": "s3://bucket/2026", "region": "eu-central-1"}))._store
     other = bucket(output(s3={"uri": "s3://bucket", "endpoint": "http://minio.minio.svc:9000"}))._store
     assert isinstance(amazon, S3Store)
@@ -64,6 +65,21 @@ def test_s3_of_amazon_and_of_others() -> None:
     assert (other.config.get("region"), other.config.get("endpoint")) == ("us-east-1", "http://minio.minio.svc:9000")
     styles = [str(store.config.get("virtual_hosted_style_request")) for store in (amazon, other)]
     assert styles == ["true", "false"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "region"),
+    [
+        (output(s3={"uri": "s3://bucket"}), "eu-west-1"),
+        (output(s3={"uri": "s3://bucket", "region": "eu-central-1"}), "eu-central-1"),
+        (output(s3={"uri": "s3://bucket", "endpoint": "http://minio.minio.svc:9000"}), "us-east-1"),
+    ],
+)
+def test_without_a_region_a_bucket_of_amazon_is_in_the_clusters_own(
+    spec: Output, region: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    assert bucket(spec)._store.config.get("region") == region  # type: ignore[union-attr]
 
 
 def test_google_and_azure_by_their_uris() -> None:
