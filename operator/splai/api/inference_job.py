@@ -89,8 +89,8 @@ class Workers(APIModel):
         Literal["Input", "Prefix"],
         Field(
             description=(
-                "Order in which a task's records are sent. Prefix: requests that begin alike follow each other, "
-                "for engines with a prefix cache."
+                "Order in which a worker sends its records. Prefix: requests that begin alike follow each other, among "
+                "all of a job of up to 1,000 records, else within each task; for engines with a prefix cache."
             )
         ),
     ] = "Input"

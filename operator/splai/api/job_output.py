@@ -7,22 +7,42 @@ from pydantic import Field
 
 from splai.api.base import APIModel, rules
 from splai.api.pod_template import LocalObjectReference
-from splai.api.storage import S3Access, VolumePath
+from splai.api.storage import DEFAULT_S3_REGION, S3Access, VolumePath
 
 OutputFormat = Literal["openai-batch", "parquet"]
 OutputOrder = Literal["input", "completion"]
+_PLAIN_PATH = rules(
+    (
+        "!self.substring(5).matches('//+[^/]|/[.][.]?(/|$)')",  # behind the scheme; slashes at the end are cut off
+        "the path must not have an empty segment, . or ..: no bucket has such a key",
+    )
+)
 
 
 class S3Output(S3Access):
     """A prefix in a bucket of any S3 API."""
 
-    uri: Annotated[str, Field(pattern=r"^s3://[a-z0-9][-a-z0-9.]+(/.*)?$", max_length=1200)]
+    uri: Annotated[
+        str, Field(pattern=r"^s3://[a-z0-9][-a-z0-9.]+(/.*)?$", max_length=1200, json_schema_extra=_PLAIN_PATH)
+    ]
+    region: Annotated[
+        str | None,
+        Field(
+            max_length=64,
+            description=(
+                "Of the bucket. Default: for Amazon's own S3 the AWS_REGION that the ServiceAccount's cloud identity "
+                f"gives to its pods, else {DEFAULT_S3_REGION}."
+            ),
+        ),
+    ] = None
 
 
 class GCSOutput(APIModel):
     """A prefix in a bucket of Google Cloud Storage."""
 
-    uri: Annotated[str, Field(pattern=r"^gs://[a-z0-9][-_a-z0-9.]+(/.*)?$", max_length=1200)]
+    uri: Annotated[
+        str, Field(pattern=r"^gs://[a-z0-9][-_a-z0-9.]+(/.*)?$", max_length=1200, json_schema_extra=_PLAIN_PATH)
+    ]
     secret_ref: Annotated[
         LocalObjectReference | None,
         Field(
@@ -43,6 +63,7 @@ class AzureOutput(APIModel):
             pattern=r"^az://[a-z0-9]+/[a-z0-9][-a-z0-9]+(/.*)?$",
             max_length=1200,
             description="az://account/container/prefix.",
+            json_schema_extra=_PLAIN_PATH,
         ),
     ]
     secret_ref: Annotated[

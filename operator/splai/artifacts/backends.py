@@ -7,7 +7,6 @@ the caller).
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, LocalStore, ObjectStore, S3Store
@@ -36,15 +35,15 @@ def open_store(settings: Settings) -> tuple[ObjectStore, MeasureSpace | None]:
 def _open_bucket(settings: Settings) -> ObjectStore:
     if settings.minio:
         return _open_minio(settings.minio)
-    uri = urlsplit(settings.bucket)
-    prefix = uri.path.strip("/")
+    name, _, path = settings.bucket.partition("://")[2].partition("/")  # a key may have a # or a ?
+    prefix = path.strip("/")
     if settings.backend == "s3":
-        return S3Store(uri.netloc, prefix=prefix or None, retry_config=_RETRIES, client_options=_client())
+        return S3Store(name, prefix=prefix or None, retry_config=_RETRIES, client_options=_client())
     if settings.backend == "gcs":
-        return GCSStore(uri.netloc, prefix=prefix or None, retry_config=_RETRIES, client_options=_client())
+        return GCSStore(name, prefix=prefix or None, retry_config=_RETRIES, client_options=_client())
     container, _, prefix = prefix.partition("/")
     return AzureStore(
-        container, account_name=uri.netloc, prefix=prefix or None, retry_config=_RETRIES, client_options=_client()
+        container, account_name=name, prefix=prefix or None, retry_config=_RETRIES, client_options=_client()
     )
 
 

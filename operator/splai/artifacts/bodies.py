@@ -12,7 +12,7 @@ MAX_WHOLE: Constant = 16 * 1024 * 1024  # a plan with its records, or a part, wh
 SMALL: Constant = 256 * 1024
 LARGE_AT_ONCE: Constant = 8
 WHOLE_SECONDS: Constant = 60.0
-CHUNK_SECONDS: Constant = 60.0
+PIECE_SECONDS: Constant = 600.0  # whoever reads a large ledger may seldom find a line of the file that it writes
 
 
 class BodyReader:
@@ -36,10 +36,13 @@ class BodyReader:
 
 
 async def stream(request: web.Request) -> AsyncIterator[bytes]:
-    """The body in chunks as they arrive; fails when it breaks off, so nothing is written of it."""
+    """The body in chunks as they arrive; fails when it breaks off, so nothing is written of it.
+
+    A sender that is killed or restarted ends its connection, so only one that was cut off is waited for in vain.
+    """
     chunks = request.content.iter_chunked(SMALL)
     while True:
-        async with asyncio.timeout(CHUNK_SECONDS):
+        async with asyncio.timeout(PIECE_SECONDS):
             chunk = await anext(chunks, None)
         if chunk is None:
             return

@@ -4,6 +4,9 @@ Every call is bounded: an attempt by connect, read and write timeouts, a call by
 errors and 5xx (a restarting server, a full volume) are tried again with backoff; every request is safe to repeat,
 because a create that took place answers 412 the second time, which its caller resolves by the nonce.
 
+A token that was good and is no longer is such a trouble too: while the apiserver is away the kubelet gets no new one.
+One that was never good is a wrong installation, and refused.
+
 A stream is tried again only while nothing was taken from it: it cannot be rewound, so its producer starts anew after
 ``StoreUnavailable``.
 """
@@ -39,6 +42,7 @@ class TokenFile:
         self._clock = clock
         self._token = ""
         self._read_at = float("-inf")
+        self._was_good = False
 
     def header(self) -> dict[str, str]:
         if self._clock() - self._read_at >= TOKEN_LIFETIME:
@@ -46,12 +50,25 @@ class TokenFile:
                 self._token = self._path.read_text().strip()
             except OSError as error:
                 message = f"cannot read the token file {self._path}: {error.strerror}"
-                raise StoreRefused(message, code="token_unreadable", status=401) from error
+                raise self._failure(message, code="token_unreadable") from error
             self._read_at = self._clock()
         return {"Authorization": f"Bearer {self._token}"}
 
+    def check(self, reply: Reply) -> None:
+        """Raise what a 401 means: StoreUnavailable if the server took a token of this file before."""
+        if reply.status == 401:
+            self.forget()
+            code, message = _words(reply)
+            raise self._failure(message, code=code)
+        self._was_good = self._was_good or 200 <= reply.status < 300
+
     def forget(self) -> None:
         self._read_at = float("-inf")
+
+    def _failure(self, message: str, *, code: str) -> StoreUnavailable | StoreRefused:
+        if self._was_good:
+            return StoreUnavailable(f"no valid token: {message}", code=code)
+        return StoreRefused(message, code=code, status=401)
 
 
 class ArtifactClient:
@@ -148,7 +165,8 @@ class HTTPJobFolder:
         while True:
             try:
                 reply = await self._http.send("PUT", self._base + path, headers=self._token.header(), body=body())
-                self._require_success(reply)
+                self._token.check(reply)
+                _require_success(reply)
             except (TransportError, StoreUnavailable) as error:
                 failure = _unavailable(error)
                 if taken:
@@ -228,8 +246,9 @@ class HTTPJobFolder:
                         query=query,
                         body=body,
                     )
+                self._token.check(reply)
                 if reply.status not in accept:
-                    self._require_success(reply)
+                    _require_success(reply)
             except TimeoutError as error:  # the deadline: what the server said last says more
                 raise told or _unavailable(error) from error
             except (TransportError, StoreUnavailable) as error:
@@ -242,22 +261,23 @@ class HTTPJobFolder:
             else:
                 return reply
 
-    def _require_success(self, reply: Reply) -> None:
-        if reply.status == 401:
-            self._token.forget()
-        if not 200 <= reply.status < 300:
-            raise _failure(reply)
+
+def _require_success(reply: Reply) -> None:
+    if 200 <= reply.status < 300:
+        return
+    code, message = _words(reply)
+    if reply.status >= 500 or reply.status in (408, 429):
+        raise StoreUnavailable(f"the artifact server answers {reply.status}: {message}", code=code)
+    raise StoreRefused(message, code=code, status=reply.status)
 
 
-def _failure(reply: Reply) -> StoreRefused | StoreUnavailable:
+def _words(reply: Reply) -> tuple[str, str]:
+    """The code and the message of an error."""
     try:
         error = json.loads(reply.content)["error"]
-        code, message = str(error["code"]), str(error["message"])
+        return str(error["code"]), str(error["message"])
     except (ValueError, KeyError, TypeError):  # a proxy's page, not ours
-        code, message = "unexpected_answer", f"HTTP {reply.status}"
-    if reply.status >= 500 or reply.status in (408, 429):
-        return StoreUnavailable(f"the artifact server answers {reply.status}: {message}", code=code)
-    return StoreRefused(message, code=code, status=reply.status)
+        return "unexpected_answer", f"HTTP {reply.status}"
 
 
 def _unavailable(error: Exception) -> StoreUnavailable:

@@ -1,7 +1,8 @@
 """HTTP as the artifact server's clients need it, on aiohttp: with httpx a call costs a worker several times the CPU.
 
 An attempt is bounded by the time to connect, between two pieces of the answer, and between two pieces of a body that is
-streamed. Whatever goes wrong on the way is a ``TransportError``.
+streamed; behind the last of these the server has minutes, in which a bucket makes one object of its parts, or a disk
+takes what was written. Whatever goes wrong on the way is a ``TransportError``.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from yarl import URL
 
 CONNECT_SECONDS: Constant = 5.0
 SILENCE_SECONDS: Constant = 30.0
+KEEPING_SECONDS: Constant = 300.0
 KEPT_ALIVE_SECONDS: Constant = 30.0
 CONNECTIONS: Constant = 64
 _AT_ONCE = 1024 * 1024  # of a body; aiohttp warns of more, because the event loop stands still meanwhile
@@ -108,7 +110,7 @@ class HTTP:
         try:
             async with (
                 asyncio.timeout(None) as stream.patience,
-                self._request(method, path, headers, None, stream) as response,
+                self._request(method, path, headers, None, stream, silence=KEEPING_SECONDS) as response,
             ):
                 return Reply(response.status, await response.read())
         except _FAILURES as error:
@@ -130,18 +132,33 @@ class HTTP:
             self._session = None
 
     def _request(
-        self, method: str, path: str, headers: Mapping[str, str], query: Mapping[str, str] | None, data: object
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        query: Mapping[str, str] | None,
+        data: object,
+        *,
+        silence: float | None = None,
     ) -> "aiohttp.client._RequestContextManager":
         if self._session is None:  # not before there is a loop
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEPT_ALIVE_SECONDS),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"Accept-Encoding": "identity"},
                 auto_decompress=False,
             )
-        url = URL(self._base + path, encoded=True)
-        return self._session.request(method, url, headers=headers, params=query, data=data, allow_redirects=False)
+        return self._session.request(
+            method,
+            URL(self._base + path, encoded=True),
+            headers=headers,
+            params=query,
+            data=data,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS if silence is None else silence
+            ),
+        )
 
 
 class _Stream:
@@ -162,15 +179,17 @@ class _Stream:
         """The next piece; how long that takes is its producer's affair, how long the server takes it is ours."""
         self._taken = True
         self.patience.reschedule(None)
+        seconds = SILENCE_SECONDS
         try:
             return await anext(self._chunks)
         except StopAsyncIteration:
+            seconds = KEEPING_SECONDS
             raise
         except Exception as error:
             self.failure = error
             raise
         finally:
-            self.patience.reschedule(asyncio.get_running_loop().time() + SILENCE_SECONDS)
+            self.patience.reschedule(asyncio.get_running_loop().time() + seconds)
 
 
 def _failure(error: BaseException) -> TransportError:

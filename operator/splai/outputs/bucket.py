@@ -9,7 +9,6 @@ import os
 from collections.abc import AsyncIterator, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import BaseError
@@ -34,10 +33,11 @@ _RETRIES: "RetryConfig" = {"max_retries": 6, "retry_timeout": timedelta(seconds=
 class BucketFolder:
     """Files below a prefix."""
 
-    def __init__(self, store: ObjectStore, prefix: str, place: str, *, expected_bytes: int) -> None:
+    def __init__(self, store: ObjectStore, prefix: str, place: str, *, region: str = "", expected_bytes: int) -> None:
         self._store = store
         self._prefix = prefix
         self._place = place
+        self._region = region
         self._part_bytes = max(LEAST_PART, -(-expected_bytes // MOST_PARTS))
 
     async def write(self, name: str, produce: Produce) -> None:
@@ -68,7 +68,7 @@ class BucketFolder:
                 max_concurrency=PARTS_AT_ONCE,
             )
         except (BaseError, FileNotFoundError) as error:
-            raise explain(error, self._place) from None
+            raise explain(error, self._place, region=self._region) from None
 
     async def remove(self, name: str) -> None:
         """Where credentials may write only, a file of an earlier job stays."""
@@ -77,7 +77,7 @@ class BucketFolder:
         except FileNotFoundError:
             return
         except BaseError as error:
-            problem = explain(error, self._place)
+            problem = explain(error, self._place, region=self._region)
             if problem.reason != "OutputForbidden":
                 raise problem from None
 
@@ -88,18 +88,18 @@ def open_bucket(output: S3Output | GCSOutput | AzureOutput, folder_uri: str, *, 
     Without any a request is not signed: a node's own identity, which the libraries would ask for next, is the machine's
     and not the user's. Of Google's metadata server nobody can tell whose it answers with.
     """
-    parts = urlsplit(folder_uri)
-    prefix = parts.path.removeprefix("/")
+    name, _, prefix = folder_uri.partition("://")[2].partition("/")  # a key may have a # or a ?
+    region = _region(output) if isinstance(output, S3Output) else ""
     try:
         if isinstance(output, S3Output):
-            store: ObjectStore = _s3(output, parts.netloc)
+            store: ObjectStore = _s3(output, name, region)
         elif isinstance(output, GCSOutput):
-            store = GCSStore(parts.netloc, retry_config=_RETRIES, client_options=_client())
+            store = GCSStore(name, retry_config=_RETRIES, client_options=_client())
         else:
             container, _, prefix = prefix.partition("/")
             store = AzureStore(
                 container,
-                account_name=parts.netloc,
+                account_name=name,
                 skip_signature=_is_nobody(_AZURE_IDENTITIES),
                 retry_config=_RETRIES,
                 client_options=_client(),
@@ -108,11 +108,17 @@ def open_bucket(output: S3Output | GCSOutput | AzureOutput, folder_uri: str, *, 
         raise explain(error, folder_uri) from None
     if any(segment in ("", ".", "..") for segment in prefix.removesuffix("/").split("/")):
         raise OutputProblem("OutputInvalid", f"{folder_uri}: the path has an empty segment, or . or ..")
-    return BucketFolder(store, prefix, folder_uri, expected_bytes=expected_bytes)
+    return BucketFolder(store, prefix, folder_uri, region=region, expected_bytes=expected_bytes)
 
 
-def _s3(output: S3Output, bucket: str) -> S3Store:
-    config: S3Config = {"region": output.region or DEFAULT_S3_REGION, "skip_signature": _is_nobody(S3_IDENTITIES)}
+def _region(output: S3Output) -> str:
+    """The bucket's, else that of the cluster, which Amazon's webhook tells the pods of a ServiceAccount."""
+    clusters_own = os.environ.get("AWS_REGION") if output.endpoint is None else None  # others' services have their own
+    return output.region or clusters_own or DEFAULT_S3_REGION
+
+
+def _s3(output: S3Output, bucket: str, region: str) -> S3Store:
+    config: S3Config = {"region": region, "skip_signature": _is_nobody(S3_IDENTITIES)}
     if output.endpoint:  # a service of one's own has no name for every bucket
         config |= {"endpoint": output.endpoint, "virtual_hosted_style_request": False}
     else:

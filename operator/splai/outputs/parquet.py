@@ -113,10 +113,10 @@ def _row(line: bytes) -> tuple[Any, ...]:
     usage = _mapping(answer.get("usage"))
     choice = _first(answer.get("choices"))
     return (
-        value["custom_id"],
-        value["id"],
+        _text(value["custom_id"]),
+        _text(value["id"]),
         response.get("status_code"),
-        response.get("request_id"),
+        _text(response.get("request_id")),
         _body_text(line, body) if response else None,
         _text(error.get("code")),
         _text(error.get("message")),
@@ -132,7 +132,7 @@ def _body_text(line: bytes, body: Any) -> str:
     before = _BEFORE_BODY.match(line)
     if before and line.endswith(_AFTER_BODY):
         return line[before.end() : -len(_AFTER_BODY)].decode()
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return _encodable(json.dumps(body, ensure_ascii=False, separators=(",", ":")))
 
 
 def _output_text(output: Any) -> str | None:
@@ -155,7 +155,12 @@ def _text(value: Any) -> str | None:
     """A text, or a number that some engines give where OpenAI has a text."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return value if isinstance(value, str) else None
+    return _encodable(value) if isinstance(value, str) else None
+
+
+def _encodable(text: str) -> str:
+    """Half a surrogate pair, which JSON may hold as an escape and UTF-8 may not, becomes a question mark."""
+    return text.encode(errors="replace").decode()
 
 
 def _number(value: Any) -> int | None:

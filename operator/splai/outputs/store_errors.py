@@ -15,6 +15,8 @@ _STATUS = re.compile(r"status code: (\d{3})")
 _FULL = {"QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage", "507"}
 _METADATA_SERVERS = ("169.254.169.254", "metadata.google.internal", "169.254.170.2")
 _BAD_CREDENTIALS = ("redential", "Invalid Access Key", "Missing SecretAccessKey", "Missing AccessKeyId")
+_RIGHT_REGION = re.compile(r"expecting '([a-z0-9-]{1,32})'|<Region>([a-z0-9-]{1,32})</Region>")
+_REDIRECTS = ("PermanentRedirect", "BareRedirect")  # Amazon's word, and obstore's for a redirect to nowhere
 _NETWORK = {
     "dns error": "its name is not resolved",
     "ConnectionRefused": "it refuses connections",
@@ -24,12 +26,23 @@ _NETWORK = {
 }
 
 
-def explain(error: Exception, place: str) -> OutputProblem:
-    """The problem behind an exception of obstore."""
+def explain(error: Exception, place: str, *, region: str = "") -> OutputProblem:
+    """The problem behind an exception of obstore; ``region`` is the one that was asked for."""
     text = str(error)
     code = next((match[1] for pattern in (_CODE, _STATUS) if (match := pattern.search(text))), "")
     reason, words = _classify(error, text, code)
+    if region and (told := _wrong_region(text, region)):
+        reason, words = "OutputInvalid", told  # spec.output never changes, so no try can succeed
     return OutputProblem(reason, f"{place}: {words}{f' ({code})' if code else ''}")
+
+
+def _wrong_region(text: str, region: str) -> str:
+    """The words for a bucket that is in another region; nothing for any other trouble."""
+    if (match := _RIGHT_REGION.search(text)) and (right := match[1] or match[2]) != region:
+        return f"the bucket is in the region {right}, not in {region}: name it in spec.output.s3.region"
+    if any(sign in text for sign in _REDIRECTS):
+        return f"the bucket is not in the region {region}: name its region in spec.output.s3.region"
+    return ""
 
 
 def _classify(error: Exception, text: str, code: str) -> tuple[Reason, str]:

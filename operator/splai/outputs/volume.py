@@ -9,9 +9,10 @@ import errno
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from splai.outputs.destination import OutputProblem, Produce, Reason
 
@@ -40,16 +41,18 @@ class VolumeFolder:
         growing = self._folder / f".{name}.{secrets.token_hex(8)}"
         with self._explained():
             await asyncio.to_thread(self._prepare, name)
-            file = await asyncio.to_thread(growing.open, "xb")
+            file = await asyncio.to_thread(_open, growing)
         try:
             async for chunk in produce():
                 with self._explained():
-                    await asyncio.to_thread(file.write, chunk)
+                    await asyncio.to_thread(_write, file, chunk)
             with self._explained():
                 await asyncio.to_thread(self._keep, file, growing, self._folder / name)
         except BaseException:
-            file.close()
-            growing.unlink(missing_ok=True)
+            with suppress(OSError):  # what went wrong first is what counts
+                file.close()
+            with suppress(OSError):
+                growing.unlink(missing_ok=True)
             raise
 
     async def remove(self, name: str) -> None:
@@ -63,8 +66,7 @@ class VolumeFolder:
         for left in self._folder.glob(f".{name}.*"):
             left.unlink(missing_ok=True)  # by a pod that was killed, and this one needs the room
 
-    def _keep(self, file: IO[bytes], growing: Path, name: Path) -> None:
-        file.flush()
+    def _keep(self, file: FileIO, growing: Path, name: Path) -> None:
         os.fsync(file.fileno())
         file.close()
         growing.replace(name)
@@ -81,3 +83,14 @@ class VolumeFolder:
         except OSError as error:
             reason, words = _REASONS.get(error.errno, ("OutputUnavailable", f"the volume failed: {error.strerror}"))
             raise OutputProblem(reason, f"{self._place}: {words}") from None
+
+
+def _open(path: Path) -> FileIO:
+    """Without a buffer: what a full disk did not take would be written once more by ``close``."""
+    return path.open("xb", buffering=0)
+
+
+def _write(file: FileIO, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]

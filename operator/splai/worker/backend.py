@@ -116,8 +116,9 @@ class Backend:
             if failure:
                 self._failures += 1
                 self._message, self._throttled = failure, False
-                self._not_before = self._clock() + self._pause()
-                continue
+                self._not_before = max(self._not_before, self._clock() + self._pause())
+            if self._not_before > self._clock():
+                continue  # or a request that was in flight brought a Retry-After while the probe ran
             if self._failures >= 2:
                 _log.info("the backend answers")
             self._closed.clear()

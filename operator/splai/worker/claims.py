@@ -67,6 +67,7 @@ class Claims:
         self._ledger = ledger
         self._tasks = {task.id: task for task in order.tasks}
         self._finalizes_elsewhere = order.output.needs_finish_job
+        self._is_first = identity.index == 0
         self._leases = Leases(identity)
         self._backend = backend
         self._dispatcher = dispatcher
@@ -86,8 +87,6 @@ class Claims:
         self._claiming_records = 0
         self._holders: dict[tuple[str, int], str] = {}
         self._free = [(task, 1) for task in self._tasks]  # and the epoch to claim
-        if identity.index > 0:
-            self._jump()
 
     @property
     def final_epoch(self) -> int:
@@ -107,6 +106,9 @@ class Claims:
 
     async def run(self) -> Ending:
         """Claim until there is nothing more to claim."""
+        await self._arrange_tasks()
+        if not self._is_first:
+            self._jump()
         while True:
             self._wake.clear()
             if self._dispatcher.rests or not (self._recorder.open_tasks or self._claiming):
@@ -119,6 +121,12 @@ class Claims:
                 await asyncio.wait_for(news, _TICK)
             except TimeoutError:
                 continue
+
+    async def _arrange_tasks(self) -> None:
+        """Tasks of one record are claimed in the order to send them: there is nothing to arrange within them."""
+        tasks = {task.first: task.id for task in self._tasks.values() if task.count == 1}
+        if len(tasks) == len(self._tasks):
+            self._free = [(tasks[position], 1) for position in await self._arrange(list(tasks))]
 
     async def _step(self) -> Ending | None:
         surveyed = await self._survey_if_due()

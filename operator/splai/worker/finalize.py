@@ -16,7 +16,7 @@ from splai.api.ledger import Closing, ClosingTask, Commit, FileSummary, Final, T
 from splai.artifacts.part_lines import Kind, RecordLine
 from splai.outputs.destination import Destination, Produce
 from splai.outputs.json_lines import json_lines
-from splai.worker.ledger import Ledger
+from splai.worker.ledger import Ledger, LedgerBroken
 from splai.worker.records import Records
 from splai.worker.store import PatientFolder
 from splai.worker.tally import Tally, tokens_of
@@ -32,11 +32,13 @@ class Contents:
     """What the outputs are made of: of each task its parts; ``closing`` if the job ends without all commits.
 
     ``usage`` is what the commits say; of ``uncounted`` tasks, whose parts no commit vouches for, the lines say it.
+    Of ``unanswered`` tasks a commit says that every record failed: they are not read for the output.
     """
 
     parts: Mapping[str, Sequence[str]]
     usage: Usage = field(default_factory=Usage)
     uncounted: frozenset[str] = frozenset()
+    unanswered: frozenset[str] = frozenset()
     closing: Closing | None = None
 
 
@@ -63,10 +65,11 @@ async def settle(ledger: Ledger, order: WorkOrder, *, closing_code: str = "", cl
         tasks = [ClosingTask(task=task.id, parts=parts.get(task.id, [])) for task in order.tasks]
         await ledger.close(closing_code, closing_message, tasks)
     if await ledger.decide(closing=bool(open_tasks)):
-        return _closed_contents(await ledger.read_closing(), commits)
+        return _closed_contents(order, await ledger.read_closing(), commits)
     if open_tasks:  # the last commits came while this one looked, and somebody else saw them
         commits = await _commits(ledger, order, [task.id for task in order.tasks])
-    return Contents({task: commit.parts for task, commit in commits.items()}, _usage(commits.values()))
+    parts = {task: commit.parts for task, commit in commits.items()}
+    return Contents(parts, _usage(commits.values()), unanswered=_unanswered(order, commits))
 
 
 async def _commits(ledger: Ledger, order: WorkOrder, committed: Collection[str]) -> dict[str, Commit]:
@@ -74,15 +77,22 @@ async def _commits(ledger: Ledger, order: WorkOrder, committed: Collection[str])
     return dict(zip(tasks, await asyncio.gather(*map(ledger.read_commit, tasks)), strict=True))
 
 
-def _closed_contents(closing: Closing, commits: Mapping[str, Commit]) -> Contents:
+def _closed_contents(order: WorkOrder, closing: Closing, commits: Mapping[str, Commit]) -> Contents:
     """A commit vouches for the parts of ``closing`` if they are the same; a later one may name more."""
     parts = {task.task: task.parts for task in closing.tasks}
-    counted = [task for task, commit in commits.items() if commit.parts == parts.get(task)]
+    counted = {task: commit for task, commit in commits.items() if commit.parts == parts.get(task)}
     return Contents(
         parts,
-        usage=_usage(commits[task] for task in counted),
+        usage=_usage(counted.values()),
         uncounted=frozenset(task for task, named in parts.items() if named).difference(counted),
+        unanswered=_unanswered(order, counted),
         closing=closing,
+    )
+
+
+def _unanswered(order: WorkOrder, commits: Mapping[str, Commit]) -> frozenset[str]:
+    return frozenset(
+        task.id for task in order.tasks if task.id in commits and commits[task.id].counts.failed == task.count
     )
 
 
@@ -106,13 +116,15 @@ async def write_outputs(
     lines = TaskLines(ledger, Records(folder, order), order, contents.parts, contents.closing)
     write = destination.write if destination else folder.put_stream
     writer = _Writer(lines, order.output, contents.uncounted, write, written or Written())
-    output = await writer.write("output", order.tasks)
-    with_errors = [task for task in order.tasks if task.id in output.others]
+    output = await writer.write("output", [task for task in order.tasks if task.id not in contents.unanswered])
+    with_errors = [task for task in order.tasks if task.id in output.others | contents.unanswered]
     if destination and not with_errors:
         await destination.remove(order.output.file_name("errors"))
         errors = _File(lines.read([], "error"), "error", frozenset())
     else:
         errors = await writer.write("error", with_errors)
+    if output.lines + errors.lines != order.total:
+        raise LedgerBroken(f"the files have {output.lines} and {errors.lines} lines, and the job {order.total} records")
     tokens = output.tokens
     tokens.add_usage(contents.usage)
     final = Final(

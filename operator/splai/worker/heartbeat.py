@@ -12,6 +12,7 @@ from splai.worker.settings import Identity
 
 INTERVAL: Constant = 5.0
 RELEASE_SECONDS: Constant = 3.0
+LAST_BEAT_SECONDS: Constant = 1.0  # with the seconds to drain, flush and release 29 of the 30 that Kubernetes grants
 _log = logging.getLogger(__name__)
 
 
@@ -35,12 +36,14 @@ class Heartbeat:
         self._engine = engine
         self._finalized_bytes = finalized_bytes
         self._sequence = 0
+        self._on_its_way: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Report until cancelled."""
         while True:
             await asyncio.sleep(INTERVAL)
-            await self.beat()
+            self._on_its_way = asyncio.create_task(self.beat())
+            await asyncio.shield(self._on_its_way)  # what was sent cannot be called back, so the release waits for it
 
     async def beat(self) -> None:
         """Report once; a store that is away has no reader either."""
@@ -50,7 +53,13 @@ class Heartbeat:
             _log.warning("the heartbeat was not stored", extra={"cause": str(error)})
 
     async def release(self) -> None:
-        """Say that all claims are free; when that fails they become free by time."""
+        """Say that all claims are free; when that fails they become free by time.
+
+        A report that is on its way would overwrite this one if it came later, and keep the claims for a minute.
+        """
+        if self._on_its_way is not None:
+            await asyncio.wait((self._on_its_way,), timeout=LAST_BEAT_SECONDS)
+            self._on_its_way.cancel()
         try:
             async with asyncio.timeout(RELEASE_SECONDS):
                 await self._write(released=True)

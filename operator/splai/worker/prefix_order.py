@@ -1,7 +1,8 @@
 """The order in which a task's records are sent so that an engine's prefix cache is of use.
 
 Requests that begin alike follow each other, which is what sorting texts does. Positions keep their meaning: only the
-order of sending changes, so neither the lines nor what a taker adopts know of it.
+order of sending changes, so neither the lines nor what a taker adopts know of it. Where a task is one record the tasks
+are arranged, all of the job together.
 """
 
 import asyncio
@@ -29,6 +30,8 @@ class PrefixOrder:
 
     async def arrange(self, positions: Sequence[int]) -> list[int]:
         """The same positions, in the order to send them."""
+        if len(positions) < 2:
+            return list(positions)
         arranged: list[int] = []
         window: list[tuple[str, int]] = []
         size = 0

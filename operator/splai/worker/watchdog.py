@@ -11,11 +11,12 @@ from collections.abc import Callable
 from typing import Final as Constant
 
 GRACE: Constant = 60.0
+KEEPING_SECONDS: Constant = 300.0  # in which a store makes a file of what it was sent
 
 
 def still_limit(request_timeout: float) -> float:
-    """How long nothing may happen: twice what one request may take, and a minute."""
-    return 2 * request_timeout + GRACE
+    """How long nothing may happen: twice what one request may take or a store for a file, and a minute."""
+    return max(2 * request_timeout, KEEPING_SECONDS) + GRACE
 
 
 class Watchdog:

@@ -50,6 +50,7 @@ def claim(**source: Any) -> dict[str, Any]:
 
 
 # (the manifest, what the apiserver says about it)
+NO_SUCH_KEY = "the path must not have an empty segment, . or ..: no bucket has such a key"
 ONE_SOURCE = "set exactly one of text, items, configMap, persistentVolumeClaim, s3, http, huggingFace, failedOf"
 REFUSED: list[tuple[dict[str, Any], str]] = [
     (job(name=LONG), "the name must have at most 52 characters"),
@@ -118,6 +119,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (written_to(s3={"uri": "gs://bucket/a"}), "spec.output.s3.uri in body should match"),
     (written_to(gcs={"uri": "s3://bucket/a"}), "spec.output.gcs.uri in body should match"),
     (written_to(azure={"uri": "az://account"}), "spec.output.azure.uri in body should match"),
+    (written_to(s3={"uri": "s3://bucket/a//b"}), NO_SUCH_KEY),
+    (written_to(s3={"uri": "s3://bucket//a"}), NO_SUCH_KEY),
+    (written_to(s3={"uri": "s3://bucket/."}), NO_SUCH_KEY),
+    (written_to(gcs={"uri": "gs://bucket/a/../b"}), NO_SUCH_KEY),
+    (written_to(azure={"uri": "az://account/container/./a"}), NO_SUCH_KEY),
     (written_to(format="csv"), 'spec.output.format: Unsupported value: "csv"'),
     (written_to(order="random"), 'spec.output.order: Unsupported value: "random"'),
     (
@@ -223,6 +229,7 @@ TAKEN: list[dict[str, Any]] = [
     read_from(failedOf={"name": "yesterday"}),
     written_to(s3={"uri": "s3://bucket"}, format="parquet", order="completion"),
     written_to(s3={"uri": "s3://bucket/a/b", "endpoint": "https://s3.example.org", "secretRef": {"name": "keys"}}),
+    written_to(s3={"uri": "s3://bucket/2026#q1/why?/.hidden/a..b//"}),
     written_to(gcs={"uri": "gs://bucket/a", "secretRef": {"name": "keys"}}),
     written_to(azure={"uri": "az://account/container/a", "secretRef": {"name": "keys"}}),
     written_to(persistentVolumeClaim={"claimName": "c", "path": "answers"}),

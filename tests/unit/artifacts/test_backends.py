@@ -42,6 +42,12 @@ def test_the_clouds_buckets() -> None:
     assert (azure.config["account_name"], azure.config["container_name"], azure.prefix) == ("account", "container", "a")
 
 
+def test_a_prefix_means_what_it_says_also_where_a_url_would_mean_something_else() -> None:
+    store = opened(backend="s3", bucket="s3://bucket/a#b/c?d")
+    assert isinstance(store, S3Store)
+    assert store.prefix == "a#b/c?d"
+
+
 def test_a_credential_that_cannot_be_read_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT_KEY", '{"private": "a-secret"}')
     with pytest.raises(ValueError, match="the backend gcs cannot be opened: GenericError") as invalid:

@@ -87,6 +87,10 @@ def rotate(token_file: Path) -> None:
     token_file.write_text("second")
 
 
+def remove(token_file: Path) -> None:
+    token_file.unlink()
+
+
 def failure(status: int, code: str) -> Reply:
     return Reply(status, json.dumps({"error": {"code": code, "message": f"it is {code}"}}).encode())
 
@@ -188,6 +192,69 @@ async def test_a_token_that_stays_wrong_is_refused(token_file: Path) -> None:
     with pytest.raises(StoreRefused):
         await script.folder(token_file).get("plan.json")
     assert len(script.requests) == 2
+
+
+async def test_a_token_that_was_good_and_ran_out_is_waited_for(token_file: Path) -> None:
+    """The apiserver is away for longer than a token lives, and the kubelet has no new one until it is back."""
+
+    class Server(Script):
+        async def send(self, *arguments: Any, **options: Any) -> Reply:
+            reply = await super().send(*arguments, **options)
+            if len(self.requests) == 5:
+                rotate(token_file)
+            return reply
+
+    stale = failure(401, "unauthenticated")
+    script = Server(Reply(200), stale, stale, stale, stale, Reply(201))
+    folder = script.folder(token_file)
+    await folder.get("plan.json")
+    assert await folder.create("final", b"x")
+    assert [request.headers["Authorization"] for request in script.requests] == ["Bearer first"] * 5 + ["Bearer second"]
+
+
+async def test_a_token_that_ran_out_for_long_is_trouble_that_may_pass(token_file: Path) -> None:
+    script = Script(Reply(200), failure(401, "unauthenticated"))
+    folder = script.folder(token_file, deadline=0.05)
+    await folder.get("plan.json")
+    with pytest.raises(StoreUnavailable, match="no valid token: it is unauthenticated") as unavailable:
+        await folder.put("workers/w", b"1")
+    assert unavailable.value.code == "unauthenticated"
+
+
+async def test_a_stream_that_a_stale_token_stopped_is_its_producers_to_begin_anew(token_file: Path) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"once"
+
+    script = Script(Reply(200), failure(401, "unauthenticated"), Reply(200))
+    folder = script.folder(token_file)
+    await folder.get("plan.json")
+    rotate(token_file)
+    with pytest.raises(StoreUnavailable):
+        await folder.put_stream("output.jsonl", chunks())
+    await folder.put_stream("output.jsonl", chunks())
+    assert script.requests[-1].headers["Authorization"] == "Bearer second"
+
+
+async def test_a_token_file_that_cannot_be_read_for_a_while_is_waited_for(token_file: Path) -> None:
+    now = 0.0
+    script = Script(Reply(200))
+    folder = script.folder(token_file, clock=lambda: now, deadline=0.05)
+    await folder.get("plan.json")
+    remove(token_file)
+    now = 60
+    with pytest.raises(StoreUnavailable) as unavailable:
+        await folder.get("plan.json")
+    assert unavailable.value.code == "token_unreadable"
+    rotate(token_file)
+    await folder.get("plan.json")
+
+
+async def test_a_wrong_folder_stays_refused_however_good_the_token_was(token_file: Path) -> None:
+    script = Script(Reply(200), failure(403, "forbidden"))
+    folder = script.folder(token_file)
+    await folder.get("plan.json")
+    with pytest.raises(StoreRefused):
+        await folder.put("workers/w", b"1")
 
 
 async def test_the_token_is_read_again_every_minute(token_file: Path) -> None:

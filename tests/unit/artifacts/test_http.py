@@ -32,6 +32,12 @@ class Peer:
                     self.requests.append(await reader.readuntil(b"\r\n0\r\n\r\n"))
                     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
                     await writer.drain()
+                case "take and ponder":
+                    self.requests.append(await reader.readuntil(b"\r\n0\r\n\r\n"))
+                    asyncio.get_running_loop().call_later(0.3, self.over.set)
+                    await self.over.wait()
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                    await writer.drain()
                 case "close":
                     break
                 case "cut":
@@ -106,6 +112,25 @@ async def test_a_slow_producer_is_waited_for(monkeypatch: pytest.MonkeyPatch) ->
     async with connected("take") as (client, peer):
         assert await client.send("PUT", "/x", headers={}, body=slow()) == Reply(200, b"ok")
         assert b"late" in peer.requests[0]
+
+
+async def test_a_server_that_has_the_whole_stream_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"piece"
+
+    monkeypatch.setattr(http, "SILENCE_SECONDS", 0.1)
+    async with connected("take and ponder") as (client, _):
+        assert await client.send("PUT", "/x", headers={}, body=pieces()) == Reply(200, b"ok")
+
+
+async def test_a_server_that_has_the_whole_stream_is_given_up_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"piece"
+
+    monkeypatch.setattr(http, "KEEPING_SECONDS", 0.1)
+    async with connected("silence") as (client, _):
+        with pytest.raises(TransportError):
+            await client.send("PUT", "/x", headers={}, body=pieces())
 
 
 async def test_a_producers_own_failure_is_raised_as_it_is() -> None:

@@ -24,3 +24,16 @@ async def test_chunks_are_of_about_a_mebibyte() -> None:
     line = b"x" * (CHUNK_BYTES // 4)
     chunks = [chunk async for chunk in json_lines.json_lines(batches(*[[line]] * 9))]
     assert [chunk.count(b"\n") for chunk in chunks] == [4, 4, 1]
+
+
+async def test_few_lines_among_many_of_the_other_kind_do_not_wait_for_a_mebibyte() -> None:
+    now = 0.0
+
+    async def seldom() -> AsyncIterator[list[bytes]]:
+        nonlocal now
+        for some in ([b"1"], [], [], [], [b"2"], [], []):
+            yield some
+            now += 4
+
+    chunks = [chunk async for chunk in json_lines.json_lines(seldom(), clock=lambda: now)]
+    assert chunks == [b"1\n", b"2\n"]

@@ -55,7 +55,8 @@ def test_a_claim_is_a_folder_below_its_mount(tmp_path: Path) -> None:
     assert destination._folder == tmp_path / "2026/triage"
 
 
-def test_s3_of_amazon_and_of_others() -> None:
+def test_s3_of_amazon_and_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_REGION", raising=False)
     amazon = bucket(output(s3={"uri": "s3://bucket/2026", "region": "eu-central-1"}))._store
     other = bucket(output(s3={"uri": "s3://bucket", "endpoint": "http://minio.minio.svc:9000"}))._store
     assert isinstance(amazon, S3Store)
@@ -66,6 +67,21 @@ def test_s3_of_amazon_and_of_others() -> None:
     assert styles == ["true", "false"]
 
 
+@pytest.mark.parametrize(
+    ("spec", "region"),
+    [
+        (output(s3={"uri": "s3://bucket"}), "eu-west-1"),
+        (output(s3={"uri": "s3://bucket", "region": "eu-central-1"}), "eu-central-1"),
+        (output(s3={"uri": "s3://bucket", "endpoint": "http://minio.minio.svc:9000"}), "us-east-1"),
+    ],
+)
+def test_without_a_region_a_bucket_of_amazon_is_in_the_clusters_own(
+    spec: Output, region: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    assert bucket(spec)._store.config.get("region") == region  # type: ignore[union-attr]
+
+
 def test_google_and_azure_by_their_uris() -> None:
     google = bucket(output(gcs={"uri": "gs://bucket/2026"}))
     azure = bucket(output(azure={"uri": "az://account/container/2026"}))
@@ -74,6 +90,18 @@ def test_google_and_azure_by_their_uris() -> None:
     assert (google._store.config.get("bucket"), google._prefix) == ("bucket", "2026/triage/")
     assert azure._store.config.get("account_name") == "account"
     assert (azure._store.config.get("container_name"), azure._prefix) == ("container", "2026/triage/")
+
+
+@pytest.mark.parametrize(
+    ("spec", "prefix"),
+    [
+        (output(s3={"uri": "s3://bucket/2026#q1/why?/50%"}), "2026#q1/why?/50%/triage/"),
+        (output(gcs={"uri": "gs://bucket/?#"}), "?#/triage/"),
+        (output(azure={"uri": "az://account/container/a?b#c"}), "a?b#c/triage/"),
+    ],
+)
+def test_a_path_means_what_it_says_also_where_a_url_would_mean_something_else(spec: Output, prefix: str) -> None:
+    assert bucket(spec)._prefix == prefix
 
 
 IDENTITIES = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AZURE_STORAGE_ACCOUNT_KEY")

@@ -112,6 +112,21 @@ async def test_an_answer_of_an_unexpected_shape_is_kept_without_the_columns(body
     assert {row[name] for name in ("text", "finish_reason", "prompt_tokens", "total_tokens", "error_code")} == {None}
 
 
+async def test_half_a_surrogate_pair_is_a_question_mark_in_the_columns_and_an_escape_in_the_body() -> None:
+    body = b'{"choices": [{"message": {"content": "ok \\ud83d"}, "finish_reason": "\\ude00"}]}'
+    line = answered(body, custom_id="a").replace(b'"a"', b'"a\\ud83d"').replace(b'"req-1"', b'"\\ud83d"')
+    (row,) = await rows(line)
+    assert (row["custom_id"], row["request_id"], row["text"], row["finish_reason"]) == ("a?", "?", "ok ?", "?")
+    assert row["body"] == body.decode()
+
+
+async def test_half_a_surrogate_pair_in_an_error_is_a_question_mark() -> None:
+    (row,) = await rows(failure_line("batch_req_1", "a", Answer(400, b'{"error": {"message": "not \\ud83d"}}')))
+    assert row["error_message"] == "not ?"
+    (row,) = await rows(error_line("batch_req_1", "a", code="bad", message="").replace(b'""', b'"\\ud83d"'))
+    assert row["error_message"] == "?"
+
+
 async def test_row_groups_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     line = answered(CHAT)
     monkeypatch.setattr(module, "GROUP_BYTES", 2 * len(line))

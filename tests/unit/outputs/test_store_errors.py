@@ -64,3 +64,31 @@ def test_every_failure_has_a_reason_and_words(error: Exception, reason: str, wor
     assert (problem.reason, str(problem)) == (reason, f"{PLACE}: {words}")
     assert "AKIA" not in str(problem)
     assert "secret-words" not in str(problem)
+
+
+REDIRECT = "Error performing POST http://bucket.s3.us-east-1.amazonaws.com/x?uploads= in 3ms - Received redirect without LOCATION, this normally indicates an incorrectly configured region\n\nDebug source: inner: BareRedirect"  # noqa: E501
+MALFORMED = (
+    "<Error><Code>AuthorizationHeaderMalformed</Code><Message>The authorization header is malformed; the region "
+    "'us-east-1' is wrong; expecting 'eu-central-1'</Message><Region>eu-central-1</Region></Error>"
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (GenericError(REDIRECT), "the bucket is not in the region us-east-1: name its region in spec.output.s3.region"),
+        (
+            GenericError(MALFORMED),
+            "the bucket is in the region eu-central-1, not in us-east-1: name it in spec.output.s3.region "
+            "(AuthorizationHeaderMalformed)",
+        ),
+    ],
+)
+def test_a_bucket_in_another_region_can_never_work_and_the_region_is_named(error: Exception, words: str) -> None:
+    problem = explain(error, PLACE, region="us-east-1")
+    assert (str(problem), problem.may_pass) == (f"{PLACE}: {words}", False)
+
+
+def test_a_signature_that_is_malformed_for_another_cause_may_be_mended() -> None:
+    malformed = MALFORMED.replace("eu-central-1", "us-east-1")
+    assert explain(GenericError(malformed), PLACE, region="us-east-1").may_pass

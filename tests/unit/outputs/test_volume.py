@@ -3,7 +3,9 @@
 import errno
 import os
 from collections.abc import AsyncIterator, Callable
+from io import BufferedWriter, FileIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,6 +79,43 @@ async def test_a_file_in_the_folders_place_can_never_work(folder: VolumeFolder, 
     with pytest.raises(OutputProblem, match="a file stands where a folder is to be") as problem:
         await folder.write("output.jsonl", source(b"a\n"))
     assert (problem.value.reason, problem.value.may_pass) == ("OutputInvalid", False)
+
+
+@pytest.mark.parametrize("size", [2, 1024 * 1024])
+async def test_a_disk_that_is_full_is_told_and_no_half_of_a_file_stays(
+    folder: VolumeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    opened: list[FileIO] = []
+
+    class Full(FileIO):
+        """What /dev/full is, with a name that can be removed."""
+
+        def write(self, _: Any) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def open_full(path: Path, mode: str, buffering: int = -1) -> Any:
+        opened.append(Full(path, mode))
+        return opened[0] if buffering == 0 else BufferedWriter(opened[0])
+
+    monkeypatch.setattr(Path, "open", open_full)
+    with pytest.raises(OutputProblem, match="the volume is full"):
+        await folder.write("output.jsonl", source(bytes(size)))
+    monkeypatch.undo()
+    assert opened[0].closed
+    assert files(tmp_path) == {}
+
+
+async def test_a_file_that_the_disk_takes_piece_by_piece_is_whole(
+    folder: VolumeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Sparing(FileIO):
+        def write(self, data: Any) -> int:
+            return super().write(data[:3])
+
+    monkeypatch.setattr(Path, "open", lambda path, mode, **_: Sparing(path, mode))
+    await folder.write("output.jsonl", source(b"a line\n", b"", b"another line\n"))
+    monkeypatch.undo()
+    assert files(tmp_path) == {"2026/triage/output.jsonl": b"a line\nanother line\n"}
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,10 @@ class Probe:
 
     failure: str = ""
     asked: list[float] = field(default_factory=list)
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def __call__(self) -> str:
+        self.begun.set()
         self.asked.append(asyncio.get_running_loop().time())
         await asyncio.sleep(0.001)
         return self.failure
@@ -110,6 +112,27 @@ def test_retry_after_is_honoured_up_to_five_minutes() -> None:
             backend.away("HTTP 429", retry_after=seconds, throttled=True)
             await backend.ready()
             assert pause <= asyncio.get_running_loop().time() - before < pause + 1
+
+    with_backend(scenario)
+
+
+def test_a_retry_after_that_comes_while_a_probe_runs_is_honoured() -> None:
+    async def scenario(backend: Backend, probe: Probe) -> None:
+        for failure in ("", "connection refused"):
+            probe.failure = ""
+            await backend.ready()
+            backend.answered()
+            before, asked = asyncio.get_running_loop().time(), len(probe.asked)
+            probe.failure = failure
+            backend.away("connection reset")
+            probe.begun.clear()
+            await probe.begun.wait()
+            backend.away("HTTP 429", retry_after=20, throttled=True)
+            await asyncio.sleep(10)
+            probe.failure = ""
+            await backend.ready()
+            assert 20 <= asyncio.get_running_loop().time() - before < 21
+            assert len(probe.asked) == asked + 2
 
     with_backend(scenario)
 

@@ -48,9 +48,9 @@ class Job:
     def part(self, task: str, name: str, *lines: bytes) -> None:
         self.store.put(f"tasks/{task}/{name}", b"".join(lines))
 
-    async def commit(self, task: str, *parts: str, tokens: int = 0) -> None:
+    async def commit(self, task: str, *parts: str, tokens: int = 0, failed: int = 0) -> None:
         usage = Usage(total_tokens=tokens)
-        await self.ledger().commit(task, list(parts), TaskCounts(), usage)
+        await self.ledger().commit(task, list(parts), TaskCounts(failed=failed), usage)
 
     def ledger(self, weather: Weather | None = None) -> Ledger:
         return Ledger(self.folder(weather), "me")
@@ -109,6 +109,37 @@ def test_a_file_that_was_not_read_to_its_end_is_not_declared_to_be_the_output() 
         contents = await settle(job.ledger(), job.order)
         with pytest.raises(RuntimeError, match=r"output.jsonl was written without all of its lines"):
             await write_outputs(job.ledger(), job.folder(), job.order, contents, destination=Careless())
+        assert "final" not in job.store.objects
+
+    with_job(scenario)
+
+
+def test_a_task_without_an_answer_is_read_for_the_errors_alone() -> None:
+    async def scenario(job: Job) -> None:
+        job.part("0000", "1-0", error(0), error(1), error(2))
+        job.part("0001", "1-0", output(3, "d"), output(4, "e"), output(5, "f"))
+        await job.commit("0000", "1-0", failed=3)
+        await job.commit("0001", "1-0")
+        reads: list[str] = []
+        folder = SimulatedFolder(job.store)
+        folder.before_call = lambda call, path: reads.append(path)
+        patient = PatientFolder(folder, pulse=lambda: None)
+        ledger = Ledger(patient, "me")
+        final = await write_outputs(ledger, patient, job.order, await settle(ledger, job.order))
+        assert (final.counts.completed, final.counts.failed) == (3, 3)
+        assert ids(read_file(job.store, "errors.jsonl")) == ["record-1", "record-2", "record-3"]
+        assert [reads.count(f"tasks/{task}/1-0") for task in ("0000", "0001")] == [1, 1]
+
+    with_job(scenario)
+
+
+def test_a_commit_that_counts_wrongly_loses_no_line_unseen() -> None:
+    async def scenario(job: Job) -> None:
+        await fill(job)
+        del job.store.objects["tasks/0000/commit"]
+        await job.commit("0000", "1-0", "1-1", failed=3)
+        with pytest.raises(LedgerBroken, match="the files have 3 and 1 lines, and the job 6 records"):
+            await job.finish()
         assert "final" not in job.store.objects
 
     with_job(scenario)

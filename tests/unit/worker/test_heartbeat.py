@@ -58,6 +58,56 @@ def test_a_store_that_is_away_does_not_stop_it() -> None:
     run(scenario())
 
 
+def test_a_report_that_is_on_its_way_does_not_overwrite_the_release() -> None:
+    class Network(SimulatedFolder):
+        """The server carries out what was sent, whether or not the sender still waits."""
+
+        seconds = 0.8
+
+        async def put(self, path: str, data: bytes) -> None:
+            answered = asyncio.Event()
+
+            def carry_out() -> None:
+                self.store.put(path, data)
+                answered.set()
+
+            asyncio.get_running_loop().call_later(self.seconds, carry_out)
+            await answered.wait()
+
+    async def scenario() -> None:
+        store = Store()
+        folder = Network(store)
+        heartbeat = make_heartbeat(folder)
+        beating = asyncio.create_task(heartbeat.run())
+        await asyncio.sleep(5.1)
+        beating.cancel()
+        folder.seconds = 0.1
+        await heartbeat.release()
+        await asyncio.sleep(10)
+        assert read(store).state == "released"
+
+    run(scenario())
+
+
+def test_a_report_that_hangs_delays_the_release_for_a_second() -> None:
+    async def scenario() -> None:
+        store = Store()
+        folder = SimulatedFolder(store)
+        heartbeat = make_heartbeat(folder)
+        beating = asyncio.create_task(heartbeat.run())
+        await asyncio.sleep(4)
+        folder.frozen_until = 1000.0
+        await asyncio.sleep(2)
+        beating.cancel()
+        folder.frozen_until = 0.0
+        await heartbeat.release()
+        assert asyncio.get_running_loop().time() < 7.2
+        await asyncio.sleep(1000)
+        assert read(store).state == "released"
+
+    run(scenario())
+
+
 def test_releasing_is_bounded() -> None:
     async def scenario() -> None:
         store = Store()

@@ -11,7 +11,7 @@ from splai.worker import prefix_order
 from splai.worker.prefix_order import PrefixOrder
 from splai.worker.records import Records
 from splai.worker.store import PatientFolder
-from tests.unit.worker.simulated_store import SimulatedFolder, Store
+from tests.unit.worker.simulated_store import SimulatedFolder, Store, Weather
 from tests.unit.worker.simulation import Cluster, SimulatedEngine, ids, make_order, read_file
 from tests.unit.worker.virtual_time import run
 
@@ -54,16 +54,17 @@ def test_a_large_task_is_arranged_in_pieces(monkeypatch: pytest.MonkeyPatch) -> 
     assert arranged([0, 1, 2, 3, 4, 5]) == [1, 0, 3, 2, 4, 5]
 
 
+@pytest.mark.parametrize("most_tasks", [1, 1000], ids=["one task", "one record a task"])
 @pytest.mark.parametrize(("dispatch_order", "sent"), [("Prefix", [1, 4, 3, 0, 2, 5]), ("Input", [0, 1, 2, 3, 4, 5])])
 def test_a_job_is_sent_in_its_order_and_its_output_stays_in_the_inputs(
-    dispatch_order: str, sent: list[int], monkeypatch: pytest.MonkeyPatch
+    dispatch_order: str, sent: list[int], most_tasks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("splai.api.ledger.MAX_TASKS", 1)
+    monkeypatch.setattr("splai.api.ledger.MAX_TASKS", most_tasks)
 
     async def main() -> Cluster:
         chance = random.Random(1)
         order = make_order(records=records(), prompt=TEMPLATE, concurrency=1, dispatch_order=dispatch_order)
-        cluster = Cluster(order, SimulatedEngine(chance), chance)
+        cluster = Cluster(order, SimulatedEngine(chance), chance, Weather(latency=0.0))
         await cluster.run_job(1)
         return cluster
 

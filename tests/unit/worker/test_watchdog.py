@@ -9,6 +9,10 @@ def test_the_limit_is_twice_the_request_timeout_and_a_minute() -> None:
     assert still_limit(600) == 1260
 
 
+def test_a_store_may_take_minutes_for_a_file_however_short_requests_are() -> None:
+    assert still_limit(10) == 360
+
+
 def test_a_pulse_starts_the_time_anew() -> None:
     now = 0.0
     watchdog = Watchdog(limit=100, on_still=lambda _: None, clock=lambda: now)
