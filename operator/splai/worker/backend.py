@@ -117,8 +117,8 @@ class Backend:
                 self._failures += 1
                 self._message, self._throttled = failure, False
                 self._not_before = max(self._not_before, self._clock() + self._pause())
-            if self._not_before > self._clock():
-                continue  # or a request that was in flight brought a Retry-After while the probe ran
+            if failure or self._not_before > self._clock():
+                continue  # a request that was in flight may have brought a Retry-After while the probe ran
             if self._failures >= 2:
                 _log.info("the backend answers")
             self._closed.clear()
