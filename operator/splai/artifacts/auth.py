@@ -41,11 +41,11 @@ class Access(Enum):
     REMOVE = "remove the folder of"
 
 
-class Unauthenticated(Exception):  # noqa: N818 - the name of HTTP status 401
+class Unauthenticated(Exception):
     """There is no token, or not one that we accept."""
 
 
-class Forbidden(Exception):  # noqa: N818 - the name of HTTP status 403
+class Forbidden(Exception):
     """The caller is known and may not do this."""
 
 

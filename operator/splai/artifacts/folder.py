@@ -16,7 +16,7 @@ INSUFFICIENT_STORAGE: Final = "insufficient_storage"
 """The code of a store that is full, or too full for a new job."""
 
 
-class StoreUnavailable(Exception):  # noqa: N818 - a state of the store that the caller waits out
+class StoreUnavailable(Exception):
     """No usable answer within the deadline. Whether a write took place is unknown: read it back.
 
     ``code`` is the server's word for the cause, such as ``insufficient_storage``, or ``unreachable``.
@@ -27,7 +27,7 @@ class StoreUnavailable(Exception):  # noqa: N818 - a state of the store that the
         self.code = code
 
 
-class StoreRefused(Exception):  # noqa: N818 - named after what happened, like StoreUnavailable
+class StoreRefused(Exception):
     """The server understood and said no: trying the same again is pointless."""
 
     def __init__(self, message: str, *, code: str, status: int) -> None:

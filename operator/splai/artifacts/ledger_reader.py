@@ -46,7 +46,7 @@ _COMMIT = re.compile(r"tasks/([^/]+)/commit")
 _Model = TypeVar("_Model", bound=APIModel)
 
 
-class LedgerInvalid(Exception):  # noqa: N818 - a state of the data, not of this program
+class LedgerInvalid(Exception):
     """An object of the ledger is not what the ledger says it is."""
 
 

@@ -22,10 +22,10 @@ _POLICIES = TypeAdapter(dict[ObjectName, Policy])
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _PERCENT = re.compile(r"([0-9]|[1-9][0-9]|100)%")
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
-class PoliciesInvalid(Exception):  # noqa: N818 - a state of the file, not of this program
+class PoliciesInvalid(Exception):
     """The file cannot be used; the message says where and why."""
 
 
@@ -57,11 +57,11 @@ class PolicyFile:
             policies = parse_policies(text)
         except PoliciesInvalid as error:
             if self.is_current:
-                log.error("the policies are not taken over", extra={"file": str(path), "error": str(error)})  # noqa: TRY400
+                _log.error("the policies are not taken over", extra={"file": str(path), "error": str(error)})
             self.is_current = False
             return
         self._text, self._policies, self.is_current = text, policies, True
-        log.info("policies are read", extra={"file": str(path), "policies": sorted(policies)})
+        _log.info("policies are read", extra={"file": str(path), "policies": sorted(policies)})
 
 
 def parse_policies(text: str) -> Mapping[str, Policy]:

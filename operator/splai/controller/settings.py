@@ -15,7 +15,7 @@ from splai.kube.lease import DURATION
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 
 
-class SettingsInvalid(Exception):  # noqa: N818 - a state of the environment, not of this program
+class SettingsInvalid(Exception):
     """A variable holds what it cannot; the message names it."""
 
 

@@ -23,7 +23,7 @@ CALL_SECONDS = 10.0
 _KINDS: dict[str, Kind] = {OUTPUT: "output", ERRORS: "error"}
 _RETURNED = ("ETag", "Accept-Ranges", "Content-Range", "Content-Length")
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class Artifacts:
@@ -108,7 +108,7 @@ def _refusal(status: int) -> RequestError:
 
 
 def _failure(error: StoreUnavailable | StoreRefused) -> RequestError:
-    logger.warning("artifact server failed", extra={"reason": error.code})
+    _log.warning("artifact server failed", extra={"reason": error.code})
     if isinstance(error, StoreRefused):
         return _refusal(error.status)
     message = "The artifact server cannot be reached"

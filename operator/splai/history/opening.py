@@ -12,7 +12,7 @@ STORE = "SPLAI_STORE"
 DSN = "SPLAI_POSTGRES_DSN"
 
 
-class HistorySettingsInvalid(Exception):  # noqa: N818 - a state of the environment, not of this program
+class HistorySettingsInvalid(Exception):
     """A variable holds what it cannot; the words name it and never quote a DSN, which holds a password."""
 
 

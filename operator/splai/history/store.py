@@ -8,7 +8,7 @@ from splai.api.base import format_time, parse_time
 from splai.api.history import HistoryRecord
 
 
-class HistoryUnavailable(Exception):  # noqa: N818 - a state of the store that the caller waits out
+class HistoryUnavailable(Exception):
     """The history cannot be read or written now; whether a record was saved is unknown, so save it again.
 
     The words name the kind of failure, never an address or a credential.

@@ -22,7 +22,7 @@ from splai.kube.resource import Resource
 
 ValueT = TypeVar("ValueT")
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class Shelf(Protocol[ValueT]):
@@ -129,7 +129,7 @@ class Collection(Generic[ValueT]):
         except ValidationError as error:  # stored under another schema: it must not stop the work on all others
             fields = sorted({".".join(map(str, problem["loc"])) for problem in error.errors()})  # never their contents
             facts = {"object": f"{self.resource.kind} {namespace}/{name}", "fields": fields}
-            log.error("object cannot be read", extra=facts)  # noqa: TRY400 - the error quotes contents
+            _log.error("object cannot be read", extra=facts)  # no traceback: the error quotes contents
             return None
         namesake = self._by_name.get((namespace, name))
         if namesake is not None and namesake != uid and self._by_uid[namesake].version > version:

@@ -58,11 +58,11 @@ _Model = TypeVar("_Model", bound=APIModel)
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
-class LedgerBroken(Exception):  # noqa: N818 - a state of the data, not of this program
+class LedgerBroken(Exception):
     """The folder holds something that no worker writes."""
 
 
-class PlanInvalid(Exception):  # noqa: N818 - a state of the data, not of this program
+class PlanInvalid(Exception):
     """plan.json cannot be worked on, now or later."""
 
 

@@ -68,7 +68,7 @@ class Ended:
         return cls(code, {"reason": reason, "message": message.encode()[:LONGEST_REASON].decode(errors="ignore")})
 
 
-class PlanMissing(Exception):  # noqa: N818 - a state of the store, not of this program
+class PlanMissing(Exception):
     """There is no plan.json, or no reading.json."""
 
 

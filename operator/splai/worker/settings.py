@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
-class SettingsInvalid(Exception):  # noqa: N818 - a state of the environment, not of this program
+class SettingsInvalid(Exception):
     """The environment lacks something or holds nonsense."""
 
 
