@@ -20,10 +20,8 @@ from typing import Any, Literal
 from typing import Final as Constant
 
 from splai.api.ledger import Progress
-from splai.artifacts.folder import FolderName, JobFolder, StoredObject, StoreRefused, StoreUnavailable
+from splai.artifacts.folder import FolderName, StoredObject, StoreRefused, StoreUnavailable
 from splai.artifacts.http import HTTP, RelayedReply, Reply, Transport, TransportError
-
-__all__ = ["ArtifactClient", "JobFolder", "StoreRefused", "StoreUnavailable", "StoredObject"]
 
 DEFAULT_DEADLINE: Constant = 60.0
 TOKEN_LIFETIME: Constant = 60.0

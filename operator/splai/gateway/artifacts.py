@@ -10,7 +10,8 @@ from typing import Literal
 from aiohttp import web
 
 from splai.api.ledger import ERRORS, OUTPUT, TASKS_PREFIX, Commit, commit_path
-from splai.artifacts.client import ArtifactClient, HTTPJobFolder, StoreRefused, StoreUnavailable
+from splai.artifacts.client import ArtifactClient, HTTPJobFolder
+from splai.artifacts.folder import StoreRefused, StoreUnavailable
 from splai.artifacts.http import RelayedReply
 from splai.artifacts.part_lines import Kind
 from splai.artifacts.paths import folder_problem, object_problem

@@ -150,13 +150,12 @@ class Client:
         name: str,
         *,
         uid: str | None = None,
-        propagation: str = "Background",
     ) -> Object:
-        """Delete one object; with ``uid`` only that very object: another one of its name is a Conflict.
+        """Delete one object, and in the background what it owns; with ``uid`` another object of its name is a Conflict.
 
-        Returns the object when it lingers (foreground deletion, finalizers), else a Status.
+        Returns the object when it lingers (finalizers), else a Status. Raises NotFound.
         """
-        options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
+        options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         if uid is not None:
             options["preconditions"] = {"uid": uid}
         return await self._call("delete", "DELETE", resource, resource.path(namespace, name), body=options)

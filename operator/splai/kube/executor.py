@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from splai.api import ledger
-from splai.artifacts.folder import JobFolder, StoreRefused, StoreUnavailable
+from splai.artifacts.folder import INSUFFICIENT_STORAGE, JobFolder, StoreRefused, StoreUnavailable
 from splai.core.plan import (
     Action,
     Apply,
@@ -27,8 +27,6 @@ from splai.kube.cache import controller_uid
 from splai.kube.client import Client, Object
 from splai.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
 from splai.kube.resource import Resource, resource_of
-
-_STORE_FULL = frozenset({"insufficient_storage", "store_full"})
 
 
 class Known(Protocol):
@@ -146,9 +144,7 @@ class Executor:
         target = action.reference
         resource = resource_of(target.api_version, target.kind)
         try:
-            left = await self._client.delete(
-                resource, target.namespace, target.name, uid=target.uid, propagation=action.propagation
-            )
+            left = await self._client.delete(resource, target.namespace, target.name, uid=target.uid)
         except NotFound:
             return
         except Conflict:
@@ -164,7 +160,7 @@ class Executor:
         try:
             await folder.create(path, order.model_dump_json(by_alias=True, exclude_none=True).encode())
         except StoreUnavailable as error:
-            full = error.code in _STORE_FULL
+            full = error.code == INSUFFICIENT_STORAGE
             raise _RefusedError("ArtifactStoreFull" if full else "ArtifactStoreUnavailable", str(error)) from error
         except StoreRefused as error:
             raise _RefusedError("ArtifactStoreUnavailable", f"the artifact server refuses {path}: {error}") from error

@@ -11,7 +11,7 @@ import pytest
 from splai.api.history import HistoryRecord
 from splai.api.inference_job import InferenceJobStatus
 from splai.api.ledger import ReadingOrder
-from splai.artifacts.folder import StoreRefused, StoreUnavailable
+from splai.artifacts.folder import INSUFFICIENT_STORAGE, StoreRefused, StoreUnavailable
 from splai.core.plan import Archive, ObjectReference, WriteReadingOrder
 from splai.history import HistoryPage, HistoryUnavailable
 from splai.kube.client import Object
@@ -153,8 +153,7 @@ async def test_a_reading_order_is_written_once() -> None:
     ("failure", "reason"),
     [
         (StoreUnavailable("no answer"), "ArtifactStoreUnavailable"),
-        (StoreUnavailable("less than 5 % is free", code="insufficient_storage"), "ArtifactStoreFull"),
-        (StoreUnavailable("no space is left", code="store_full"), "ArtifactStoreFull"),
+        (StoreUnavailable("less than 5 % is free", code=INSUFFICIENT_STORAGE), "ArtifactStoreFull"),
         (StoreRefused("no right", code="forbidden", status=403), "ArtifactStoreUnavailable"),
     ],
 )

@@ -39,10 +39,6 @@ class PolicyViolation:
 
     problems: tuple[str, ...]
 
-    @property
-    def message(self) -> str:
-        return "\n".join(self.problems)
-
 
 def apply_policy(
     spec: InferenceJobSpec, policies: Mapping[str, Policy], *, planned: bool = False

@@ -39,10 +39,6 @@ class Invalid:
         """How many problems there are; only the first are told."""
         return len(self.problems) + self.untold
 
-    @property
-    def message(self) -> str:
-        return "\n".join(self.problems)
-
 
 @dataclass(frozen=True)
 class Requirements:
