@@ -13,7 +13,7 @@ from splai.api.inference_job import InferenceJobStatus
 from splai.api.ledger import ReadingOrder
 from splai.artifacts.folder import INSUFFICIENT_STORAGE, StoreRefused, StoreUnavailable
 from splai.core.plan import Archive, ObjectReference, WriteReadingOrder
-from splai.history import HistoryPage, HistoryUnavailable
+from splai.history import HistoryUnavailable
 from splai.kube.client import Object
 from splai.kube.errors import Conflict, Unavailable
 from splai.kube.executor import Executor
@@ -46,9 +46,6 @@ class History:
         self.records.append(record)
 
     async def get(self, namespace: str, uid: str) -> HistoryRecord | None:
-        raise NotImplementedError
-
-    async def list(self, namespace: str, *, limit: int = 100, before: str | None = None) -> HistoryPage:
         raise NotImplementedError
 
 
