@@ -45,6 +45,11 @@ class Model(APIModel):
         ),
     ] = None
 
+    @property
+    def ids(self) -> list[str]:
+        """All ids that reach the model, its own first."""
+        return [self.id, *self.aliases]
+
 
 class Engine(APIModel):
     """The inference server that runs in the backend's pods."""

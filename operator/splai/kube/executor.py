@@ -10,6 +10,7 @@ from typing import Protocol
 
 from splai.api import ledger
 from splai.artifacts.folder import INSUFFICIENT_STORAGE, JobFolder, StoreRefused, StoreUnavailable
+from splai.core.observed import controller_uid
 from splai.core.plan import (
     Action,
     Apply,
@@ -23,10 +24,9 @@ from splai.core.plan import (
     WriteWorkOrder,
 )
 from splai.history import HistoryStore
-from splai.kube.cache import controller_uid
 from splai.kube.client import Client, Object
 from splai.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
-from splai.kube.resource import Resource, resource_of
+from splai.kube.resource import INFERENCE_JOBS, Resource, resource_of
 
 
 class Known(Protocol):
@@ -167,7 +167,7 @@ class Executor:
 
 
 def _require_ours(live: Object, wanted: Object, target: ObjectReference) -> None:
-    ours, theirs = controller_uid(wanted), controller_uid(live)
+    ours, theirs = controller_uid(wanted["metadata"]), controller_uid(live["metadata"])
     if theirs is None or theirs != ours:
         owners = live["metadata"].get("ownerReferences") or ()
         owner = next((f"{owner['kind']} {owner['name']}" for owner in owners if owner.get("controller")), "nobody")
@@ -185,8 +185,8 @@ def _target(action: Action) -> ObjectReference:
         case WriteReadingOrder() | WriteWorkOrder():
             order = action.order
             return ObjectReference(
-                api_version="splai.dev/v1alpha1",
-                kind="InferenceJob",
+                api_version=INFERENCE_JOBS.api_version,
+                kind=INFERENCE_JOBS.kind,
                 namespace=order.namespace,
                 name=order.job,
                 uid=order.uid,
