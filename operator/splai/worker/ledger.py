@@ -16,7 +16,6 @@ and one decision: ``tasks/final/commit`` fixes, before any output is written, wh
 tasks' commits or of ``closing``. Both can come into being at the same moment; the outputs cannot be both.
 """
 
-import json
 import re
 import secrets
 from collections.abc import Callable, Iterable
@@ -27,6 +26,7 @@ from pydantic import ValidationError
 
 from splai.api.base import APIModel, wrong_fields
 from splai.api.inference_job import Usage
+from splai.api.json import encode_compact
 from splai.api.ledger import (
     CLOSING,
     FINAL,
@@ -55,7 +55,6 @@ _COMMIT = re.compile(r"tasks/([^/]+)/commit")
 _PART = re.compile(r"tasks/([^/]+)/((\d+)-(\d+))")
 _Decisive = TypeVar("_Decisive", Claim, Commit, Closing, Final)
 _Model = TypeVar("_Model", bound=APIModel)
-_to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class LedgerBroken(Exception):
@@ -219,4 +218,4 @@ def read_listing(objects: Iterable[StoredObject]) -> Survey:
 
 def encode(model: APIModel) -> bytes:
     """An object of the ledger as it is stored."""
-    return _to_json(model.to_wire()).encode()
+    return encode_compact(model.to_wire())

@@ -13,7 +13,6 @@ The termination message holds the job's final report if this worker wrote it, el
 """
 
 import asyncio
-import json
 import logging
 import os
 import signal
@@ -27,6 +26,7 @@ from typing import Final as Constant
 
 import uvloop
 
+from splai.api.json import compact_text
 from splai.api.ledger import PLAN, Final, WorkOrder
 from splai.artifacts.client import ArtifactClient
 from splai.artifacts.folder import JobFolder, StoreRefused
@@ -234,6 +234,6 @@ def write_termination_message(settings: WorkerSettings, ended: Ended) -> None:
         return
     message = {key: value for key, value in ended.message.items() if key != "closedTasks"}
     try:
-        settings.termination_log.write_text(json.dumps(message, separators=(",", ":"), ensure_ascii=False))
+        settings.termination_log.write_text(compact_text(message))
     except OSError as error:
         _log.warning("the termination message was not written", extra={"cause": error.strerror})

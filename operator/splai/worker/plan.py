@@ -18,7 +18,6 @@ The source's credentials come from the environment, see ``inputs.sources``; its 
 
 import asyncio
 import errno
-import json
 import logging
 import os
 import secrets
@@ -34,6 +33,7 @@ from typing import Final as Constant
 from pydantic import ValidationError
 
 from splai.api.base import wrong_fields
+from splai.api.json import compact_text
 from splai.api.ledger import MANIFEST, READING, VALIDATION, InputManifest, ReadingOrder, Validation
 from splai.artifacts.client import ArtifactClient
 from splai.inputs.errors import SourceUnavailable
@@ -112,7 +112,7 @@ def summarize(validation: Validation) -> str:
     """As many problems as a termination message has room for, and how many there are."""
     lines = [f"{validation.total} problems:"] if validation.total > 1 else []
     for problem in validation.problems:
-        if len(json.dumps("\n".join([*lines, problem]), ensure_ascii=False).encode()) > LONGEST_SUMMARY:
+        if len(compact_text("\n".join([*lines, problem])).encode()) > LONGEST_SUMMARY:
             return "\n".join([*lines, "…"])
         lines.append(problem)
     return "\n".join(lines if len(validation.problems) == validation.total else [*lines, "…"])
