@@ -8,6 +8,7 @@ from pydantic import Field
 from splai.api.base import (
     APIModel,
     Duration,
+    NumberOrShare,
     ObjectName,
     constant,
     parse_duration,
@@ -117,15 +118,8 @@ class FailurePolicy(APIModel):
     """When records without an answer make the job fail; without it they never do."""
 
     max_failed_records: Annotated[
-        int | str,
-        Field(
-            description="More failed records than this number, or than this share of all such as 5%, fail the job.",
-            json_schema_extra={
-                "x-kubernetes-int-or-string": True,
-                "minimum": 0,
-                "pattern": r"^([0-9]|[1-9][0-9]|100)%$",
-            },
-        ),
+        NumberOrShare,
+        Field(description="More failed records than this number, or than this share of all such as 5%, fail the job."),
     ]
 
     def allowed(self, total: int) -> int:
