@@ -26,9 +26,9 @@ from typing import Final as Constant
 
 import jwt
 
+from splai.api.pod_contract import ARTIFACTS_AUDIENCE
 from splai.artifacts.keys import ALGORITHMS, ClusterKeys
 
-AUDIENCE: Constant = "splai-artifacts"
 LEEWAY_SECONDS: Constant = 60
 CACHED_TOKENS: Constant = 10_000
 
@@ -129,19 +129,19 @@ class Authenticator:
     def _identify(self, claims: dict[str, Any]) -> Identity:
         audiences = [claims["aud"]] if isinstance(claims["aud"], str) else claims["aud"]
         namespace, account = _service_account(claims)
-        if AUDIENCE in audiences:
+        if ARTIFACTS_AUDIENCE in audiences:
             name = f"{namespace}/{account}"
             if name in self._trusted or name in self._readers:
                 return Service(account=name, writes=name in self._trusted)
             raise Forbidden(f"ServiceAccount {name} is not one of SPLAI's own")
-        prefix = f"{AUDIENCE}/"
+        prefix = f"{ARTIFACTS_AUDIENCE}/"
         uids = frozenset(
             audience.removeprefix(prefix)
             for audience in audiences
             if isinstance(audience, str) and audience.startswith(prefix)
         )
         if not uids:
-            raise Unauthenticated(f"the token is for another audience than {AUDIENCE}")
+            raise Unauthenticated(f"the token is for another audience than {ARTIFACTS_AUDIENCE}")
         return JobPod(namespace=namespace, uids=uids)
 
 
