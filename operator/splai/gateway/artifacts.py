@@ -9,7 +9,7 @@ from typing import Literal
 
 from aiohttp import web
 
-from splai.api.ledger import ERRORS, OUTPUT, TASKS_PREFIX, Commit, commit_path
+from splai.api.ledger import ERRORS, OUTPUT, Commit, commit_path, task_path
 from splai.artifacts.client import ArtifactClient, HTTPJobFolder
 from splai.artifacts.folder import StoreRefused, StoreUnavailable
 from splai.artifacts.http import RelayedReply
@@ -53,7 +53,7 @@ class Artifacts:
             commit = None if object_problem(commit_path(task)) else await folder.get(commit_path(task))
             if commit is None:
                 raise _refusal(404)
-            parts = [f"{TASKS_PREFIX}{task}/{part}" for part in Commit.model_validate_json(commit).parts]
+            parts = [task_path(task, part) for part in Commit.model_validate_json(commit).parts]
             response = web.StreamResponse(headers={"Content-Type": CONTENT_TYPE})
             if request.method == "GET":
                 async for chunk in task_lines(parts, _KINDS[request.match_info["file"]], _fetch_from(folder)):
