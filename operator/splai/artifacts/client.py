@@ -1,4 +1,4 @@
-"""The artifact server over HTTP, for workers and the operator.
+"""The artifact server over HTTP, for the pods of a job, the operator and the gateway.
 
 Every call is bounded: an attempt by connect, read and write timeouts, a call by its deadline. Until then transport
 errors and 5xx (a restarting server, a full volume) are tried again with backoff; every request is safe to repeat,
