@@ -92,6 +92,7 @@ class Authenticator:
         self._verified: OrderedDict[bytes, tuple[Identity, float]] = OrderedDict()
 
     async def authenticate(self, header: str | None) -> Identity:
+        """Who sends this ``Authorization``; raises Unauthenticated, Forbidden for a stranger, and KeysUnavailable."""
         scheme, _, token = (header or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("send a ServiceAccount token: Authorization: Bearer …")

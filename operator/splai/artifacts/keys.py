@@ -53,6 +53,7 @@ class ClusterKeySource:
     service_account: Path = SERVICE_ACCOUNT
 
     async def fetch(self) -> KeyDocument:
+        """The issuer and its keys; raises httpx.HTTPError, OSError, and ValueError or KeyError for nonsense."""
         issuer = self.issuer or (await self._get(f"{self.kubernetes_url}/.well-known/openid-configuration"))["issuer"]
         return KeyDocument(
             issuer=issuer, jwks=await self._get(self.jwks_uri or f"{self.kubernetes_url}/openid/v1/jwks")

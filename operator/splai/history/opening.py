@@ -18,7 +18,10 @@ class HistorySettingsInvalid(Exception):
 
 @asynccontextmanager
 async def open_history(environment: Mapping[str, str], artifacts: ArtifactClient) -> AsyncGenerator[HistoryStore]:
-    """The history in the artifact store, or with ``SPLAI_STORE=postgres`` in the database of ``SPLAI_POSTGRES_DSN``."""
+    """The history in the artifact store, or with ``SPLAI_STORE=postgres`` in the database of ``SPLAI_POSTGRES_DSN``.
+
+    Raises HistorySettingsInvalid; that a database cannot be reached is told by the first call.
+    """
     kind = environment.get(STORE) or "artifacts"
     if kind == "artifacts":
         yield ArtifactHistory(artifacts)

@@ -44,6 +44,8 @@ class WorkerSettings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "WorkerSettings":
+        """Read what the operator put there; raises SettingsInvalid."""
+
         def required(name: str) -> str:
             if not environment.get(name):
                 raise SettingsInvalid(f"{name} is not set")
