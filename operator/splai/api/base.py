@@ -109,6 +109,21 @@ Quantity = Annotated[
     ),
 ]
 
+_SHARE = r"^([0-9]|[1-9][0-9]|100)%$"
+
+
+def _check_share(most: int | str) -> int | str:
+    if not (re.fullmatch(_SHARE, most) if isinstance(most, str) else most >= 0):
+        raise ValueError("must be a number or a share such as 5%")
+    return most
+
+
+NumberOrShare = Annotated[
+    int | str,
+    Field(json_schema_extra={"x-kubernetes-int-or-string": True, "minimum": 0, "pattern": _SHARE}),
+    AfterValidator(_check_share),
+]
+
 
 def format_time(moment: datetime) -> str:
     """RFC 3339 with second precision in UTC, as metav1.Time writes it."""

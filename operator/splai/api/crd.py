@@ -225,7 +225,7 @@ class _Dumper(yaml.SafeDumper):
 def manifests() -> dict[str, str]:
     """File name to YAML text of every CRD."""
     return {
-        f"{resource.plural}.{API_GROUP}.yaml": _HEADER
+        f"{resource.name}.yaml": _HEADER
         + yaml.dump(custom_resource_definition(resource), Dumper=_Dumper, sort_keys=False, width=110)
         for resource in RESOURCES
     }

@@ -8,6 +8,7 @@ from pydantic import Field
 from splai.api.base import (
     APIModel,
     Duration,
+    NumberOrShare,
     ObjectName,
     constant,
     parse_duration,
@@ -33,7 +34,7 @@ TERMINAL_PHASES: frozenset[str] = frozenset({"Completed", "Failed", "Canceled"})
 class BackendReference(APIModel):
     """A ModelBackend of the same namespace."""
 
-    name: Annotated[ObjectName, Field(description="Of the ModelBackend.")]
+    name: Annotated[ObjectName, Field(description="Name of the ModelBackend.")]
 
 
 class Prompt(APIModel):
@@ -117,15 +118,8 @@ class FailurePolicy(APIModel):
     """When records without an answer make the job fail; without it they never do."""
 
     max_failed_records: Annotated[
-        int | str,
-        Field(
-            description="More failed records than this number, or than this share of all such as 5%, fail the job.",
-            json_schema_extra={
-                "x-kubernetes-int-or-string": True,
-                "minimum": 0,
-                "pattern": r"^([0-9]|[1-9][0-9]|100)%$",
-            },
-        ),
+        NumberOrShare,
+        Field(description="More failed records than this number, or than this share of all such as 5%, fail the job."),
     ]
 
     def allowed(self, total: int) -> int:
@@ -214,17 +208,19 @@ class InferenceJobSpec(APIModel):
     ] = False
     completion_window: Annotated[
         Duration | None,
-        Field(description="From the creation, also while queued or suspended; then the job is Failed with Expired."),
+        Field(description="Time from creation, also while queued or suspended; then the job is Failed with Expired."),
     ] = None
     active_deadline_seconds: Annotated[
         int | None,
-        Field(ge=1, description="From the first worker's start, anew after each suspension; then Failed."),
+        Field(ge=1, description="Seconds from the first worker's start, anew after each suspension; then Failed."),
     ] = None
     ttl_seconds_after_finished: Annotated[
         int | None,
-        Field(ge=60, description="Then the resource is deleted; its record is kept, and its outputs their own time."),
+        Field(ge=60, description="Seconds until the resource is deleted; its record is kept, outputs their own time."),
     ] = None
-    request_timeout_seconds: Annotated[int, Field(ge=1, le=86400, description="Of one request to the engine.")] = 600
+    request_timeout_seconds: Annotated[
+        int, Field(ge=1, le=86400, description="Seconds for one request to the engine.")
+    ] = 600
     backoff_limit: Annotated[
         int,
         Field(ge=0, le=1000, description="Failures of worker pods, disruptions apart, before the job is Failed."),
@@ -282,7 +278,7 @@ class TaskStatus(APIModel):
     completed: Annotated[int, Field(description="Records with an answer.")] = 0
     failed: Annotated[int, Field(description="Records with an error.")] = 0
     attempts: Annotated[int, Field(description="Times the task was claimed by a worker.")] = 0
-    worker: Annotated[str | None, Field(description="The last that claimed it.")] = None
+    worker: Annotated[str | None, Field(description="The last worker that claimed it.")] = None
     output_artifact_uri: Annotated[
         str | None,
         Field(alias="outputArtifactURI", description="Its answers, once Completed, in a job of at most 100 tasks."),
@@ -295,7 +291,7 @@ class WorkersStatus(APIModel):
 
     job_name: Annotated[str | None, Field(description="The batch/v1 Job whose pods work, or worked last.")] = None
     active: Annotated[int, Field(description="Its pods that have not ended.")] = 0
-    ready: Annotated[int, Field(description="Its pods that run.")] = 0
+    ready: Annotated[int, Field(description="Its pods that are Ready.")] = 0
     replaced_jobs: Annotated[int, Field(description="Child Jobs that ended or vanished before the work was done.")] = 0
     failures: Annotated[int, Field(description="Failed worker pods of all child Jobs, disruptions apart.")] = 0
 
@@ -332,20 +328,18 @@ class InferenceJobStatus(APIModel):
     phase: Annotated[
         JobPhase | None, Field(description="The conditions in one word; Completed, Failed and Canceled are for ever.")
     ] = None
-    message: Annotated[str, Field(description="That of the condition Ready.")] = ""
+    message: Annotated[str, Field(description="Message of the condition Ready.")] = ""
     backend: Annotated[str | None, Field(description="The ModelBackend that was chosen.")] = None
-    spec_hash: Annotated[str | None, Field(description="Of the fields that were fixed when the work was planned.")] = (
-        None
-    )
+    spec_hash: Annotated[str | None, Field(description="Hash of the fields that the plan fixed.")] = None
     total: Annotated[int, Field(description="Records of the input.")] = 0
     succeeded: Annotated[int, Field(description="Records with a durable answer.")] = 0
     failed: Annotated[int, Field(description="Records with a durable error.")] = 0
     progress_percent: Annotated[int, Field(description="Of the records, those that succeeded or failed.")] = 0
     request_counts: RequestCounts = RequestCounts()
     usage: Usage = Usage()
-    throughput: Annotated[Throughput | None, Field(description="While the job is Running.")] = None
+    throughput: Annotated[Throughput | None, Field(description="How fast the job goes while it is Running.")] = None
     estimated_remaining_seconds: Annotated[
-        int | None, Field(description="While the job is Running: the rest of the records at its throughput.")
+        int | None, Field(description="Seconds for the rest of the records at the throughput, while Running.")
     ] = None
     tasks: Annotated[
         list[TaskStatus],

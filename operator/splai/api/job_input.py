@@ -14,8 +14,10 @@ InputFormat = Literal["auto", "jsonl", "openai-batch", "csv", "parquet", "text"]
 class ConfigMapInput(APIModel):
     """One key of a ConfigMap of the same namespace."""
 
-    name: Annotated[ObjectName, Field(description="Of the ConfigMap.")]
-    key: Annotated[str, Field(min_length=1, max_length=253, description="Whose text holds the records.")]
+    name: Annotated[ObjectName, Field(description="Name of the ConfigMap.")]
+    key: Annotated[
+        str, Field(min_length=1, max_length=253, description="Key of the ConfigMap whose text holds the records.")
+    ]
 
 
 class S3Input(S3Access):
@@ -36,7 +38,7 @@ class HTTPInput(APIModel):
 
     url: Annotated[str, Field(pattern=r"^https?://[^@\s]+$", max_length=2048)]
     sha256: Annotated[
-        str | None, Field(pattern=r"^[0-9a-f]{64}$", description="Of the file as it is served, in hexadecimal digits.")
+        str | None, Field(pattern=r"^[0-9a-f]{64}$", description="Digest of the file as it is served, in hex digits.")
     ] = None
     secret_ref: Annotated[
         LocalObjectReference | None,
@@ -47,7 +49,9 @@ class HTTPInput(APIModel):
 class HuggingFaceInput(APIModel):
     """A split of a dataset of the Hugging Face Hub, read from its Parquet files."""
 
-    dataset: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$", max_length=200, description="namespace/name.")]
+    dataset: Annotated[
+        str, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$", max_length=200, description="The dataset as namespace/name.")
+    ]
     config: Annotated[str, Field(pattern=r"^[\w.-]+$", max_length=200, description="Subset.")] = "default"
     split: Annotated[str, Field(pattern=r"^[\w.-]+$", max_length=200)] = "train"
     revision: Annotated[
@@ -59,7 +63,7 @@ class HuggingFaceInput(APIModel):
         ),
     ] = None
     endpoint: Annotated[
-        str, Field(pattern=r"^https?://[^/?#@]+$", max_length=256, description="Of the Hub or a mirror.")
+        str, Field(pattern=r"^https?://[^/?#@]+$", max_length=256, description="URL of the Hub or a mirror.")
     ] = "https://huggingface.co"
     secret_ref: Annotated[
         LocalObjectReference | None, Field(description="A Secret whose key HF_TOKEN holds an access token.")
@@ -69,7 +73,7 @@ class HuggingFaceInput(APIModel):
 class FailedOf(APIModel):
     """The records of an earlier job of the same namespace that have no answer."""
 
-    name: Annotated[ObjectName, Field(description="Of an InferenceJob that is Completed, Failed or Canceled.")]
+    name: Annotated[ObjectName, Field(description="Name of an InferenceJob that is Completed, Failed or Canceled.")]
 
 
 _SOURCES = ("text", "items", "configMap", "persistentVolumeClaim", "s3", "http", "huggingFace", "failedOf")

@@ -130,5 +130,5 @@ class Output(APIModel):
         return ""
 
     def file_name(self, kind: Literal["output", "errors"]) -> str:
-        """Of one of the two files."""
+        """Name of one of the two files."""
         return f"{kind}.{'parquet' if self.format == 'parquet' else 'jsonl'}"

@@ -32,7 +32,9 @@ So nobody writes an output before ``tasks/final/commit`` exists: its parts are `
 commits of all tasks. The first one wins and the loser does as it says.
 """
 
+import re
 from bisect import bisect_right
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -58,18 +60,52 @@ FINAL_TASK = "final"  # claimed like a task by the worker that finalizes
 MAX_TASKS = 1000
 TASKS_FOR_WORKERS = 250  # as many workers as a job of some thousand records can use
 TASK_RECORDS = 512  # beyond which a claim, a part and a commit cost next to nothing a record
+ALIVE_SECONDS = 60.0
+"""A worker whose report has not changed for so long, on the reader's own clock, is taken for dead."""
+
+_CLAIM = re.compile(rf"{TASKS_PREFIX}([^/]+)/claim-(\d+)")
+_PART = re.compile(rf"{TASKS_PREFIX}([^/]+)/((\d+)-(\d+))")
+_COMMIT = re.compile(rf"{TASKS_PREFIX}([^/]+)/commit")
+
+
+def task_path(task: str, name: str) -> str:
+    """An object of a task, such as a part that a commit names."""
+    return f"{TASKS_PREFIX}{task}/{name}"
 
 
 def claim_path(task: str, epoch: int) -> str:
-    return f"{TASKS_PREFIX}{task}/claim-{epoch}"
+    return task_path(task, f"claim-{epoch}")
 
 
 def part_path(task: str, epoch: int, number: int) -> str:
-    return f"{TASKS_PREFIX}{task}/{epoch}-{number}"
+    return task_path(task, f"{epoch}-{number}")
 
 
 def commit_path(task: str) -> str:
-    return f"{TASKS_PREFIX}{task}/commit"
+    return task_path(task, "commit")
+
+
+def highest_epochs(paths: Iterable[str]) -> dict[str, int]:
+    """Of each claimed task the highest epoch."""
+    epochs: dict[str, int] = {}
+    for path in paths:
+        if match := _CLAIM.fullmatch(path):
+            epochs[match[1]] = max(epochs.get(match[1], 0), int(match[2]))
+    return epochs
+
+
+def part_names(paths: Iterable[str]) -> dict[str, list[str]]:
+    """Of each task the names of its parts, by epoch and number."""
+    parts: dict[str, list[tuple[int, int, str]]] = {}
+    for path in paths:
+        if match := _PART.fullmatch(path):
+            parts.setdefault(match[1], []).append((int(match[3]), int(match[4]), match[2]))
+    return {task: [name for *_, name in sorted(named)] for task, named in parts.items()}
+
+
+def committed_tasks(paths: Iterable[str]) -> list[str]:
+    """The tasks that have a commit, in the order of the paths; ``FINAL_TASK`` may be one."""
+    return [match[1] for path in paths if (match := _COMMIT.fullmatch(path))]
 
 
 def worker_path(worker: str) -> str:

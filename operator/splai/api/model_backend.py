@@ -45,6 +45,11 @@ class Model(APIModel):
         ),
     ] = None
 
+    @property
+    def ids(self) -> list[str]:
+        """All ids that reach the model, its own first."""
+        return [self.id, *self.aliases]
+
 
 class Engine(APIModel):
     """The inference server that runs in the backend's pods."""
@@ -96,9 +101,9 @@ class GPU(APIModel):
         )
     }
 
-    vendor: Annotated[Literal["nvidia", "amd", "intel"], Field(description="Whose device plugin serves them.")] = (
-        "nvidia"
-    )
+    vendor: Annotated[
+        Literal["nvidia", "amd", "intel"], Field(description="Vendor whose device plugin serves the GPUs.")
+    ] = "nvidia"
     count: Annotated[int, Field(ge=1, le=64, description="GPUs, or MIG slices, of one replica.")] = 1
     profile: Annotated[
         str | None,
@@ -181,13 +186,15 @@ class ModelBackendStatus(APIModel):
         Field(description="Each with a reason and what to know about it.", json_schema_extra=written_whole()),
     ] = []
     replicas: Annotated[int, Field(description="Pods that there are, of any revision.")] = 0
-    ready_replicas: Annotated[int, Field(description="Those of them whose engine answers.")] = 0
+    ready_replicas: Annotated[int, Field(description="Pods whose engine answers.")] = 0
     selector: Annotated[str, Field(description="The pods' label selector, for the scale subresource.")] = ""
     endpoint: Annotated[
         str | None, Field(description="Base URL of the Service while a replica answers; the API is under /v1.")
     ] = None
-    model_ids: Annotated[list[str], Field(alias="modelIDs", description="model.id and its aliases.")] = []
-    message: Annotated[str, Field(description="That of the condition Ready.")] = ""
+    model_ids: Annotated[
+        list[str], Field(alias="modelIDs", description="Ids that reach the model: model.id and its aliases.")
+    ] = []
+    message: Annotated[str, Field(description="Message of the condition Ready.")] = ""
 
 
 class ModelBackend(APIModel):

@@ -273,7 +273,7 @@ class PodTemplate(APIModel):
         Field(max_length=16, description="Secrets for private registries.", json_schema_extra=keyed_by("name")),
     ] = None
     termination_grace_period_seconds: Annotated[
-        int | None, Field(ge=0, le=3600, description="Between the request to end and the kill.")
+        int | None, Field(ge=0, le=3600, description="Seconds between the request to end and the kill.")
     ] = None
     env: Annotated[
         list[EnvVar] | None,
@@ -289,9 +289,11 @@ class PodTemplate(APIModel):
     ] = None
     volumes: Annotated[
         list[Volume] | None,
-        Field(max_length=32, description="Added to the pods.", json_schema_extra=keyed_by("name")),
+        Field(max_length=32, description="Volumes added to the pods.", json_schema_extra=keyed_by("name")),
     ] = None
     volume_mounts: Annotated[
         list[VolumeMount] | None,
-        Field(max_length=32, description="In the main container.", json_schema_extra=keyed_by("mountPath")),
+        Field(
+            max_length=32, description="Volumes mounted in the main container.", json_schema_extra=keyed_by("mountPath")
+        ),
     ] = None

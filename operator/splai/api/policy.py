@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from splai.api.base import APIModel, Duration
+from splai.api.base import APIModel, Duration, ObjectName
 from splai.api.inference_job import FailurePolicy, Retry
 from splai.api.model_backend import ModelID
 
@@ -12,7 +12,7 @@ from splai.api.model_backend import ModelID
 class PolicyDefaults(APIModel):
     """What a job gets where its spec says nothing."""
 
-    priority: str | None = None
+    priority: ObjectName | None = None
     parallelism: Annotated[int | None, Field(ge=1, le=1000)] = None
     concurrency: Annotated[int | None, Field(ge=1, le=1024)] = None
     retry: Retry | None = None

@@ -20,14 +20,14 @@ S3_IDENTITIES = (
 class VolumePath(APIModel):
     """A path on a PersistentVolumeClaim of the same namespace."""
 
-    claim_name: Annotated[ObjectName, Field(description="Of the PersistentVolumeClaim.")]
+    claim_name: Annotated[ObjectName, Field(description="Name of the PersistentVolumeClaim.")]
     path: Annotated[
         str,
         Field(
             min_length=1,
             max_length=1024,
             pattern=r"^[^/]",
-            description="Relative to the volume's root.",
+            description="Path from the volume's root.",
             json_schema_extra=rules(("!self.split('/').exists(part, part == '..')", "must not leave the volume")),
         ),
     ]
@@ -41,7 +41,7 @@ class S3Access(APIModel):
         Field(
             pattern=r"^https?://[^/?#@]+$",
             max_length=256,
-            description="Of another S3 service than Amazon's, e.g. http://minio.minio.svc:9000.",
+            description="URL of another S3 service than Amazon's, e.g. http://minio.minio.svc:9000.",
         ),
     ] = None
     region: Annotated[str | None, Field(max_length=64, description=f"Default: {DEFAULT_S3_REGION}.")] = None

@@ -1,4 +1,4 @@
 """The artifact server, its client, and what both share: the folder of a job over an object store.
 
-Imports api only; worker, controller and gateway may import it.
+Imports api and logs; whoever reads or writes the folder of a job imports it.
 """

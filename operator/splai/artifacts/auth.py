@@ -26,9 +26,9 @@ from typing import Final as Constant
 
 import jwt
 
+from splai.api.pod_contract import ARTIFACTS_AUDIENCE
 from splai.artifacts.keys import ALGORITHMS, ClusterKeys
 
-AUDIENCE: Constant = "splai-artifacts"
 LEEWAY_SECONDS: Constant = 60
 CACHED_TOKENS: Constant = 10_000
 
@@ -41,11 +41,11 @@ class Access(Enum):
     REMOVE = "remove the folder of"
 
 
-class Unauthenticated(Exception):  # noqa: N818 - the name of HTTP status 401
+class Unauthenticated(Exception):
     """There is no token, or not one that we accept."""
 
 
-class Forbidden(Exception):  # noqa: N818 - the name of HTTP status 403
+class Forbidden(Exception):
     """The caller is known and may not do this."""
 
 
@@ -92,6 +92,7 @@ class Authenticator:
         self._verified: OrderedDict[bytes, tuple[Identity, float]] = OrderedDict()
 
     async def authenticate(self, header: str | None) -> Identity:
+        """Who sends this ``Authorization``; raises Unauthenticated, Forbidden for a stranger, and KeysUnavailable."""
         scheme, _, token = (header or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("send a ServiceAccount token: Authorization: Bearer …")
@@ -129,19 +130,19 @@ class Authenticator:
     def _identify(self, claims: dict[str, Any]) -> Identity:
         audiences = [claims["aud"]] if isinstance(claims["aud"], str) else claims["aud"]
         namespace, account = _service_account(claims)
-        if AUDIENCE in audiences:
+        if ARTIFACTS_AUDIENCE in audiences:
             name = f"{namespace}/{account}"
             if name in self._trusted or name in self._readers:
                 return Service(account=name, writes=name in self._trusted)
             raise Forbidden(f"ServiceAccount {name} is not one of SPLAI's own")
-        prefix = f"{AUDIENCE}/"
+        prefix = f"{ARTIFACTS_AUDIENCE}/"
         uids = frozenset(
             audience.removeprefix(prefix)
             for audience in audiences
             if isinstance(audience, str) and audience.startswith(prefix)
         )
         if not uids:
-            raise Unauthenticated(f"the token is for another audience than {AUDIENCE}")
+            raise Unauthenticated(f"the token is for another audience than {ARTIFACTS_AUDIENCE}")
         return JobPod(namespace=namespace, uids=uids)
 
 

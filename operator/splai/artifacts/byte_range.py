@@ -5,7 +5,7 @@ import re
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
-class RangeNotSatisfiable(Exception):  # noqa: N818 - the name of HTTP status 416
+class RangeNotSatisfiable(Exception):
     """The object ends before the range starts."""
 
 

@@ -1,4 +1,4 @@
-"""The artifact server over HTTP, for workers and the operator.
+"""The artifact server over HTTP, for the pods of a job, the operator and the gateway.
 
 Every call is bounded: an attempt by connect, read and write timeouts, a call by its deadline. Until then transport
 errors and 5xx (a restarting server, a full volume) are tried again with backoff; every request is safe to repeat,
@@ -23,10 +23,8 @@ from typing import Any, Literal
 from typing import Final as Constant
 
 from splai.api.ledger import Progress
-from splai.artifacts.folder import FolderName, JobFolder, StoredObject, StoreRefused, StoreUnavailable
+from splai.artifacts.folder import FolderName, StoredObject, StoreRefused, StoreUnavailable
 from splai.artifacts.http import HTTP, RelayedReply, Reply, Transport, TransportError
-
-__all__ = ["ArtifactClient", "JobFolder", "StoreRefused", "StoreUnavailable", "StoredObject"]
 
 DEFAULT_DEADLINE: Constant = 60.0
 TOKEN_LIFETIME: Constant = 60.0

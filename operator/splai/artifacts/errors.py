@@ -10,7 +10,7 @@ from splai.artifacts.keys import KeysUnavailable
 from splai.artifacts.ledger_reader import LedgerInvalid
 from splai.logs import origin
 
-_logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -47,5 +47,5 @@ def as_api_error(error: Exception) -> APIError:
         case web.HTTPException():
             return APIError(error.status, _HTTP_CODES.get(error.status, "bad_request"), error.reason)
         case _:
-            _logger.error("a request failed", extra=origin(error))
+            _log.error("a request failed", extra=origin(error))
             return APIError(500, "internal", "the artifact server failed")

@@ -16,7 +16,7 @@ INSUFFICIENT_STORAGE: Final = "insufficient_storage"
 """The code of a store that is full, or too full for a new job."""
 
 
-class StoreUnavailable(Exception):  # noqa: N818 - a state of the store that the caller waits out
+class StoreUnavailable(Exception):
     """No usable answer within the deadline. Whether a write took place is unknown: read it back.
 
     ``code`` is the server's word for the cause, such as ``insufficient_storage``, or ``unreachable``.
@@ -27,7 +27,7 @@ class StoreUnavailable(Exception):  # noqa: N818 - a state of the store that the
         self.code = code
 
 
-class StoreRefused(Exception):  # noqa: N818 - named after what happened, like StoreUnavailable
+class StoreRefused(Exception):
     """The server understood and said no: trying the same again is pointless."""
 
     def __init__(self, message: str, *, code: str, status: int) -> None:
@@ -54,7 +54,10 @@ class FolderName:
 
 
 class JobFolder(Protocol):
-    """The objects of one job; paths are relative to its folder."""
+    """The objects of one job; paths are relative to its folder.
+
+    Every call raises StoreUnavailable, and over the network StoreRefused.
+    """
 
     async def create(self, path: str, data: bytes) -> bool:
         """Write an object that must not exist; False if it does, and it then stays as it is.
@@ -66,10 +69,13 @@ class JobFolder(Protocol):
         """Write or overwrite an object."""
 
     async def put_stream(self, path: str, chunks: AsyncIterable[bytes]) -> None:
-        """Write or overwrite an object of any size in bounded memory; if ``chunks`` fails nothing is written."""
+        """Write or overwrite an object of any size in bounded memory; if ``chunks`` fails nothing is written.
+
+        After StoreUnavailable the chunks are used up: try again with new ones.
+        """
 
     async def get(self, path: str) -> bytes | None:
-        """An object's content, or None."""
+        """An object's content; None if there is none."""
 
     async def list(self, prefix: str = "") -> Sequence[StoredObject]:
         """All objects whose path starts with ``prefix``, sorted by path."""

@@ -29,7 +29,7 @@ REFRESH_AFTER: Constant = 300.0
 RETRY_AFTER: Constant = 5.0
 AT_MOST_EVERY: Constant = 30.0
 SAVED: Constant = "keys.json"
-_logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class KeyDocument(APIModel):
@@ -39,7 +39,7 @@ class KeyDocument(APIModel):
     jwks: dict[str, Any]
 
 
-class KeysUnavailable(Exception):  # noqa: N818 - a state that passes
+class KeysUnavailable(Exception):
     """Whether the token is good cannot be said now."""
 
 
@@ -53,6 +53,7 @@ class ClusterKeySource:
     service_account: Path = SERVICE_ACCOUNT
 
     async def fetch(self) -> KeyDocument:
+        """The issuer and its keys; raises httpx.HTTPError, OSError, and ValueError or KeyError for nonsense."""
         issuer = self.issuer or (await self._get(f"{self.kubernetes_url}/.well-known/openid-configuration"))["issuer"]
         return KeyDocument(
             issuer=issuer, jwks=await self._get(self.jwks_uri or f"{self.kubernetes_url}/openid/v1/jwks")
@@ -104,9 +105,9 @@ class ClusterKeys:
         try:
             self._use(KeyDocument.model_validate_json(data))
         except ValueError:
-            _logger.warning("the keys of last time cannot be read either")
+            _log.warning("the keys of last time cannot be read either")
         else:
-            _logger.warning("using the cluster's keys of last time")
+            _log.warning("using the cluster's keys of last time")
 
     async def keep_fresh(self) -> None:
         """Follow the cluster's keys until cancelled, so that a withdrawn one is dropped."""
@@ -134,12 +135,12 @@ class ClusterKeys:
             document = await self._fetch()
             self._use(document)
         except (httpx.HTTPError, OSError, ValueError, KeyError) as error:
-            _logger.warning("cannot read the cluster's keys", extra={"error": f"{type(error).__name__}: {error}"})
+            _log.warning("cannot read the cluster's keys", extra={"error": f"{type(error).__name__}: {error}"})
             return False
         try:
             await self._saved.put(SAVED, document.model_dump_json().encode())
         except StoreUnavailable as error:
-            _logger.warning("cannot save the cluster's keys", extra={"error": str(error)})
+            _log.warning("cannot save the cluster's keys", extra={"error": str(error)})
         return True
 
     def _use(self, document: KeyDocument) -> None:

@@ -6,7 +6,6 @@ nothing changes any more, so a finished job costs nothing at all.
 """
 
 import asyncio
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from pydantic import ValidationError
 
 from splai.api.base import APIModel, wrong_fields
 from splai.api.ledger import (
+    ALIVE_SECONDS,
     CLOSING,
     FINAL,
     MANIFEST,
@@ -34,19 +34,18 @@ from splai.api.ledger import (
     WorkOrder,
     claim_path,
     commit_path,
+    committed_tasks,
+    highest_epochs,
 )
 from splai.artifacts.folder import JobFolder, StoredObject
 from splai.artifacts.progress import CommitSummary, Ledger, PlanSummary, largest_counts, summarize, unnamed_claims
 
-ALIVE_SECONDS: Constant = 60.0
 READS_AT_ONCE: Constant = 32
 CACHED_TASKS: Constant = 50_000  # some 100 MB
-_CLAIM = re.compile(r"tasks/([^/]+)/claim-(\d+)")
-_COMMIT = re.compile(r"tasks/([^/]+)/commit")
 _Model = TypeVar("_Model", bound=APIModel)
 
 
-class LedgerInvalid(Exception):  # noqa: N818 - a state of the data, not of this program
+class LedgerInvalid(Exception):
     """An object of the ledger is not what the ledger says it is."""
 
 
@@ -128,7 +127,7 @@ class LedgerReader:
         now = self._clock()
         return Ledger(
             plan=self._plan,
-            epochs=_highest_epochs(objects),
+            epochs=highest_epochs(objects),
             commits=self._commits,
             reports=[seen.report for seen in self._reports.values()],
             alive={seen.report.worker for seen in self._reports.values() if now - seen.changed_at < ALIVE_SECONDS},
@@ -138,7 +137,7 @@ class LedgerReader:
         )
 
     async def _read_commits(self, objects: Iterable[str]) -> None:
-        tasks = [match[1] for path in objects if (match := _COMMIT.fullmatch(path)) and match[1] not in self._commits]
+        tasks = [task for task in committed_tasks(objects) if task not in self._commits]
         commits = await asyncio.gather(*(self._require(commit_path(task), Commit) for task in tasks))
         for task, commit in zip(tasks, commits, strict=True):
             self._commits[task] = CommitSummary(worker=commit.worker, counts=commit.counts, usage=commit.usage)
@@ -185,14 +184,6 @@ class LedgerReader:
             return model.model_validate_json(data)
         except ValidationError as error:
             raise LedgerInvalid(f"{path} is not a {model.__name__}: {wrong_fields(error)}") from None
-
-
-def _highest_epochs(paths: Iterable[str]) -> dict[str, int]:
-    epochs: dict[str, int] = {}
-    for path in paths:
-        if match := _CLAIM.fullmatch(path):
-            epochs[match[1]] = max(epochs.get(match[1], 0), int(match[2]))
-    return epochs
 
 
 class LedgerReaders:

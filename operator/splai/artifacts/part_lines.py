@@ -19,7 +19,7 @@ ENVELOPE_BYTES = 80
 """At most so many bytes of a part's line are not the record's own line."""
 
 
-class PartInvalid(ValueError):  # noqa: N818 - a state of the data, not of this program
+class PartInvalid(ValueError):
     """A part holds something else than lines of this form."""
 
 

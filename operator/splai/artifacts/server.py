@@ -28,7 +28,7 @@ from splai.logs import configure_logging
 
 SHUTDOWN_SECONDS = 20.0
 _CLIENT_WENT_AWAY = 499
-_logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 def serve() -> None:
@@ -53,9 +53,9 @@ async def run(settings: Settings, store: ObjectStore, space: MeasureSpace | None
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with listening(app, settings.port), listening(metrics_app(metrics), settings.metrics_port):
-        _logger.info("serving artifacts", extra={"port": settings.port, "backend": settings.backend})
+        _log.info("serving artifacts", extra={"port": settings.port, "backend": settings.backend})
         await stop.wait()
-        _logger.info("stopping")
+        _log.info("stopping")
 
 
 def build_app(

@@ -11,7 +11,7 @@ from splai.api.model_backend import ModelBackendStatus
 from splai.controller.planning_process import PlanningProcess, PlanningTimeout
 from splai.controller.reconcile import DecisionRefused
 from splai.core.inferencejob.plan import plan as plan_job
-from splai.core.inferencejob.snapshot import ConfigMapText, JobSnapshot
+from splai.core.inferencejob.snapshot import ConfigMapText, JobSnapshot, template_timeout
 from splai.core.modelbackend.plan import plan as plan_backend
 from splai.core.modelbackend.snapshot import BackendSnapshot
 from splai.core.plan import TEMPLATE_TIMEOUT, Plan
@@ -45,7 +45,7 @@ def _is_unproven(snapshot: JobSnapshot) -> bool:
     job = snapshot.job
     if job.spec.suspend or job.spec.cancel or not job.spec.input.is_read_by_operator:
         return False
-    if job.status.spec_hash is not None or any(refusal.reason == TEMPLATE_TIMEOUT for refusal in snapshot.refusals):
+    if job.status.spec_hash is not None or template_timeout(snapshot) is not None:
         return False
     if job.status.completion_time is not None:
         return False

@@ -23,7 +23,7 @@ HANGING_SECONDS = 3 * TIMEOUT
 _WATCH = "watcher for "  # how kopf names its tasks
 
 
-class Unhealthy(Exception):  # noqa: N818 - a state, not an error of what asks for it
+class Unhealthy(Exception):
     """A restart is due; the message says why."""
 
 

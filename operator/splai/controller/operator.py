@@ -62,10 +62,10 @@ DRAIN_SECONDS = 20.0
 STORE_DEADLINE = 5.0
 """Of a call to the artifact server: the work queue retries, so a worker is not held longer."""
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
-class Misconfigured(Exception):  # noqa: N818 - it says what happened
+class Misconfigured(Exception):
     """The cluster lacks something that only its administrator can add."""
 
 
@@ -86,7 +86,7 @@ def run() -> None:
         settings = Settings.from_environment(os.environ, default_namespace=default_namespace())
         code = asyncio.run(_main(settings))
     except (SettingsInvalid, PoliciesInvalid, HistorySettingsInvalid, ConfigException) as error:
-        log.critical("misconfigured", extra={"error": str(error)})
+        _log.critical("misconfigured", extra={"error": str(error)})
         code = EXIT_MISCONFIGURED
     sys.exit(code)
 
@@ -107,7 +107,7 @@ async def _run(operator: "Operator") -> int:
     except Exception as failure:
         cause = _cause(failure)
         message, code = next((answer for kind, answer in _EXITS.items() if isinstance(cause, kind)), _CRASH)
-        log.critical(message, extra=origin(cause) if (message, code) == _CRASH else {"error": str(cause)})
+        _log.critical(message, extra=origin(cause) if (message, code) == _CRASH else {"error": str(cause)})
         return code
     return EXIT_STOPPED
 
@@ -190,7 +190,7 @@ class Operator:
                 await self._elector.release()
                 kopf_stop.set()
                 await watching
-        log.info("stopped")
+        _log.info("stopped")
 
     async def _fill_caches(self) -> None:
         try:
@@ -243,7 +243,7 @@ class Operator:
 
     async def _drain(self, workers: list[asyncio.Task[None]]) -> None:
         """Let running reconciles finish while the Lease is still renewed; what takes too long is repeated elsewhere."""
-        log.info("stopping")
+        _log.info("stopping")
         self._queue.close()
         if workers:
             await asyncio.wait(workers, timeout=DRAIN_SECONDS)

@@ -28,7 +28,7 @@ _LENGTH = struct.Struct(">Q")
 _READY = b"ready"
 
 
-class PlanningTimeout(Exception):  # noqa: N818 - it says what happened
+class PlanningTimeout(Exception):
     """The decision took too long, or more memory than there is."""
 
 

@@ -5,12 +5,12 @@ so that a slip of the administrator's stops nobody's jobs.
 """
 
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from splai.api.base import ObjectName
 from splai.api.policy import Policy
@@ -19,13 +19,11 @@ READ_INTERVAL = 5.0
 """Seconds between two looks; the kubelet itself takes up to a minute to show a changed ConfigMap."""
 
 _POLICIES = TypeAdapter(dict[ObjectName, Policy])
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
-_PERCENT = re.compile(r"([0-9]|[1-9][0-9]|100)%")
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
-class PoliciesInvalid(Exception):  # noqa: N818 - a state of the file, not of this program
+class PoliciesInvalid(Exception):
     """The file cannot be used; the message says where and why."""
 
 
@@ -57,30 +55,37 @@ class PolicyFile:
             policies = parse_policies(text)
         except PoliciesInvalid as error:
             if self.is_current:
-                log.error("the policies are not taken over", extra={"file": str(path), "error": str(error)})  # noqa: TRY400
+                _log.error("the policies are not taken over", extra={"file": str(path), "error": str(error)})
             self.is_current = False
             return
         self._text, self._policies, self.is_current = text, policies, True
-        log.info("policies are read", extra={"file": str(path), "policies": sorted(policies)})
+        _log.info("policies are read", extra={"file": str(path), "policies": sorted(policies)})
 
 
 def parse_policies(text: str) -> Mapping[str, Policy]:
-    """A YAML map from names to policies; unknown fields are refused, because a misspelt limit limits nothing."""
+    """A YAML map from names to policies; unknown fields are refused, because a misspelt limit limits nothing.
+
+    Raises PoliciesInvalid with each problem and its place.
+    """
     try:
         found = _POLICIES.validate_python(yaml.safe_load(text) or {}, extra="forbid", by_alias=True, by_name=False)
     except yaml.YAMLError as error:
         raise PoliciesInvalid(f"not valid YAML: {error}") from error
     except ValidationError as error:
-        found_wrong = (f"{'.'.join(map(str, it['loc']))}: {it['msg']}" for it in error.errors(include_url=False))
-        raise PoliciesInvalid("; ".join(found_wrong)) from error
+        raise PoliciesInvalid("; ".join(map(_told, error.errors(include_url=False)))) from error
     problems = [f"{name}.{problem}" for name, policy in found.items() for problem in _contradictions(policy)]
     if problems:
         raise PoliciesInvalid("; ".join(problems))
     return found
 
 
+def _told(problem: ErrorDetails) -> str:
+    place = ".".join(map(str, problem["loc"]))
+    return f"{place}: {problem['msg'].removeprefix('Value error, ')}"
+
+
 def _contradictions(policy: Policy) -> Iterator[str]:
-    """Where a policy breaks its own limits, or what no type says about a field."""
+    """Where a policy breaks its own limits."""
     defaults, limits = policy.defaults, policy.limits
     for field, default, most in (
         ("parallelism", defaults.parallelism, limits.max_parallelism),
@@ -90,12 +95,6 @@ def _contradictions(policy: Policy) -> Iterator[str]:
             yield f"defaults.{field}: is {default}, the policy's own limit is {most}"
     if policy.model is not None and limits.models is not None and policy.model not in limits.models:
         yield f"model: {policy.model} is not among limits.models"
-    if defaults.priority is not None and not _NAME.fullmatch(defaults.priority):
-        yield f"defaults.priority: {defaults.priority!r} is no name of a PriorityClass"
-    if defaults.failure_policy is not None:
-        share = defaults.failure_policy.max_failed_records
-        if (isinstance(share, str) and not _PERCENT.fullmatch(share)) or (isinstance(share, int) and share < 0):
-            yield "defaults.failurePolicy.maxFailedRecords: must be a number or a share such as 5%"
 
 
 def _read(path: Path) -> str:

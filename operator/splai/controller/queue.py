@@ -47,7 +47,7 @@ class QueueObserver(Protocol):
         """A key failed and was put back."""
 
 
-class Closed(Exception):  # noqa: N818 - it says what happened
+class Closed(Exception):
     """The queue hands out no more work."""
 
 

@@ -28,10 +28,10 @@ TIMEOUT = 60.0
 REFUSED_DELAY = 1.0
 """The least wait after a refusal: more than the event of our own status patch takes to return."""
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
-class DecisionRefused(Exception):  # noqa: N818 - it says what happened
+class DecisionRefused(Exception):
     """The decision itself could not be made for good: it has to be made again with this in sight."""
 
     def __init__(self, reason: str, message: str) -> None:
@@ -95,11 +95,11 @@ class Reconciler:
         except (ApiError, HistoryUnavailable, TimeoutError) as error:
             delay = self._queue.retry(key)
             facts = {"object": str(key), "error": str(error) or "timeout", "retry_in": round(delay, 3)}
-            log.warning("reconcile failed", extra=facts)
+            _log.warning("reconcile failed", extra=facts)
         except Exception as error:
             delay = self._queue.retry(key)
             facts = {"object": str(key), "retry_in": round(delay, 3), **origin(error)}
-            log.error("reconcile crashed", extra=facts)  # noqa: TRY400 - its words may hold contents
+            _log.error("reconcile crashed", extra=facts)  # no traceback: its words may hold contents
 
     async def reconcile(self, key: Key) -> str:
         """Bring one object forward; returns ``done``, ``refused`` or ``gone``."""

@@ -21,7 +21,7 @@ FIRST_INTERVAL = 15.0
 """Nobody tells what was deleted between the list that filled the caches and those that kopf's watches begin with."""
 INTERVAL = 300.0
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class Resync:
@@ -44,7 +44,7 @@ class Resync:
             try:
                 await self.once()
             except ApiError as error:
-                log.warning("resync failed", extra={"error": error.message})
+                _log.warning("resync failed", extra={"error": error.message})
 
     async def once(self) -> None:
         """Replace everything; enqueues whatever turns out to have changed unnoticed."""
@@ -76,5 +76,5 @@ class Resync:
                     if after is not None:
                         self._caches.route(resource, before, after)
             for entry in replacement.finish(version):
-                log.info("deletion noticed late", extra={"resource": resource.name, "object": entry.name})
+                _log.info("deletion noticed late", extra={"resource": resource.name, "object": entry.name})
                 self._caches.route(resource, entry, None)

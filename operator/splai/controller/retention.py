@@ -16,7 +16,7 @@ from splai.artifacts.folder import FolderName, StoreRefused, StoreUnavailable
 INTERVAL = 3600.0
 FIRST_DELAY = 300.0
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class Folder(Protocol):
@@ -65,9 +65,9 @@ class Retention:
             try:
                 removed = await self.sweep()
             except (StoreUnavailable, StoreRefused) as error:
-                log.warning("old results not removed", extra={"error": str(error)})
+                _log.warning("old results not removed", extra={"error": str(error)})
             else:
-                log.info("old results removed", extra={"folders": removed})
+                _log.info("old results removed", extra={"folders": removed})
             await asyncio.sleep(INTERVAL * (0.8 + 0.4 * self._jitter()))
 
     async def sweep(self) -> int:

@@ -15,7 +15,7 @@ from splai.kube.lease import DURATION
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 
 
-class SettingsInvalid(Exception):  # noqa: N818 - a state of the environment, not of this program
+class SettingsInvalid(Exception):
     """A variable holds what it cannot; the message names it."""
 
 
@@ -44,7 +44,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], *, default_namespace: str) -> "Settings":
-        """Read SPLAI_*; what is not set, or set to nothing, keeps its default."""
+        """Read SPLAI_*; what is not set, or set to nothing, keeps its default. Raises SettingsInvalid."""
 
         def text(name: str, default: str) -> str:
             return environment.get(name) or default

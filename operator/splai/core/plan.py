@@ -63,10 +63,9 @@ class Scale:
 
 @dataclass(frozen=True)
 class Delete:
-    """Delete, with the reference's UID as precondition; NotFound is success."""
+    """Delete with its children in the background, with the reference's UID as precondition; NotFound is success."""
 
     reference: ObjectReference
-    propagation: Literal["Background", "Foreground"] = "Background"
 
 
 @dataclass(frozen=True)

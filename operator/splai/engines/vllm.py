@@ -28,7 +28,7 @@ def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
     source = weights(spec.model.source)
     args = [source.location] if source.location else []
     args += ["--host", "0.0.0.0", "--port", str(PORT)]  # noqa: S104 - probes and the Service come from outside
-    args += ["--served-model-name", spec.model.id, *spec.model.aliases]
+    args += ["--served-model-name", *spec.model.ids]
     gpu = spec.resources.gpu
     if gpu is not None and gpu.profile is None and gpu.count > 1:
         args += ["--tensor-parallel-size", str(gpu.count)]

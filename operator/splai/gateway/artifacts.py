@@ -9,8 +9,9 @@ from typing import Literal
 
 from aiohttp import web
 
-from splai.api.ledger import ERRORS, OUTPUT, TASKS_PREFIX, Commit, commit_path
-from splai.artifacts.client import ArtifactClient, HTTPJobFolder, StoreRefused, StoreUnavailable
+from splai.api.ledger import ERRORS, OUTPUT, Commit, commit_path, task_path
+from splai.artifacts.client import ArtifactClient, HTTPJobFolder
+from splai.artifacts.folder import StoreRefused, StoreUnavailable
 from splai.artifacts.http import RelayedReply
 from splai.artifacts.part_lines import Kind
 from splai.artifacts.paths import folder_problem, object_problem
@@ -23,7 +24,7 @@ CALL_SECONDS = 10.0
 _KINDS: dict[str, Kind] = {OUTPUT: "output", ERRORS: "error"}
 _RETURNED = ("ETag", "Accept-Ranges", "Content-Range", "Content-Length")
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class Artifacts:
@@ -52,7 +53,7 @@ class Artifacts:
             commit = None if object_problem(commit_path(task)) else await folder.get(commit_path(task))
             if commit is None:
                 raise _refusal(404)
-            parts = [f"{TASKS_PREFIX}{task}/{part}" for part in Commit.model_validate_json(commit).parts]
+            parts = [task_path(task, part) for part in Commit.model_validate_json(commit).parts]
             response = web.StreamResponse(headers={"Content-Type": CONTENT_TYPE})
             if request.method == "GET":
                 async for chunk in task_lines(parts, _KINDS[request.match_info["file"]], _fetch_from(folder)):
@@ -108,7 +109,7 @@ def _refusal(status: int) -> RequestError:
 
 
 def _failure(error: StoreUnavailable | StoreRefused) -> RequestError:
-    logger.warning("artifact server failed", extra={"reason": error.code})
+    _log.warning("artifact server failed", extra={"reason": error.code})
     if isinstance(error, StoreRefused):
         return _refusal(error.status)
     message = "The artifact server cannot be reached"

@@ -8,6 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from splai.api.json import compact_text
+
 INVALID_REQUEST = "invalid_request_error"
 UPSTREAM = "upstream_error"
 SERVER = "server_error"
@@ -90,4 +92,4 @@ def _error_object(reply: Any) -> dict[str, Any]:
 
 def _encode(value: dict[str, Any]) -> bytes:
     """As UTF-8; half of a surrogate pair, which JSON can hold and UTF-8 cannot, stays an escape."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace")
+    return compact_text(value).encode(errors="backslashreplace")

@@ -24,7 +24,7 @@ MODEL = web.RequestKey("model", str)
 CLIENT_LEFT = 499
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 def request_observer(metrics: Metrics) -> Middleware:
@@ -97,7 +97,7 @@ def _as_request_error(request: web.Request, error: Exception) -> RequestError:
         case web.HTTPException():
             return RequestError(error.status, error.reason)
     facts = {"route": route_name(request), "request_id": request[REQUEST_ID]}
-    logger.error("request failed", extra=facts | origin(error))
+    _log.error("request failed", extra=facts | origin(error))
     return RequestError(500, "Error processing request: internal error", type=SERVER, code="internal_error")
 
 

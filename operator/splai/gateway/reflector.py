@@ -22,7 +22,7 @@ LAST_DELAY_SECONDS = 30.0
 Parsed = TypeVar("Parsed")
 Key = tuple[str, str]
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class Reflector(Generic[Parsed]):
@@ -67,7 +67,7 @@ class Reflector(Generic[Parsed]):
             except (ApiError, ValueError, KeyError) as error:  # no answer, a refusal, or a proxy's page
                 self._failed()
                 facts = {"resource": self._resource.name, "namespace": self._namespace, "error": str(error)}
-                logger.warning("watch failed", extra=facts)
+                _log.warning("watch failed", extra=facts)
                 self._delay = min(LAST_DELAY_SECONDS, self._delay * 2)
             await asyncio.sleep(self._delay * (0.5 + self._jitter() / 2))
 
@@ -104,7 +104,7 @@ class Reflector(Generic[Parsed]):
         except (ValueError, KeyError, TypeError, IndexError) as error:
             self._objects.pop(key, None)
             facts = {"resource": self._resource.name, "namespace": key[0], "object": key[1]}
-            logger.warning("object ignored", extra={**facts, "error": type(error).__name__})
+            _log.warning("object ignored", extra={**facts, "error": type(error).__name__})
 
 
 def _key(body: Mapping[str, Any]) -> Key:

@@ -32,7 +32,7 @@ MAX_REPLY_BYTES = 256 * 1024 * 1024
 _END_SECONDS = 1.0
 
 
-class ReplyTooLarge(Exception):  # noqa: N818 - a state of the reply, named after what happened
+class ReplyTooLarge(Exception):
     """An engine sent more than any answer can have."""
 
 

@@ -2,8 +2,9 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
+from splai.api.json import decode_strict
 from splai.gateway.errors import RequestError
 from splai.gateway.model_field import with_model
 
@@ -31,7 +32,7 @@ class InferenceRequest:
 def parse_request(body: bytes) -> InferenceRequest:
     """Read a request whatever its content type says; raises RequestError with status 400."""
     try:
-        document = _DECODER.decode(body.decode())
+        document = decode_strict(body.decode())
     except UnicodeDecodeError as error:
         raise RequestError(400, f"The request body is not UTF-8 at byte {error.start}", code="invalid_json") from error
     except json.JSONDecodeError as error:
@@ -68,10 +69,3 @@ def _choices(document: dict[str, Any]) -> int:
     prompt = document.get("prompt")
     prompts = len(prompt) if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int) else 1
     return prompts * (count if isinstance(count, int) and count > 0 else 1)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

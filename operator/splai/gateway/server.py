@@ -34,7 +34,7 @@ from splai.logs import configure_logging
 DRAIN_SECONDS = 30.0
 ABORT_SECONDS = 0.2
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 def serve() -> None:
@@ -70,10 +70,10 @@ async def run(settings: GatewaySettings) -> None:
         await stack.enter_async_context(_following(discovery, stop))
         await stack.enter_async_context(listening(metrics_application(metrics), settings.metrics_port))
         await stack.enter_async_context(listening(app, settings.port))
-        logger.info("serving", extra={"port": settings.port, "namespaces": settings.namespaces or "all"})
+        _log.info("serving", extra={"port": settings.port, "namespaces": settings.namespaces or "all"})
         await stop.wait()
-        logger.info("stopping")
-    logger.info("stopped")
+        _log.info("stopping")
+    _log.info("stopped")
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ MAX_EVENT_BYTES = 16 * 1024 * 1024
 _MISSING_SPACE = re.compile(rb"^data:(?! )", re.MULTILINE)
 
 
-class EventTooLarge(Exception):  # noqa: N818 - a state of the stream, named after what happened
+class EventTooLarge(Exception):
     """An engine sent more than MAX_EVENT_BYTES without ending an event."""
 
 

@@ -21,7 +21,7 @@ IDLE_SECONDS = 600.0
 # closing connection is lost.
 KEEP_ALIVE_SECONDS = 4.0
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class Engines:
         """Count and log an engine's failure."""
         self._metrics.upstream_errors.labels(request.model, failure.reason).inc()
         facts = {"model": request.model, "reason": failure.reason, "request_id": request_id}
-        logger.warning("engine failed", extra=facts)
+        _log.warning("engine failed", extra=facts)
 
 
 @lru_cache(maxsize=4096)

@@ -4,6 +4,6 @@ Imports api and artifacts; whoever archives a job or reads the archive may impor
 """
 
 from splai.history.opening import HistorySettingsInvalid, open_history
-from splai.history.store import HistoryPage, HistoryStore, HistoryUnavailable
+from splai.history.store import HistoryStore, HistoryUnavailable
 
-__all__ = ["HistoryPage", "HistorySettingsInvalid", "HistoryStore", "HistoryUnavailable", "open_history"]
+__all__ = ["HistorySettingsInvalid", "HistoryStore", "HistoryUnavailable", "open_history"]

@@ -1,13 +1,11 @@
 """The history in the artifact store: each job's record in the job's own folder, and gone with it.
 
-A list reads every record of the namespace. That is meant for installations without a database, whose folders end after
-the retention; whoever wants to search years of jobs takes PostgreSQL.
+That is meant for installations without a database, whose folders end after the retention; whoever wants to search years
+of jobs takes PostgreSQL.
 """
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final as Constant
 
 from pydantic import ValidationError
 
@@ -15,9 +13,7 @@ from splai.api.history import HistoryRecord
 from splai.api.ledger import HISTORY
 from splai.artifacts.client import ArtifactClient
 from splai.artifacts.folder import StoreRefused, StoreUnavailable
-from splai.history.store import HistoryPage, HistoryUnavailable, Place, page_of
-
-READS_AT_ONCE: Constant = 16
+from splai.history.store import HistoryUnavailable
 
 
 class ArtifactHistory:
@@ -38,20 +34,6 @@ class ArtifactHistory:
             return None if data is None else HistoryRecord.model_validate_json(data)
         except ValidationError:
             raise HistoryUnavailable(f"{HISTORY} of {namespace}/{uid} is no history record") from None
-
-    async def list(self, namespace: str, *, limit: int = 100, before: str | None = None) -> HistoryPage:
-        end = Place.parse(before) if before is not None else None
-        turns = asyncio.Semaphore(READS_AT_ONCE)
-
-        async def read(uid: str) -> HistoryRecord | None:
-            async with turns:
-                return await self.get(namespace, uid)
-
-        with _translated():
-            uids = [name.uid async for name in self._client.folders(namespace)]
-        found = [record for record in await asyncio.gather(*map(read, uids)) if record is not None]
-        wanted = [record for record in found if end is None or Place.of(record) < end]
-        return page_of(sorted(wanted, key=Place.of, reverse=True), limit)
 
 
 @contextmanager

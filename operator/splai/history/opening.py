@@ -12,13 +12,16 @@ STORE = "SPLAI_STORE"
 DSN = "SPLAI_POSTGRES_DSN"
 
 
-class HistorySettingsInvalid(Exception):  # noqa: N818 - a state of the environment, not of this program
+class HistorySettingsInvalid(Exception):
     """A variable holds what it cannot; the words name it and never quote a DSN, which holds a password."""
 
 
 @asynccontextmanager
 async def open_history(environment: Mapping[str, str], artifacts: ArtifactClient) -> AsyncGenerator[HistoryStore]:
-    """The history in the artifact store, or with ``SPLAI_STORE=postgres`` in the database of ``SPLAI_POSTGRES_DSN``."""
+    """The history in the artifact store, or with ``SPLAI_STORE=postgres`` in the database of ``SPLAI_POSTGRES_DSN``.
+
+    Raises HistorySettingsInvalid; that a database cannot be reached is told by the first call.
+    """
     kind = environment.get(STORE) or "artifacts"
     if kind == "artifacts":
         yield ArtifactHistory(artifacts)

@@ -13,7 +13,7 @@ import asyncpg
 
 from splai.api.base import parse_time
 from splai.api.history import HistoryRecord
-from splai.history.store import HistoryPage, HistoryUnavailable, Place, page_of
+from splai.history.store import HistoryUnavailable
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy  # is no subscriptable class when the program runs
@@ -54,18 +54,15 @@ _COLUMNS = {
     "record": "jsonb NOT NULL",
 }
 _CREATE = f"CREATE TABLE splai_jobs ({', '.join(f'{name} {kind}' for name, kind in _COLUMNS.items())})"
-_INDEX = "CREATE INDEX splai_jobs_newest ON splai_jobs (namespace, archived_at DESC, uid DESC)"
+_INDEX = (  # for the people: what a namespace archived last
+    "CREATE INDEX splai_jobs_newest ON splai_jobs (namespace, archived_at DESC, uid DESC)"
+)
 _SAVE = (
     f"INSERT INTO splai_jobs ({', '.join(_COLUMNS)}) "  # noqa: S608 - the names above
     f"VALUES ({', '.join(f'${number}' for number, _ in enumerate(_COLUMNS, 1))}) "
     f"ON CONFLICT (uid) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS if name != 'uid')}"
 )
 _GET = "SELECT record FROM splai_jobs WHERE namespace = $1 AND uid = $2"
-_LIST = "SELECT record FROM splai_jobs WHERE namespace = $1 ORDER BY archived_at DESC, uid DESC LIMIT $2"
-_LIST_BEFORE = (
-    "SELECT record FROM splai_jobs WHERE namespace = $1 AND (archived_at, uid) < ($3, $4) "
-    "ORDER BY archived_at DESC, uid DESC LIMIT $2"
-)
 
 
 class PostgresHistory:
@@ -80,15 +77,7 @@ class PostgresHistory:
 
     async def get(self, namespace: str, uid: str) -> HistoryRecord | None:
         row = await self._run(lambda connection: connection.fetchrow(_GET, namespace, uid))
-        return None if row is None else _record(row)
-
-    async def list(self, namespace: str, *, limit: int = 100, before: str | None = None) -> HistoryPage:
-        query, arguments = _LIST, [namespace, limit + 1]
-        if before is not None:
-            place = Place.parse(before)
-            query, arguments = _LIST_BEFORE, [*arguments, place.archived_at, place.uid]
-        rows = await self._run(lambda connection: connection.fetch(query, *arguments))
-        return page_of([_record(row) for row in rows], limit)
+        return None if row is None else HistoryRecord.model_validate_json(row["record"])
 
     async def _run(self, work: "Callable[[Connection], Awaitable[_Result]]") -> _Result:
         """Once more after a failure: the connection may have been lost while nobody used it."""
@@ -162,7 +151,3 @@ def _row(record: HistoryRecord) -> list[Any]:
 def _storable(value: Any) -> Any:
     """PostgreSQL's text holds no NUL, neither as it is nor as JSON writes it."""
     return _NUL.sub(lambda found: found[1] or "", value) if isinstance(value, str) else value
-
-
-def _record(row: asyncpg.Record) -> HistoryRecord:
-    return HistoryRecord.model_validate_json(row["record"])

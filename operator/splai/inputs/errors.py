@@ -8,7 +8,7 @@ FORBIDDEN: Final = "InputForbidden"
 CHANGED: Final = "InputChanged"
 
 
-class SourceUnavailable(Exception):  # noqa: N818 - a state that passes
+class SourceUnavailable(Exception):
     """No bytes now: another try may get them. The words name the source and never quote contents.
 
     ``retry_after`` is in seconds; without ``passes`` only a reading from the beginning can go well.
@@ -20,7 +20,7 @@ class SourceUnavailable(Exception):  # noqa: N818 - a state that passes
         self.passes = passes
 
 
-class SourceUnusable(Exception):  # noqa: N818 - a state of the source, not of this program
+class SourceUnusable(Exception):
     """The source is not what the job's spec says: another try meets the same."""
 
     def __init__(self, reason: Reason, message: str) -> None:

@@ -12,7 +12,7 @@ import zstandard
 from pydantic import ValidationError
 
 from splai.api.base import APIModel
-from splai.api.ledger import FINAL, PLAN, TASKS_PREFIX, Commit, Final, TaskRange, WorkOrder, chunk_path, commit_path
+from splai.api.ledger import FINAL, PLAN, Commit, Final, TaskRange, WorkOrder, chunk_path, commit_path, task_path
 from splai.artifacts import input_chunks, part_lines
 from splai.core.inferencejob.line_formats import parse, to_json
 from splai.core.inferencejob.prompt import RequestBuilder
@@ -57,7 +57,7 @@ class FailedRecords(SourceFile):
             names = next((it.parts for it in self.final.closed_tasks if it.task == task.id), [])
         kinds: dict[int, part_lines.Kind] = {}
         for name in names:
-            for line in part_lines.decode(_content(self.get, f"{TASKS_PREFIX}{task.id}/{name}")):
+            for line in part_lines.decode(_content(self.get, task_path(task.id, name))):
                 kinds.setdefault(line.position, line.kind)
         return frozenset(position for position, kind in kinds.items() if kind == "output")
 

@@ -70,7 +70,7 @@ def titles(uris: Sequence[str]) -> list[str]:
     return [uri[start:] for uri in uris]
 
 
-class _EndOfReading(Exception):  # noqa: N818 - nothing is wrong with the program
+class _EndOfReading(Exception):
     """The rest of the input does not matter."""
 
 

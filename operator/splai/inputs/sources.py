@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from splai.api.job_input import Input
+from splai.api.pod_contract import INPUT_PATH
 from splai.inputs.errors import FORBIDDEN, SourceUnusable
 from splai.inputs.failed_records import failed_records
 from splai.inputs.http import http_file, new_client
@@ -15,7 +16,7 @@ from splai.inputs.source import SourceFile
 from splai.inputs.url_guard import URLGuard, allows_private
 from splai.inputs.volume import volume_files
 
-VOLUME: Final = Path("/input")
+VOLUME: Final = Path(INPUT_PATH)
 
 
 def open_source(

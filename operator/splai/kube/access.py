@@ -30,7 +30,7 @@ class Rule:
         return f'{self.verb} {name} (apiGroup "{self.resource.group}")'
 
 
-class AccessDenied(Exception):  # noqa: N818 - it says what happened
+class AccessDenied(Exception):
     """Permissions are missing; the message names each."""
 
     def __init__(self, missing: Sequence[tuple[Rule, str | None]]) -> None:

@@ -16,13 +16,13 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 from pydantic import ValidationError
 
-from splai.core import observed
+from splai.api.base import wrong_fields
 from splai.kube.client import Object
 from splai.kube.resource import Resource
 
 ValueT = TypeVar("ValueT")
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class Shelf(Protocol[ValueT]):
@@ -48,11 +48,6 @@ class Entry(Generic[ValueT]):
     version: int
     index: Hashable | None
     value: ValueT
-
-
-def controller_uid(body: Object) -> str | None:
-    """The UID of an object's controller."""
-    return observed.controller_uid(body["metadata"])
 
 
 class Collection(Generic[ValueT]):
@@ -127,9 +122,8 @@ class Collection(Generic[ValueT]):
         try:
             value = self._convert(body)
         except ValidationError as error:  # stored under another schema: it must not stop the work on all others
-            fields = sorted({".".join(map(str, problem["loc"])) for problem in error.errors()})  # never their contents
-            facts = {"object": f"{self.resource.kind} {namespace}/{name}", "fields": fields}
-            log.error("object cannot be read", extra=facts)  # noqa: TRY400 - the error quotes contents
+            facts = {"object": f"{self.resource.kind} {namespace}/{name}", "fields": wrong_fields(error)}
+            _log.error("object cannot be read", extra=facts)  # no traceback: the error quotes contents
             return None
         namesake = self._by_name.get((namespace, name))
         if namesake is not None and namesake != uid and self._by_uid[namesake].version > version:

@@ -53,7 +53,10 @@ class WatchEvent:
 
 
 class Client:
-    """Calls to one apiserver over one bounded connection pool; make one for the life of the process."""
+    """Calls to one apiserver over one bounded connection pool; make one for the life of the process.
+
+    Every call raises ApiError, in the class that says how to react; a write also what the fence raises.
+    """
 
     def __init__(
         self,
@@ -101,7 +104,7 @@ class Client:
     async def list(
         self, resource: Resource, namespace: str | None = None, *, selector: str = "", fields: str = ""
     ) -> Page:
-        """All objects at one resourceVersion, started again once when the pages expired under way."""
+        """All objects at one resourceVersion, at once if the pages expired under way; raises Gone if that does too."""
         for limit in (PAGE_SIZE, 0):
             items: list[Object] = []
             try:
@@ -150,13 +153,12 @@ class Client:
         name: str,
         *,
         uid: str | None = None,
-        propagation: str = "Background",
     ) -> Object:
-        """Delete one object; with ``uid`` only that very object: another one of its name is a Conflict.
+        """Delete one object, and in the background what it owns; with ``uid`` another object of its name is a Conflict.
 
-        Returns the object when it lingers (foreground deletion, finalizers), else a Status.
+        Returns the object when it lingers (finalizers), else a Status. Raises NotFound.
         """
-        options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
+        options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         if uid is not None:
             options["preconditions"] = {"uid": uid}
         return await self._call("delete", "DELETE", resource, resource.path(namespace, name), body=options)

@@ -1,7 +1,5 @@
 """What an apiserver's refusal means to us: each class is one reaction, not one status code."""
 
-# ruff: noqa: N818 - "except NotFound" reads as what happened, as metav1.StatusReason names it
-
 from typing import Any
 
 from splai.kube.resource import Resource

@@ -22,7 +22,7 @@ REFILL_SECONDS = 30.0
 MAX_NOTE = 1024
 MAX_REMEMBERED = 10_000
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -48,7 +48,7 @@ class EventRecorder:
                 try:
                     await self._client.create(EVENTS, regarding.namespace, self._body(regarding, event))
                 except ApiError as error:
-                    log.warning("event not written", extra={"object": str(regarding), "error": error.message})
+                    _log.warning("event not written", extra={"object": str(regarding), "error": error.message})
 
     def _is_news(self, uid: str, event: Event) -> bool:
         now = self._clock()

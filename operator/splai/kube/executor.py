@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from splai.api import ledger
-from splai.artifacts.folder import JobFolder, StoreRefused, StoreUnavailable
+from splai.artifacts.folder import INSUFFICIENT_STORAGE, JobFolder, StoreRefused, StoreUnavailable
+from splai.core.observed import controller_uid
 from splai.core.plan import (
     Action,
     Apply,
@@ -23,12 +24,9 @@ from splai.core.plan import (
     WriteWorkOrder,
 )
 from splai.history import HistoryStore
-from splai.kube.cache import controller_uid
 from splai.kube.client import Client, Object
 from splai.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
-from splai.kube.resource import Resource, resource_of
-
-_STORE_FULL = frozenset({"insufficient_storage", "store_full"})
+from splai.kube.resource import INFERENCE_JOBS, Resource, resource_of
 
 
 class Known(Protocol):
@@ -146,9 +144,7 @@ class Executor:
         target = action.reference
         resource = resource_of(target.api_version, target.kind)
         try:
-            left = await self._client.delete(
-                resource, target.namespace, target.name, uid=target.uid, propagation=action.propagation
-            )
+            left = await self._client.delete(resource, target.namespace, target.name, uid=target.uid)
         except NotFound:
             return
         except Conflict:
@@ -164,14 +160,14 @@ class Executor:
         try:
             await folder.create(path, order.model_dump_json(by_alias=True, exclude_none=True).encode())
         except StoreUnavailable as error:
-            full = error.code in _STORE_FULL
+            full = error.code == INSUFFICIENT_STORAGE
             raise _RefusedError("ArtifactStoreFull" if full else "ArtifactStoreUnavailable", str(error)) from error
         except StoreRefused as error:
             raise _RefusedError("ArtifactStoreUnavailable", f"the artifact server refuses {path}: {error}") from error
 
 
 def _require_ours(live: Object, wanted: Object, target: ObjectReference) -> None:
-    ours, theirs = controller_uid(wanted), controller_uid(live)
+    ours, theirs = controller_uid(wanted["metadata"]), controller_uid(live["metadata"])
     if theirs is None or theirs != ours:
         owners = live["metadata"].get("ownerReferences") or ()
         owner = next((f"{owner['kind']} {owner['name']}" for owner in owners if owner.get("controller")), "nobody")
@@ -189,8 +185,8 @@ def _target(action: Action) -> ObjectReference:
         case WriteReadingOrder() | WriteWorkOrder():
             order = action.order
             return ObjectReference(
-                api_version="splai.dev/v1alpha1",
-                kind="InferenceJob",
+                api_version=INFERENCE_JOBS.api_version,
+                kind=INFERENCE_JOBS.kind,
                 namespace=order.namespace,
                 name=order.job,
                 uid=order.uid,

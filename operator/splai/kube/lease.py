@@ -25,10 +25,10 @@ from splai.kube.resource import LEASES
 DURATION = 15
 """Seconds that a Lease stands still before another candidate takes it. A whole number, as the Lease says it."""
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
-class LeaseLost(Exception):  # noqa: N818 - it says what happened
+class LeaseLost(Exception):
     """This process leads no more: it has to end, because others may act now."""
 
 
@@ -73,7 +73,7 @@ class Elector:
         """Wait until this process leads."""
         while not await self._try(self._take):  # noqa: ASYNC110 - the Lease is in the apiserver
             await asyncio.sleep(self._retry_period * (0.5 + self._jitter()))
-        log.info("leading", extra={"lease": self._name, "identity": self._identity})
+        _log.info("leading", extra={"lease": self._name, "identity": self._identity})
 
     async def hold(self) -> NoReturn:
         """Renew for as long as it works; raises LeaseLost when it does not."""
@@ -93,7 +93,7 @@ class Elector:
                 lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
                 await self._client.replace(LEASES, self._namespace, self._name, lease)
         except ApiError as error:
-            log.warning("lease not released", extra={"error": error.message})
+            _log.warning("lease not released", extra={"error": error.message})
 
     async def _try(self, attempt: Callable[[], Awaitable[bool]]) -> bool:
         """One attempt, counted from before it was sent; a failure is a missed turn, not the end."""
@@ -104,7 +104,7 @@ class Elector:
         except Conflict:
             return False  # somebody was faster
         except (ApiError, TimeoutError) as error:
-            log.warning("lease not reached", extra={"lease": self._name, "error": str(error) or "timeout"})
+            _log.warning("lease not reached", extra={"lease": self._name, "error": str(error) or "timeout"})
             return False
         if held:
             self._valid_until = sent + self.renew_deadline

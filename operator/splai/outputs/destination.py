@@ -9,7 +9,7 @@ Produce = Callable[[], AsyncIterator[bytes]]
 Reason = Literal["OutputForbidden", "OutputNotFound", "OutputFull", "OutputUnavailable", "OutputInvalid"]
 
 
-class OutputProblem(Exception):  # noqa: N818 - a state of the place, not of this program
+class OutputProblem(Exception):
     """The files cannot be written; the words name the place and what is wrong there, never a credential."""
 
     def __init__(self, reason: Reason, message: str) -> None:

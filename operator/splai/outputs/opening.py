@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Final
 
 from splai.api.job_output import Output
+from splai.api.pod_contract import OUTPUT_PATH
 from splai.outputs.destination import Destination
 from splai.outputs.volume import VolumeFolder
 
-MOUNT: Final = Path("/output")
+MOUNT: Final = Path(OUTPUT_PATH)
 
 
 def open_destination(output: Output, job: str, *, expected_bytes: int, mount: Path = MOUNT) -> Destination | None:

@@ -28,6 +28,8 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from splai.api.json import compact_text
+
 GROUP_BYTES: Final = 16 * 1024 * 1024
 GROUP_ROWS: Final = 50_000
 SCHEMA: Final = pa.schema(
@@ -132,7 +134,7 @@ def _body_text(line: bytes, body: Any) -> str:
     before = _BEFORE_BODY.match(line)
     if before and line.endswith(_AFTER_BODY):
         return line[before.end() : -len(_AFTER_BODY)].decode()
-    return _encodable(json.dumps(body, ensure_ascii=False, separators=(",", ":")))
+    return _encodable(compact_text(body))
 
 
 def _output_text(output: Any) -> str | None:

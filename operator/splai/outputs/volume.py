@@ -14,11 +14,12 @@ from io import FileIO
 from pathlib import Path
 from typing import Final
 
+from splai.api.pod_contract import POD_USER
 from splai.outputs.destination import OutputProblem, Produce, Reason
 
 _REASONS: Final[dict[int | None, tuple[Reason, str]]] = {
-    errno.EACCES: ("OutputForbidden", "the volume does not let user 65532 write here"),
-    errno.EPERM: ("OutputForbidden", "the volume does not let user 65532 write here"),
+    errno.EACCES: ("OutputForbidden", f"the volume does not let user {POD_USER} write here"),
+    errno.EPERM: ("OutputForbidden", f"the volume does not let user {POD_USER} write here"),
     errno.EROFS: ("OutputForbidden", "the volume is read-only"),
     errno.ENOSPC: ("OutputFull", "the volume is full"),
     errno.EDQUOT: ("OutputFull", "the quota of the volume is used up"),

@@ -1,4 +1,4 @@
-"""When to try again and how long to wait: pure policies without clocks or I/O, used by worker and gateway.
+"""When to try again and how long to wait: pure policies without clocks or I/O.
 
-Imports nothing of SPLAI but api.
+May import api and nothing else of SPLAI; inputs and worker use it.
 """

@@ -1,4 +1,4 @@
 """The batch worker: reads plan.json, claims tasks, asks the engine, writes parts, commits, finalizes.
 
-Imports api, core, resilience and artifacts; never kube, and no other process imports it but the command line.
+Imports api, core, artifacts, inputs, outputs and resilience, never kube; nothing but the command line imports it.
 """

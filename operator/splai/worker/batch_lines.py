@@ -8,9 +8,9 @@ could change a number or a character. An HTTP error keeps its status and body un
 import hashlib
 import json
 
+from splai.api.json import encode_compact
 from splai.worker.outcome import Answer, NoAnswer
 
-_to_json = json.JSONEncoder(separators=(",", ":")).encode
 _LINE_BREAKS = bytes.maketrans(b"\r\n", b"  ")
 _LONGEST_ERROR = 4096
 _LONGEST_MESSAGE = 1000
@@ -30,9 +30,9 @@ def answer_line(identifier: str, custom_id: str, answer: Answer) -> bytes:
     """The line of a record that the engine answered; the body must be JSON."""
     return b'{"id":"%s","custom_id":%s,"response":{"status_code":%d,"request_id":%s,"body":%s},"error":null}' % (
         identifier.encode(),
-        _json(custom_id),
+        encode_compact(custom_id),
         answer.status,
-        _json(answer.request_id),
+        encode_compact(answer.request_id),
         _on_one_line(answer.body),
     )
 
@@ -50,8 +50,8 @@ def error_line(identifier: str, custom_id: str, *, code: str, message: str) -> b
     error = {"code": code, "message": message[:_LONGEST_MESSAGE]}
     return b'{"id":"%s","custom_id":%s,"response":null,"error":%s}' % (
         identifier.encode(),
-        _json(custom_id),
-        _json(error),
+        encode_compact(custom_id),
+        encode_compact(error),
     )
 
 
@@ -63,16 +63,12 @@ def _error_body(answer: Answer) -> bytes:
         except (ValueError, RecursionError):
             body = None
         if isinstance(body, dict):
-            return _json(body)
+            return encode_compact(body)
     text = answer.body[: 4 * _LONGEST_MESSAGE].decode(errors="replace")[:_LONGEST_MESSAGE]
-    return _json({"error": {"message": text, "type": "engine_error", "param": None, "code": None}})
+    return encode_compact({"error": {"message": text, "type": "engine_error", "param": None, "code": None}})
 
 
 def _on_one_line(body: bytes) -> bytes:
     """JSON has line breaks only between its tokens, never within a string."""
     body = body.strip()
     return body.translate(_LINE_BREAKS) if b"\n" in body or b"\r" in body else body
-
-
-def _json(value: object) -> bytes:
-    return _to_json(value).encode()

@@ -23,7 +23,7 @@ from splai.worker.tally import Tally, tokens_of
 from splai.worker.task_lines import Lines, TaskLines
 
 
-class NotCommitted(Exception):  # noqa: N818 - a state of the data, not of this program
+class NotCommitted(Exception):
     """Tasks lack their commit, and nobody said that the job ends without them."""
 
 

@@ -20,7 +20,7 @@ from splai.worker.store import PatientFolder
 _LONGEST_ERROR_LINE: Constant = 1400  # of a record without an answer: its name, and a message of 1,000 characters
 
 
-class Stopped(Exception):  # noqa: N818 - what was asked for
+class Stopped(Exception):
     """The pod was asked to stop before the files were written."""
 
 

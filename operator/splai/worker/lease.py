@@ -16,11 +16,9 @@ A wrong verdict "dead" costs work twice and never a line, so none of this needs 
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final as Constant
 
+from splai.api.ledger import ALIVE_SECONDS
 from splai.worker.settings import Identity
-
-LEASE_SECONDS: Constant = 60.0
 
 
 class Lease(Enum):
@@ -64,6 +62,6 @@ class Leases:
         if worker.startswith(self._reader.place):  # an earlier pod here, or a claim of one's own that was given up
             return Lease.DEAD
         sighting = self._sightings.setdefault(worker, _Sighting("", now))
-        if sighting.released or now - sighting.changed_at >= LEASE_SECONDS:
+        if sighting.released or now - sighting.changed_at >= ALIVE_SECONDS:
             return Lease.DEAD
         return Lease.ALIVE if sighting.seen_to_change else Lease.UNKNOWN

@@ -16,8 +16,6 @@ and one decision: ``tasks/final/commit`` fixes, before any output is written, wh
 tasks' commits or of ``closing``. Both can come into being at the same moment; the outputs cannot be both.
 """
 
-import json
-import re
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -27,12 +25,12 @@ from pydantic import ValidationError
 
 from splai.api.base import APIModel, wrong_fields
 from splai.api.inference_job import Usage
+from splai.api.json import encode_compact
 from splai.api.ledger import (
     CLOSING,
     FINAL,
     FINAL_TASK,
     PLAN,
-    TASKS_PREFIX,
     WORKERS_PREFIX,
     Claim,
     Closing,
@@ -44,25 +42,25 @@ from splai.api.ledger import (
     WorkOrder,
     claim_path,
     commit_path,
+    committed_tasks,
+    highest_epochs,
+    part_names,
     part_path,
+    task_path,
     worker_path,
 )
 from splai.artifacts.folder import StoredObject
 from splai.worker.store import PatientFolder
 
-_CLAIM = re.compile(r"tasks/([^/]+)/claim-(\d+)")
-_COMMIT = re.compile(r"tasks/([^/]+)/commit")
-_PART = re.compile(r"tasks/([^/]+)/((\d+)-(\d+))")
 _Decisive = TypeVar("_Decisive", Claim, Commit, Closing, Final)
 _Model = TypeVar("_Model", bound=APIModel)
-_to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
-class LedgerBroken(Exception):  # noqa: N818 - a state of the data, not of this program
+class LedgerBroken(Exception):
     """The folder holds something that no worker writes."""
 
 
-class PlanInvalid(Exception):  # noqa: N818 - a state of the data, not of this program
+class PlanInvalid(Exception):
     """plan.json cannot be worked on, now or later."""
 
 
@@ -121,11 +119,11 @@ class Ledger:
 
     async def durable_parts(self, task: str) -> list[str]:
         """The names of all parts of a task, by epoch and number."""
-        return read_listing(await self._folder.list(f"{TASKS_PREFIX}{task}/")).parts.get(task, [])
+        return read_listing(await self._folder.list(task_path(task, ""))).parts.get(task, [])
 
     async def read_part(self, task: str, name: str) -> bytes:
         """A part's lines."""
-        path = f"{TASKS_PREFIX}{task}/{name}"
+        path = task_path(task, name)
         data = await self._folder.get(path)
         if data is None:
             raise LedgerBroken(f"{path} is named but does not exist")
@@ -197,18 +195,11 @@ class Ledger:
 
 def read_listing(objects: Iterable[StoredObject]) -> Survey:
     """What the names of a folder's objects say."""
-    epochs: dict[str, int] = {}
-    parts: dict[str, list[tuple[int, int, str]]] = {}
     etags = {entry.path: entry.etag for entry in objects}
-    for path in etags:
-        if match := _CLAIM.fullmatch(path):
-            epochs[match[1]] = max(epochs.get(match[1], 0), int(match[2]))
-        elif match := _PART.fullmatch(path):
-            parts.setdefault(match[1], []).append((int(match[3]), int(match[4]), match[2]))
     return Survey(
-        committed=frozenset(match[1] for path in etags if (match := _COMMIT.fullmatch(path))),
-        epochs=epochs,
-        parts={task: [name for *_, name in sorted(named)] for task, named in parts.items()},
+        committed=frozenset(committed_tasks(etags)),
+        epochs=highest_epochs(etags),
+        parts=part_names(etags),
         reports={
             path.removeprefix(WORKERS_PREFIX): etag for path, etag in etags.items() if path.startswith(WORKERS_PREFIX)
         },
@@ -219,4 +210,4 @@ def read_listing(objects: Iterable[StoredObject]) -> Survey:
 
 def encode(model: APIModel) -> bytes:
     """An object of the ledger as it is stored."""
-    return _to_json(model.to_wire()).encode()
+    return encode_compact(model.to_wire())

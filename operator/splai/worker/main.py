@@ -14,7 +14,6 @@ The termination message holds the job's final report if this worker wrote it, el
 
 import asyncio
 import gc
-import json
 import logging
 import os
 import signal
@@ -28,7 +27,9 @@ from typing import Final as Constant
 
 import uvloop
 
+from splai.api.json import compact_text
 from splai.api.ledger import PLAN, Final, WorkOrder
+from splai.api.pod_contract import EXIT_BAD_INPUT, EXIT_DONE, EXIT_DRAINED, EXIT_RETRY
 from splai.artifacts.client import ArtifactClient
 from splai.artifacts.folder import JobFolder, StoreRefused
 from splai.artifacts.part_lines import PartInvalid
@@ -45,10 +46,6 @@ from splai.worker.settings import SettingsInvalid, WorkerSettings
 from splai.worker.store import PatientFolder
 from splai.worker.watchdog import Watchdog, still_limit
 
-DONE: Constant = 0
-RETRY: Constant = 1
-BAD_INPUT: Constant = 42
-DRAINED: Constant = 143
 ORDER_SECONDS: Constant = 60.0
 ORDER_INTERVAL: Constant = 2.0
 STORE_DEADLINE: Constant = 20.0  # of one call; the patient folder repeats it
@@ -69,7 +66,7 @@ class Ended:
         return cls(code, {"reason": reason, "message": message.encode()[:LONGEST_REASON].decode(errors="ignore")})
 
 
-class PlanMissing(Exception):  # noqa: N818 - a state of the store, not of this program
+class PlanMissing(Exception):
     """There is no plan.json, or no reading.json."""
 
 
@@ -90,7 +87,7 @@ def run_command(command: Callable[[WorkerSettings], Coroutine[Any, Any, Ended]])
         settings = WorkerSettings.from_environment(os.environ)
     except SettingsInvalid as error:
         _log.error("the settings are not valid", extra={"cause": str(error)})
-        sys.exit(BAD_INPUT)
+        sys.exit(EXIT_BAD_INPUT)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         ended = runner.run(_guarded(command, settings))
     write_termination_message(settings, ended)
@@ -125,19 +122,19 @@ def explain(error: BaseException) -> Ended:
     """The exit code and the reason of a failure."""
     match cause := _cause(error):
         case PlanInvalid() | TemplateError():
-            return Ended.failed(BAD_INPUT, "PlanInvalid", str(cause))
+            return Ended.failed(EXIT_BAD_INPUT, "PlanInvalid", str(cause))
         case PlanMissing():
-            return Ended.failed(RETRY, "PlanMissing", str(cause))
+            return Ended.failed(EXIT_RETRY, "PlanMissing", str(cause))
         case StoreRefused():
-            return Ended.failed(RETRY, "ArtifactStoreRefused", f"{cause.status} {cause.code}: {cause}")
+            return Ended.failed(EXIT_RETRY, "ArtifactStoreRefused", f"{cause.status} {cause.code}: {cause}")
         case LedgerBroken() | PartInvalid():
-            return Ended.failed(RETRY, "LedgerBroken", str(cause))
+            return Ended.failed(EXIT_RETRY, "LedgerBroken", str(cause))
         case OutputProblem():
-            return Ended.failed(RETRY if cause.may_pass else BAD_INPUT, cause.reason, str(cause))
+            return Ended.failed(EXIT_RETRY if cause.may_pass else EXIT_BAD_INPUT, cause.reason, str(cause))
         case NotCommitted():
-            return Ended.failed(RETRY, "NotCommitted", str(cause))
+            return Ended.failed(EXIT_RETRY, "NotCommitted", str(cause))
         case _:
-            return Ended.failed(RETRY, "InternalError", type(cause).__name__)
+            return Ended.failed(EXIT_RETRY, "InternalError", type(cause).__name__)
 
 
 async def _run(settings: WorkerSettings) -> Ended:
@@ -148,7 +145,7 @@ async def _run(settings: WorkerSettings) -> Ended:
             batch = Batch(order, folder, settings.identity, _engine(order), clock=time.monotonic, pulse=pulse)
             result = await batch.run(_stop_signal())
     if result.drained:
-        return Ended.failed(DRAINED, "Drained", "the pod was asked to stop; its claims are released")
+        return Ended.failed(EXIT_DRAINED, "Drained", "the pod was asked to stop; its claims are released")
     return _done(result.final)
 
 
@@ -169,7 +166,7 @@ async def _finish(settings: WorkerSettings) -> Ended:
             try:
                 return _done(await finish_job(folder, order, settings, pulse=pulse, stop=_stop_signal()))
             except Stopped:
-                return Ended.failed(DRAINED, "Drained", "the pod was asked to stop; the next one begins anew")
+                return Ended.failed(EXIT_DRAINED, "Drained", "the pod was asked to stop; the next one begins anew")
 
 
 async def read_plan(ledger: Ledger) -> WorkOrder:
@@ -224,9 +221,9 @@ def _watched(settings: WorkerSettings, order: WorkOrder) -> Iterator[Callable[[]
     def give_up(seconds: float) -> None:
         message = f"nothing happened for {seconds:g} seconds"
         _log.error("the worker stands still", extra={"seconds": seconds})
-        write_termination_message(settings, Ended.failed(RETRY, "Still", message))
+        write_termination_message(settings, Ended.failed(EXIT_RETRY, "Still", message))
         logging.shutdown()
-        os._exit(RETRY)  # whatever hangs would hang an orderly exit too
+        os._exit(EXIT_RETRY)  # whatever hangs would hang an orderly exit too
 
     watchdog = Watchdog(limit=still_limit(order.request_timeout_seconds), on_still=give_up)
     watchdog.start()
@@ -237,7 +234,7 @@ def _watched(settings: WorkerSettings, order: WorkOrder) -> Iterator[Callable[[]
 
 
 def _done(final: Final | None) -> Ended:
-    return Ended(DONE, final.to_wire() if final else None)
+    return Ended(EXIT_DONE, final.to_wire() if final else None)
 
 
 def write_termination_message(settings: WorkerSettings, ended: Ended) -> None:
@@ -246,6 +243,6 @@ def write_termination_message(settings: WorkerSettings, ended: Ended) -> None:
         return
     message = {key: value for key, value in ended.message.items() if key != "closedTasks"}
     try:
-        settings.termination_log.write_text(json.dumps(message, separators=(",", ":"), ensure_ascii=False))
+        settings.termination_log.write_text(compact_text(message))
     except OSError as error:
         _log.warning("the termination message was not written", extra={"cause": error.strerror})

@@ -20,12 +20,12 @@ refused, not resolved                 Away: no attempt, wait for the backend
 What is lost, or refused by a proxy, again and again may be the record's own doing: see ``dispatch.py``.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from splai.api.inference_job import RequestType
+from splai.api.json import decode_strict
 
 _TOO_MANY_REQUESTS = 429
 _OVERLOAD = frozenset({_TOO_MANY_REQUESTS, 503})
@@ -145,7 +145,7 @@ def judge(reaction: Reaction, request_type: RequestType) -> Verdict:
 
 def _read(answer: Answer, request_type: RequestType) -> Success | Failure:
     try:
-        body = _decoder.decode(answer.body.decode())
+        body = decode_strict(answer.body.decode())  # NaN in an answer would spoil the output file
     except (ValueError, RecursionError):
         return Failure(NoAnswer("invalid_response", "The answer is not JSON."))
     if not isinstance(body, dict) or not _SHAPES[request_type](body):
@@ -206,10 +206,3 @@ def _detail(details: object, name: str) -> int:
 
 def _count(value: object) -> int:
     return value if type(value) is int and value >= 0 else 0
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-_decoder = json.JSONDecoder(parse_constant=_refuse_constant)  # NaN in an answer would spoil the output file

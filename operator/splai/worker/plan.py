@@ -18,7 +18,6 @@ The source's credentials come from the environment, see ``inputs.sources``; its 
 
 import asyncio
 import errno
-import json
 import logging
 import os
 import secrets
@@ -34,13 +33,15 @@ from typing import Final as Constant
 from pydantic import ValidationError
 
 from splai.api.base import wrong_fields
+from splai.api.json import compact_text
 from splai.api.ledger import MANIFEST, READING, VALIDATION, InputManifest, ReadingOrder, Validation
+from splai.api.pod_contract import EXIT_BAD_INPUT, EXIT_DONE, EXIT_DRAINED, EXIT_RETRY
 from splai.artifacts.client import ArtifactClient
 from splai.inputs.errors import SourceUnavailable
 from splai.inputs.reading import Progress, read_input
 from splai.inputs.sources import VOLUME, open_source
 from splai.worker.ledger import PlanInvalid, encode
-from splai.worker.main import BAD_INPUT, DONE, DRAINED, RETRY, STORE_DEADLINE, Ended, awaited, run_command
+from splai.worker.main import STORE_DEADLINE, Ended, awaited, run_command
 from splai.worker.settings import WorkerSettings
 from splai.worker.store import PatientFolder
 
@@ -68,7 +69,7 @@ async def plan_input(settings: WorkerSettings, environment: Mapping[str, str]) -
         stopped.cancel()
         return work.result()
     work.cancel()
-    return Ended.failed(DRAINED, "Drained", "the pod was asked to stop; the next one reads the input anew")
+    return Ended.failed(EXIT_DRAINED, "Drained", "the pod was asked to stop; the next one reads the input anew")
 
 
 async def _plan(settings: WorkerSettings, environment: Mapping[str, str]) -> Ended:
@@ -83,16 +84,16 @@ async def _plan(settings: WorkerSettings, environment: Mapping[str, str]) -> End
                 result = await _read(order, environment, folder, earlier, attempt)
         except SourceUnavailable as error:
             _log.warning("the source is unavailable", extra={"cause": str(error)})
-            return Ended.failed(RETRY, "InputUnavailable", str(error))
+            return Ended.failed(EXIT_RETRY, "InputUnavailable", str(error))
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            return Ended.failed(RETRY, "NoSpace", "the pod's temporary storage is full: Parquet is kept there")
+            return Ended.failed(EXIT_RETRY, "NoSpace", "the pod's temporary storage is full: Parquet is kept there")
         if decided := await _decided(folder):
             return decided
         is_good = isinstance(result, InputManifest)
         await folder.create(MANIFEST if is_good else VALIDATION, encode(result))
-        return await _decided(folder) or Ended.failed(RETRY, "LedgerBroken", "what was created is not there")
+        return await _decided(folder) or Ended.failed(EXIT_RETRY, "LedgerBroken", "what was created is not there")
 
 
 async def _decided(folder: PatientFolder) -> Ended | None:
@@ -100,11 +101,11 @@ async def _decided(folder: PatientFolder) -> Ended | None:
     if data := await folder.get(MANIFEST):
         manifest = InputManifest.model_validate_json(data)
         _log.info("the input is read", extra={"records": manifest.records, "bytes": manifest.bytes})
-        return Ended(DONE, {"reason": "InputRead", "message": f"{manifest.records} records"})
+        return Ended(EXIT_DONE, {"reason": "InputRead", "message": f"{manifest.records} records"})
     if data := await folder.get(VALIDATION):
         validation = Validation.model_validate_json(data)
         _log.warning("the input is not valid", extra={"reason": validation.reason, "problems": validation.total})
-        return Ended(BAD_INPUT, {"reason": validation.reason, "message": summarize(validation)})
+        return Ended(EXIT_BAD_INPUT, {"reason": validation.reason, "message": summarize(validation)})
     return None
 
 
@@ -112,7 +113,7 @@ def summarize(validation: Validation) -> str:
     """As many problems as a termination message has room for, and how many there are."""
     lines = [f"{validation.total} problems:"] if validation.total > 1 else []
     for problem in validation.problems:
-        if len(json.dumps("\n".join([*lines, problem]), ensure_ascii=False).encode()) > LONGEST_SUMMARY:
+        if len(compact_text("\n".join([*lines, problem])).encode()) > LONGEST_SUMMARY:
             return "\n".join([*lines, "…"])
         lines.append(problem)
     return "\n".join(lines if len(validation.problems) == validation.total else [*lines, "…"])

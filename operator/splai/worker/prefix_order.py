@@ -6,18 +6,17 @@ are arranged, all of the job together.
 """
 
 import asyncio
-import json
 from collections.abc import Sequence
 from typing import Any
 from typing import Final as Constant
 
+from splai.api.json import compact_text
 from splai.api.ledger import WorkOrder
 from splai.core.inferencejob.prompt import CONTENT_FIELDS, RecordError, RequestBuilder
 from splai.worker.records import Records
 
 WINDOW_BYTES: Constant = 16 * 1024 * 1024  # of requests in memory; a larger task is sorted in pieces of this size
 _RECORDS_A_TURN = 50  # rendered before others on the event loop have theirs
-_to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 class PrefixOrder:
@@ -51,7 +50,7 @@ class PrefixOrder:
             request = self._requests.build(await self._records.record(position))
         except RecordError:
             return ""  # it becomes an error line when its turn comes
-        return _to_json(self._content(request))
+        return compact_text(self._content(request))
 
     def _content(self, request: dict[str, Any]) -> Any:
         """What the engine reads first: for the type response the instructions, then the conversation."""

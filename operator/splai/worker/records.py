@@ -13,6 +13,7 @@ from typing import Final as Constant
 
 import zstandard
 
+from splai.api.json import encode_compact
 from splai.api.ledger import InputManifest, WorkOrder, chunk_path
 from splai.artifacts.input_chunks import decode
 from splai.worker.ledger import LedgerBroken
@@ -21,7 +22,6 @@ from splai.worker.store import PatientFolder
 KEPT_BYTES: Constant = 32 * 1024 * 1024  # of decoded chunks
 _LINE_OVERHEAD = 41  # of a bytes object and its place in a list
 _parse = json.JSONDecoder().decode
-_to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 Record = Mapping[str, Any]
 
@@ -51,7 +51,7 @@ class Records:
     async def line(self, position: int) -> bytes:
         """The record as JSON without a line break; raises LedgerBroken for a chunk that is missing or damaged."""
         if self._chunks is None:
-            return _to_json(self._inline[position]).encode()
+            return encode_compact(self._inline[position])
         return await self._chunks.line(position)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
-class SettingsInvalid(Exception):  # noqa: N818 - a state of the environment, not of this program
+class SettingsInvalid(Exception):
     """The environment lacks something or holds nonsense."""
 
 
@@ -44,6 +44,8 @@ class WorkerSettings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "WorkerSettings":
+        """Read what the operator put there; raises SettingsInvalid."""
+
         def required(name: str) -> str:
             if not environment.get(name):
                 raise SettingsInvalid(f"{name} is not set")

@@ -34,6 +34,10 @@ async def history(database: Postgres, tmp_path: Path) -> AsyncIterator[HistorySt
         yield history
 
 
+def count(database: Postgres) -> int:
+    return int(database.psql("SELECT count(*) FROM splai_jobs"))
+
+
 async def test_a_record_is_read_as_it_was_saved(history: HistoryStore) -> None:
     await history.save(archived_job())
     assert await history.get("team-a", "uid-1") == archived_job()
@@ -55,24 +59,14 @@ async def test_a_person_finds_it_with_psql(history: HistoryStore, database: Post
 async def test_saving_again_replaces(history: HistoryStore, database: Postgres) -> None:
     for moment in ("2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z"):
         await history.save(archived_job(archived_at=moment))
-    assert [record.archived_at for record in (await history.list("team-a")).records] == ["2026-01-03T00:00:00Z"]
-
-
-async def test_a_list_is_of_one_namespace_newest_first_and_in_pages(history: HistoryStore) -> None:
-    for number in (2, 4, 1, 3):
-        await history.save(archived_job(f"uid-{number}", archived_at=f"2026-01-0{max(number, 2)}T00:00:00Z"))
-    await history.save(archived_job("uid-9", namespace="team-b"))
-    first = await history.list("team-a", limit=3)
-    second = await history.list("team-a", limit=3, before=first.next)
-    assert [record.uid for record in first.records] == ["uid-4", "uid-3", "uid-2"]
-    assert [record.uid for record in second.records] == ["uid-1"]
-    assert second.next is None
+    assert await history.get("team-a", "uid-1") == archived_job(archived_at="2026-01-03T00:00:00Z")
+    assert count(database) == 1
 
 
 async def test_two_operators_that_start_at_once_make_one_table(database: Postgres, tmp_path: Path) -> None:
     async with history_in(database.dsn, tmp_path) as one, history_in(database.dsn, tmp_path) as other:
         await asyncio.gather(*(history.save(archived_job(f"uid-{n}")) for n in range(4) for history in (one, other)))
-        assert len((await one.list("team-a")).records) == 4
+    assert count(database) == 4
 
 
 async def test_a_user_without_the_right_to_make_tables_uses_one_that_is_there(
@@ -84,7 +78,7 @@ async def test_a_user_without_the_right_to_make_tables_uses_one_that_is_there(
     database.psql(f"GRANT SELECT, INSERT, UPDATE ON splai_jobs TO {role}")
     async with history_in(database.dsn.replace("splai:splai@", f"{role}:writer@"), tmp_path) as limited:
         await limited.save(archived_job("uid-2"))
-        assert len((await limited.list("team-a")).records) == 2
+    assert count(database) == 2
 
 
 async def test_a_nul_in_an_engines_words_is_left_out(history: HistoryStore) -> None:
@@ -104,7 +98,7 @@ async def test_a_database_that_comes_back_is_used_again(own_postgres: Postgres, 
             await history.save(archived_job("uid-2"))
         own_postgres.start()
         await history.save(archived_job("uid-2"))
-        assert len((await history.list("team-a")).records) == 2
+    assert count(own_postgres) == 2
     assert "splai:splai" not in str(unavailable.value)
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from splai.artifacts import client as client_module
-from splai.artifacts.client import ArtifactClient, HTTPJobFolder, StoreRefused, StoreUnavailable
+from splai.artifacts.client import ArtifactClient, HTTPJobFolder
+from splai.artifacts.folder import INSUFFICIENT_STORAGE, StoreRefused, StoreUnavailable
 from splai.artifacts.http import RelayedReply, Reply, TransportError
 
 Answer = Reply | Exception
@@ -99,7 +100,7 @@ def failure(status: int, code: str) -> Reply:
     "trouble",
     [
         TransportError("silent"),
-        failure(500, "internal"), failure(503, "keys_unavailable"), failure(507, "store_full"),
+        failure(500, "internal"), failure(503, "keys_unavailable"), failure(507, INSUFFICIENT_STORAGE),
         failure(408, "slow_body"), Reply(502, b"<html>a proxy</html>"),
     ],
 )  # fmt: skip
@@ -130,7 +131,7 @@ class SilentScript(Script):
 
 @pytest.mark.looptime
 @pytest.mark.parametrize(
-    ("answers", "code"), [([failure(507, "insufficient_storage")], "insufficient_storage"), ([], "unreachable")]
+    ("answers", "code"), [([failure(507, INSUFFICIENT_STORAGE)], INSUFFICIENT_STORAGE), ([], "unreachable")]
 )
 async def test_when_the_deadline_cuts_a_try_short_what_the_server_said_before_counts(
     token_file: Path, answers: list[Answer], code: str
@@ -147,7 +148,8 @@ async def test_a_create_whose_reply_was_lost_answers_false(token_file: Path) -> 
 
 @pytest.mark.looptime
 @pytest.mark.parametrize(
-    ("trouble", "code"), [(failure(507, "store_full"), "store_full"), (TransportError("silent"), "unreachable")]
+    ("trouble", "code"),
+    [(failure(507, INSUFFICIENT_STORAGE), INSUFFICIENT_STORAGE), (TransportError("silent"), "unreachable")],
 )
 async def test_trouble_that_lasts_is_unavailable_with_its_cause(token_file: Path, trouble: Answer, code: str) -> None:
     script = Script(trouble)

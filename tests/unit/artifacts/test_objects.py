@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 
-from splai.artifacts.client import HTTPJobFolder, StoreRefused
+from splai.artifacts.client import HTTPJobFolder
 from splai.artifacts.disk import Space
+from splai.artifacts.folder import StoreRefused
 from tests.unit.artifacts.conftest import Server, job_token, service_token
 
 FOLDER = "/team-a/uid-1/"

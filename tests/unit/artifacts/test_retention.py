@@ -7,8 +7,7 @@ import pytest
 from obstore.store import LocalStore, MemoryStore
 
 from splai.artifacts.all_folders import all_folders
-from splai.artifacts.client import StoreRefused
-from splai.artifacts.folder import FolderName
+from splai.artifacts.folder import FolderName, StoreRefused
 from splai.artifacts.store_folder import StoreFolder
 from tests.unit.artifacts.conftest import GATEWAY, Server, job_token, service_token
 

@@ -16,7 +16,7 @@ from splai.controller.queue import Key, WorkQueue
 from splai.controller.reconcile import DecisionRefused, Kind, Reconciler
 from splai.controller.status_writer import StatusWriter
 from splai.core.plan import Create, Event, Plan, Refusal
-from splai.history import HistoryPage, HistoryUnavailable
+from splai.history import HistoryUnavailable
 from splai.kube.cache import Entry
 from splai.kube.errors import Forbidden, Throttled, Unavailable
 from splai.kube.events import EventRecorder
@@ -50,9 +50,6 @@ class NoHistory:
         raise NotImplementedError
 
     async def get(self, namespace: str, uid: str) -> HistoryRecord | None:
-        raise NotImplementedError
-
-    async def list(self, namespace: str, *, limit: int = 100, before: str | None = None) -> HistoryPage:
         raise NotImplementedError
 
 

@@ -89,7 +89,6 @@ class MemoryClient(Client):
         name: str,
         *,
         uid: str | None = None,
-        propagation: str = "Background",
     ) -> Object:
         current = await self.get(resource, namespace, name)
         if uid not in (None, current["metadata"]["uid"]):

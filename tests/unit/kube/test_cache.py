@@ -159,7 +159,7 @@ def test_an_object_that_cannot_be_read_is_left_out_and_its_fields_are_logged_wit
 
     assert [entry.name for entry in backends] == ["good"]
     (record,) = caplog.records
-    assert (record.__dict__["object"], record.__dict__["fields"]) == ("ModelBackend a/bad", ["spec.model.id"])
+    assert (record.__dict__["object"], record.__dict__["fields"]) == ("ModelBackend a/bad", "spec.model.id")
     assert "secret" not in str(record.__dict__)
 
 

@@ -11,9 +11,9 @@ import pytest
 from splai.api.history import HistoryRecord
 from splai.api.inference_job import InferenceJobStatus
 from splai.api.ledger import ReadingOrder
-from splai.artifacts.folder import StoreRefused, StoreUnavailable
+from splai.artifacts.folder import INSUFFICIENT_STORAGE, StoreRefused, StoreUnavailable
 from splai.core.plan import Archive, ObjectReference, WriteReadingOrder
-from splai.history import HistoryPage, HistoryUnavailable
+from splai.history import HistoryUnavailable
 from splai.kube.client import Object
 from splai.kube.errors import Conflict, Unavailable
 from splai.kube.executor import Executor
@@ -46,9 +46,6 @@ class History:
         self.records.append(record)
 
     async def get(self, namespace: str, uid: str) -> HistoryRecord | None:
-        raise NotImplementedError
-
-    async def list(self, namespace: str, *, limit: int = 100, before: str | None = None) -> HistoryPage:
         raise NotImplementedError
 
 
@@ -153,8 +150,7 @@ async def test_a_reading_order_is_written_once() -> None:
     ("failure", "reason"),
     [
         (StoreUnavailable("no answer"), "ArtifactStoreUnavailable"),
-        (StoreUnavailable("less than 5 % is free", code="insufficient_storage"), "ArtifactStoreFull"),
-        (StoreUnavailable("no space is left", code="store_full"), "ArtifactStoreFull"),
+        (StoreUnavailable("less than 5 % is free", code=INSUFFICIENT_STORAGE), "ArtifactStoreFull"),
         (StoreRefused("no right", code="forbidden", status=403), "ArtifactStoreUnavailable"),
     ],
 )

@@ -1,6 +1,7 @@
 """Rule (b): when a claim may be taken over."""
 
-from splai.worker.lease import LEASE_SECONDS, Lease, Leases
+from splai.api.ledger import ALIVE_SECONDS
+from splai.worker.lease import Lease, Leases
 from splai.worker.settings import Identity
 
 ME = Identity("job-2", 3, "pod-b")
@@ -11,8 +12,8 @@ def test_a_report_that_was_seen_to_change_is_alive_for_a_minute() -> None:
     leases = Leases(ME)
     leases.observe(OTHER, "1", released=False, now=0.0)
     leases.observe(OTHER, "2", released=False, now=5.0)
-    assert leases.judge(OTHER, now=5.0 + LEASE_SECONDS - 0.1) is Lease.ALIVE
-    assert leases.judge(OTHER, now=5.0 + LEASE_SECONDS) is Lease.DEAD
+    assert leases.judge(OTHER, now=5.0 + ALIVE_SECONDS - 0.1) is Lease.ALIVE
+    assert leases.judge(OTHER, now=5.0 + ALIVE_SECONDS) is Lease.DEAD
 
 
 def test_a_report_seen_once_may_be_what_a_dead_worker_left() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from splai.api.inference_job import RequestCounts, Usage
 from splai.api.ledger import ClosingTask, FileSummary, Final
+from splai.api.pod_contract import EXIT_BAD_INPUT, EXIT_RETRY
 from splai.artifacts.folder import StoreRefused
 from splai.core.inferencejob.template import TemplateError
 from splai.outputs.destination import OutputProblem
@@ -15,8 +16,6 @@ from splai.worker.finalize import NotCommitted
 from splai.worker.finish import finish_job
 from splai.worker.ledger import Ledger, LedgerBroken, PlanInvalid, encode
 from splai.worker.main import (
-    BAD_INPUT,
-    RETRY,
     Ended,
     PlanMissing,
     explain,
@@ -49,14 +48,14 @@ def settings(path: Path, **more: str) -> WorkerSettings:
 @pytest.mark.parametrize(
     ("error", "code", "reason"),
     [
-        (PlanInvalid("plan.json is not valid: model"), BAD_INPUT, "PlanInvalid"),
-        (TemplateError("line 1: bad"), BAD_INPUT, "PlanInvalid"),
-        (PlanMissing("the job's folder has no plan.json"), RETRY, "PlanMissing"),
-        (LedgerBroken("tasks/0000/commit is not a Commit"), RETRY, "LedgerBroken"),
-        (NotCommitted("3 of 3 tasks are not committed"), RETRY, "NotCommitted"),
-        (OutputProblem("OutputForbidden", "s3://b/job/: no"), RETRY, "OutputForbidden"),
-        (OutputProblem("OutputInvalid", "pvc://c/job/: no"), BAD_INPUT, "OutputInvalid"),
-        (StoreRefused("wrong job", code="forbidden", status=403), RETRY, "ArtifactStoreRefused"),
+        (PlanInvalid("plan.json is not valid: model"), EXIT_BAD_INPUT, "PlanInvalid"),
+        (TemplateError("line 1: bad"), EXIT_BAD_INPUT, "PlanInvalid"),
+        (PlanMissing("the job's folder has no plan.json"), EXIT_RETRY, "PlanMissing"),
+        (LedgerBroken("tasks/0000/commit is not a Commit"), EXIT_RETRY, "LedgerBroken"),
+        (NotCommitted("3 of 3 tasks are not committed"), EXIT_RETRY, "NotCommitted"),
+        (OutputProblem("OutputForbidden", "s3://b/job/: no"), EXIT_RETRY, "OutputForbidden"),
+        (OutputProblem("OutputInvalid", "pvc://c/job/: no"), EXIT_BAD_INPUT, "OutputInvalid"),
+        (StoreRefused("wrong job", code="forbidden", status=403), EXIT_RETRY, "ArtifactStoreRefused"),
     ],
 )
 def test_a_failure_has_an_exit_code_and_a_reason(error: Exception, code: int, reason: str) -> None:
@@ -69,7 +68,7 @@ def test_a_failure_has_an_exit_code_and_a_reason(error: Exception, code: int, re
 
 def test_an_unexpected_failure_shows_its_type_and_not_its_words() -> None:
     assert explain(ValueError("the user's prompt")) == Ended(
-        RETRY, {"reason": "InternalError", "message": "ValueError"}
+        EXIT_RETRY, {"reason": "InternalError", "message": "ValueError"}
     )
 
 
@@ -82,13 +81,13 @@ def test_the_final_report_fits_the_termination_message(tmp_path: Path) -> None:
 
 def test_a_long_reason_is_cut(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    write_termination_message(settings(log), Ended.failed(RETRY, "LedgerBroken", "é" * 5000))
+    write_termination_message(settings(log), Ended.failed(EXIT_RETRY, "LedgerBroken", "é" * 5000))
     assert len(log.read_bytes()) <= 2048
     assert json.loads(log.read_bytes())["reason"] == "LedgerBroken"
 
 
 def test_outside_a_pod_there_is_no_message(tmp_path: Path) -> None:
-    write_termination_message(settings(tmp_path / "absent" / "log"), Ended.failed(RETRY, "PlanMissing", ""))
+    write_termination_message(settings(tmp_path / "absent" / "log"), Ended.failed(EXIT_RETRY, "PlanMissing", ""))
 
 
 def test_a_missing_plan_is_awaited_for_a_minute() -> None:

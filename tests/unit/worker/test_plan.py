@@ -19,7 +19,7 @@ from splai.api.job_input import Input
 from splai.api.ledger import InputManifest, ReadingOrder, Validation, chunk_path
 from splai.artifacts import input_chunks
 from splai.artifacts.client import ArtifactClient, HTTPJobFolder
-from splai.artifacts.folder import StoreUnavailable
+from splai.artifacts.folder import INSUFFICIENT_STORAGE, StoreUnavailable
 from splai.artifacts.server import listening
 from splai.worker.ledger import encode
 from splai.worker.plan import LONGEST_SUMMARY, PUTS_AT_ONCE, FolderOfThread, in_thread, summarize
@@ -324,7 +324,7 @@ class ChunkFolder:
         self.under_way -= 1
         if self.refusals:
             self.refusals -= 1
-            raise StoreUnavailable("it is full", code="store_full")
+            raise StoreUnavailable("it is full", code=INSUFFICIENT_STORAGE)
         self.created.append(path)
         return True
 

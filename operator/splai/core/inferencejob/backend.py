@@ -53,11 +53,7 @@ def _serves(job: InferenceJob, backend: ModelBackend) -> bool:
         return bool(backend.metadata["name"] == job.status.backend)
     if job.spec.backend_ref:
         return bool(backend.metadata["name"] == job.spec.backend_ref.name)
-    return job.spec.model in _ids(backend)
-
-
-def _ids(backend: ModelBackend) -> list[str]:
-    return [backend.spec.model.id, *backend.spec.model.aliases]
+    return job.spec.model in backend.spec.model.ids
 
 
 def _preference(backend: ModelBackend) -> tuple[bool, str, str]:
@@ -74,7 +70,7 @@ def _not_found(job: InferenceJob, backends: Sequence[ModelBackend]) -> str:
         return f"namespace {namespace} has no ModelBackend {job.spec.backend_ref.name}; it has: {_listed(names)}"
     if job.spec.model is None:
         return "the job names no model, and nobody knows that of its policy"
-    ids = [model_id for backend in backends for model_id in _ids(backend)]
+    ids = [model_id for backend in backends for model_id in backend.spec.model.ids]
     return f"no ModelBackend of namespace {namespace} serves {job.spec.model!r}; served there: {_listed(ids)}"
 
 

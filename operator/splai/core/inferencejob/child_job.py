@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from splai.api.inference_job import InferenceJob
+from splai.api.pod_contract import ARTIFACTS_AUDIENCE, EXIT_BAD_INPUT, EXIT_DRAINED, POD_USER
 from splai.api.pod_template import LocalObjectReference, PodTemplate
 from splai.core.inferencejob.children import child_name
 from splai.core.inferencejob.snapshot import WORKER_CONTAINER
@@ -17,9 +18,6 @@ Object = dict[str, Any]
 TOKEN_PATH = "/var/run/secrets/splai"  # noqa: S105 - a path
 PRIORITY_CLASSES: Mapping[str, str] = {"interactive": "splai-interactive", "batch": "splai-batch"}
 """Those that an installation brings along; any other priority is the name of an existing class."""
-EXIT_BAD_INPUT = 42
-EXIT_DRAINED = 143
-_USER = 65532
 _TOKEN_SECONDS = 3600
 _GRACE_SECONDS = 30
 _FILE_TRIES = 6
@@ -97,7 +95,7 @@ def child_pod(
 
 def folder_token(uid: str, path: str) -> Object:
     """A projected token that opens the folder of the job with ``uid`` and nothing else."""
-    audience = f"splai-artifacts/{uid}"
+    audience = f"{ARTIFACTS_AUDIENCE}/{uid}"
     return {"serviceAccountToken": {"path": path, "audience": audience, "expirationSeconds": _TOKEN_SECONDS}}
 
 
@@ -165,7 +163,7 @@ def _container(
             {"name": "splai-tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own
         ],
         "securityContext": {
-            "runAsUser": _USER,
+            "runAsUser": POD_USER,
             "runAsNonRoot": True,
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},

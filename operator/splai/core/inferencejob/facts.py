@@ -9,7 +9,7 @@ from splai.core.conditions import find_condition
 from splai.core.inferencejob.backend import BackendChoice, choose_backend
 from splai.core.inferencejob.children import FINISH, PLAN, Children, running, sort_children
 from splai.core.inferencejob.endings import Ending, allows_failures, find_ending, gives_up_output
-from splai.core.inferencejob.input_state import GoodInput, InputState, Rejection, Waiting, look_at_input
+from splai.core.inferencejob.input_state import GoodInput, InputState, Waiting, look_at_input
 from splai.core.inferencejob.policy import PolicyNotFound, PolicyViolation, check_backend
 from splai.core.inferencejob.snapshot import (
     QUEUE_LABEL,
@@ -20,6 +20,7 @@ from splai.core.inferencejob.snapshot import (
     own_pods,
     reported_final,
 )
+from splai.core.inferencejob.validation import Rejection
 from splai.core.observed import CHILD_LABEL, ObservedPod, ObservedWorkload
 
 

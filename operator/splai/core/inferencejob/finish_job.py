@@ -5,6 +5,7 @@ It needs no GPU, and it alone has the credentials of a destination of the user's
 
 from splai.api.inference_job import InferenceJob
 from splai.api.job_output import Output
+from splai.api.pod_contract import OUTPUT_PATH, POD_USER
 from splai.core.inferencejob.child_job import (
     Object,
     add_claim,
@@ -15,9 +16,6 @@ from splai.core.inferencejob.child_job import (
 )
 from splai.core.inferencejob.children import FINISH
 from splai.core.settings import OperatorSettings
-
-OUTPUT_PATH = "/output"
-_GROUP = 65532
 
 
 def build_finish_job(job: InferenceJob, settings: OperatorSettings, *, code: str, message: str) -> Object:
@@ -34,4 +32,4 @@ def _add_destination(pod: Object, output: Output) -> None:
     if output.persistent_volume_claim:
         add_claim(pod, output.persistent_volume_claim.claim_name, OUTPUT_PATH, read_only=False)
         # A fresh volume belongs to root: its group is what lets another user write.
-        pod["spec"]["securityContext"] |= {"fsGroup": _GROUP, "fsGroupChangePolicy": "OnRootMismatch"}
+        pod["spec"]["securityContext"] |= {"fsGroup": POD_USER, "fsGroupChangePolicy": "OnRootMismatch"}

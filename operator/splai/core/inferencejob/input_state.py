@@ -20,7 +20,7 @@ from splai.core.inferencejob.snapshot import (
     JobSnapshot,
     template_timeout,
 )
-from splai.core.inferencejob.validation import Invalid, validate
+from splai.core.inferencejob.validation import Rejection, validate
 from splai.core.observed import ObservedPod
 from splai.core.pod_problem import worst_problem
 
@@ -34,15 +34,6 @@ class Waiting:
     reason: str
     message: str
     status: ConditionStatus = "False"
-
-
-@dataclass(frozen=True)
-class Rejection:
-    """Why the input cannot be used: the first problems, out of ``total``."""
-
-    reason: str
-    problems: tuple[str, ...]
-    total: int
 
 
 @dataclass(frozen=True)
@@ -88,9 +79,7 @@ def _read_here(snapshot: JobSnapshot) -> InputState:
     text = config_map.text if isinstance(config_map, ConfigMapText) else None
     limits = record_limits(spec, snapshot.settings.policies)
     result = validate(spec, text, limits=limits, policy=spec.policy)
-    if isinstance(result, Invalid):
-        return Rejection(result.reason, result.problems, result.total)
-    return GoodInput(result.records)
+    return result if isinstance(result, Rejection) else GoodInput(result)
 
 
 def _read_by_pod(

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 
-from splai.core.inferencejob.child_job import EXIT_BAD_INPUT
+from splai.api.pod_contract import EXIT_BAD_INPUT
 from splai.core.inferencejob.snapshot import WORKER_CONTAINER
 from splai.core.observed import ObservedPod
 

@@ -10,7 +10,7 @@ Line = tuple[int, bytes]
 """A line's number, counted from 1, and its bytes without the line feed."""
 
 
-class Unreadable(ValueError):  # noqa: N818 - a state of the input, not of this program
+class Unreadable(ValueError):
     """The input cannot be read any further; the words name a place and never quote contents."""
 
 

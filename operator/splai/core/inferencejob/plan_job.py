@@ -5,6 +5,7 @@ It needs no GPU and no quota of the workers', and it alone has the credentials o
 
 from splai.api.inference_job import InferenceJob
 from splai.api.job_input import Input
+from splai.api.pod_contract import INPUT_PATH
 from splai.core.inferencejob.child_job import (
     TOKEN_PATH,
     Object,
@@ -17,8 +18,6 @@ from splai.core.inferencejob.child_job import (
 )
 from splai.core.inferencejob.children import PLAN
 from splai.core.settings import OperatorSettings
-
-INPUT_PATH = "/input"
 
 
 def build_plan_job(job: InferenceJob, settings: OperatorSettings, *, earlier_uid: str | None = None) -> Object:

@@ -39,10 +39,6 @@ class PolicyViolation:
 
     problems: tuple[str, ...]
 
-    @property
-    def message(self) -> str:
-        return "\n".join(self.problems)
-
 
 def apply_policy(
     spec: InferenceJobSpec, policies: Mapping[str, Policy], *, planned: bool = False
@@ -76,7 +72,7 @@ def check_backend(
     policy = policies.get(spec.policy) if spec.policy else None
     allowed = policy.limits.models if policy else None
     served = backend.spec.model
-    if spec.backend_ref is None or allowed is None or {served.id, *served.aliases} & set(allowed):
+    if spec.backend_ref is None or allowed is None or set(served.ids) & set(allowed):
         return None
     problem = f"spec.backendRef.name: serves {served.id}, policy {spec.policy} allows only {_listed(allowed)}"
     return PolicyViolation((problem,))

@@ -1,12 +1,12 @@
 """From the inputs that the apiserver holds to records, each with the place a person would look for it."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
 
 from splai.api.job_input import Input, InputFormat
+from splai.api.json import compact_text
 from splai.core.inferencejob.line_formats import Entry, Fault, LineFormat, read_lines
 from splai.core.inferencejob.lines import Unreadable, split_lines
 from splai.core.inferencejob.prompt import RecordFormat
@@ -98,7 +98,7 @@ def _text_record(source: Input) -> Iterator[Placed]:
 
 def _item_records(source: Input) -> Iterator[Placed]:
     items = source.items or []
-    size = len(json.dumps(items, ensure_ascii=False, separators=(",", ":")).encode())
+    size = len(compact_text(items).encode())
     if size > ITEMS_LIMIT:
         yield Placed("spec.input.items", problem=f"{size} bytes as JSON, the limit is {ITEMS_LIMIT}; use configMap")
         return

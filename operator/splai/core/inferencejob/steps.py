@@ -20,7 +20,8 @@ from splai.core.inferencejob.plan_job import build_plan_job
 from splai.core.inferencejob.snapshot import PODS_EXPECTED, QUEUE_ANSWERS, QUEUE_LABEL, JobSnapshot
 from splai.core.inferencejob.tasks import count_tasks
 from splai.core.inferencejob.work_order import make_reading_order, make_work_order
-from splai.core.inferencejob.worker_job import build_worker_job, engine_address, service_address
+from splai.core.inferencejob.worker_job import build_worker_job, engine_address
+from splai.core.modelbackend.service import service_url
 from splai.core.observed import ObservedJob
 from splai.core.plan import Action, Create, Delete, ObjectReference, Scale, WriteReadingOrder, WriteWorkOrder
 
@@ -114,7 +115,7 @@ def _plan_work(snapshot: JobSnapshot, facts: Facts, found: GoodInput) -> Steps:
     job, backend = snapshot.job, facts.backend.backend
     assert backend is not None  # noqa: S101 - for mypy: the caller asked
     dedicated = job.spec.workers.mode == "Dedicated"
-    endpoint = engine_address(backend, snapshot.settings) if dedicated else service_address(backend)
+    endpoint = engine_address(backend, snapshot.settings) if dedicated else service_url(backend)
     order = WriteWorkOrder(make_work_order(job, backend, found.content, endpoint))
     child = _create_child(snapshot, facts)
     return Steps((order, *child.actions), child.look_again)

@@ -20,28 +20,12 @@ VIOLATION = "PolicyViolation"
 
 
 @dataclass(frozen=True)
-class Validated:
-    """Records that all make a request."""
+class Rejection:
+    """Why the input cannot be used: the first problems, each with its field, line or item, out of ``total``."""
 
-    records: Records
-
-
-@dataclass(frozen=True)
-class Invalid:
-    """What the user must change, each problem with its field, line or item."""
-
+    reason: str
     problems: tuple[str, ...]
-    reason: str = FAILED
-    untold: int = 0
-
-    @property
-    def total(self) -> int:
-        """How many problems there are; only the first are told."""
-        return len(self.problems) + self.untold
-
-    @property
-    def message(self) -> str:
-        return "\n".join(self.problems)
+    total: int
 
 
 @dataclass(frozen=True)
@@ -136,8 +120,8 @@ class RecordCheck:
 
 def validate(
     spec: InferenceJobSpec, config_map_text: str | None, *, limits: Limits | None = None, policy: str | None = None
-) -> Validated | Invalid:
-    """Read and check the whole of an input that the operator reads.
+) -> Records | Rejection:
+    """The records of an input that the operator reads, if all of them make a request.
 
     ``config_map_text`` is the ConfigMap's value when the input is one; ``limits`` are those of the job's ``policy``.
     """
@@ -150,8 +134,8 @@ def validate(
     if not reading.read and not findings.total:
         findings.add("spec.input: holds no record")
     if findings.total:
-        return Invalid(tuple(findings.found), findings.reason, findings.total - len(findings.found))
-    return Validated(Records(reading.format, reading.records))
+        return Rejection(findings.reason, tuple(findings.found), findings.total)
+    return Records(reading.format, reading.records)
 
 
 class _Reading:

@@ -12,9 +12,9 @@ from splai.api.condition import ConditionStatus
 from splai.api.inference_job import TERMINAL_PHASES, InferenceJob, JobPhase
 from splai.core.conditions import Verdict, find_condition
 from splai.core.inferencejob.facts import Facts
-from splai.core.inferencejob.input_state import Rejection
 from splai.core.inferencejob.queue import quota_reserved
 from splai.core.inferencejob.tasks import count_tasks
+from splai.core.inferencejob.validation import Rejection
 from splai.core.inferencejob.workers_ready import backend_ready, workers_ready
 from splai.core.plan import Refusal
 

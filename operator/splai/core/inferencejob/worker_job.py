@@ -23,11 +23,6 @@ def engine_address(backend: ModelBackend, settings: OperatorSettings) -> str:
     return f"http://127.0.0.1:{engine_pod(backend.spec, settings.engine_images).port}"
 
 
-def service_address(backend: ModelBackend) -> str:
-    """Where Shared workers find the backend."""
-    return f"http://{backend.metadata['name']}.{backend.metadata['namespace']}.svc"
-
-
 def build_worker_job(
     job: InferenceJob,
     backend: ModelBackend | None,

@@ -22,5 +22,5 @@ def build_service(backend: ModelBackend) -> dict[str, Any]:
 
 
 def service_url(backend: ModelBackend) -> str:
-    """The base URL inside the cluster; the OpenAI API is under /v1."""
+    """The base URL inside the cluster, where Shared workers find the backend; the OpenAI API is under /v1."""
     return f"http://{backend.metadata['name']}.{backend.metadata['namespace']}.svc"

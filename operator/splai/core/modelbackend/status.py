@@ -14,7 +14,7 @@ Ready may be True while Reconciling is: one of three replicas already answers.
 
 from datetime import datetime
 
-from splai.api.model_backend import ModelBackend, ModelBackendStatus
+from splai.api.model_backend import ModelBackendStatus
 from splai.core.conditions import Verdict, find_condition, merge_conditions
 from splai.core.modelbackend.deployment import selector_labels
 from splai.core.modelbackend.replicas import BLOCKED_AFTER, Replicas, what_is_missing
@@ -51,7 +51,7 @@ def decide_status(snapshot: BackendSnapshot, *, revision: str, changing: bool, n
         ready_replicas=serving,
         selector=",".join(f"{label}={value}" for label, value in sorted(selector_labels(backend).items())),
         endpoint=service_url(backend) if serving and snapshot.own_service else None,
-        model_ids=_model_ids(backend),
+        model_ids=backend.spec.model.ids,
         message=ready.message,
     )
 
@@ -160,10 +160,6 @@ def _rollout_blocked(replicas: Replicas, blocked: PodProblem | None) -> Verdict:
     if blocked is not None:
         return Verdict("RolloutBlocked", "True", blocked.reason, blocked.message)
     return Verdict("RolloutBlocked", "False", "RollingOut" if replicas.previous else "NoRollout")
-
-
-def _model_ids(backend: ModelBackend) -> list[str]:
-    return [backend.spec.model.id, *backend.spec.model.aliases]
 
 
 def _count(count: int, wanted: int, verb: str) -> str:

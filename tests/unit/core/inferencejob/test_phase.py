@@ -12,9 +12,10 @@ from splai.core.inferencejob.backend import choose_backend
 from splai.core.inferencejob.children import Children
 from splai.core.inferencejob.endings import Ending
 from splai.core.inferencejob.facts import Facts
-from splai.core.inferencejob.input_state import GoodInput, Rejection, Waiting
+from splai.core.inferencejob.input_state import GoodInput, Waiting
 from splai.core.inferencejob.phase import RULES, decide_phase
 from splai.core.inferencejob.records import Records
+from splai.core.inferencejob.validation import Rejection
 from tests.unit.core.builders import make_backend, make_child, make_final, make_job
 
 READY = choose_backend(make_job(), [make_backend()])

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from splai.api.ledger import Limits
-from splai.core.inferencejob.validation import Invalid, Validated, validate
+from splai.core.inferencejob.records import Records
+from splai.core.inferencejob.validation import Rejection, validate
 from tests.unit.core.builders import make_job
 
 BODY = {"messages": [{"role": "user", "content": "hi"}]}
@@ -18,13 +19,13 @@ def check(text: str | None = None, **spec: Any) -> tuple[str, ...]:
     if text is not None:
         spec["input"] = {"configMap": {"name": "tickets", "key": "lines"}, **spec.pop("input", {})}
     result = validate(make_job(**spec).spec, text)
-    return result.problems if isinstance(result, Invalid) else ()
+    return result.problems if isinstance(result, Rejection) else ()
 
 
 def test_a_good_job_has_its_records() -> None:
     result = validate(make_job(records=2).spec, None)
-    assert isinstance(result, Validated)
-    assert result.records.records == [{"text": "ticket 1"}, {"text": "ticket 2"}]
+    assert isinstance(result, Records)
+    assert result.records == [{"text": "ticket 1"}, {"text": "ticket 2"}]
 
 
 @pytest.mark.parametrize("name", ["model", "messages", "prompt", "input", "stream", "n"])
@@ -88,7 +89,7 @@ def test_problems_of_every_kind_come_together_up_to_twenty() -> None:
 def test_problems_that_are_not_told_are_counted() -> None:
     spec = make_job(input={"configMap": {"name": "tickets", "key": "lines"}}).spec
     result = validate(spec, "oops\n" * 1000)
-    assert isinstance(result, Invalid)
+    assert isinstance(result, Rejection)
     assert (len(result.problems), result.total) == (20, 1000)
 
 
@@ -135,19 +136,19 @@ def test_a_job_for_responses_is_checked_like_any_other() -> None:
     )
 
 
-def violations(limits: Limits, text: str | None = None, **spec: Any) -> Invalid:
+def violations(limits: Limits, text: str | None = None, **spec: Any) -> Rejection:
     if text is not None:
         spec["input"] = {"configMap": {"name": "tickets", "key": "lines"}}
     result = validate(make_job(**spec).spec, text, limits=limits, policy="small")
-    assert isinstance(result, Invalid)
+    assert isinstance(result, Rejection)
     return result
 
 
 def test_more_records_than_the_policy_allows_violate_it() -> None:
-    assert violations(Limits(max_records=2), records=3) == Invalid(
-        ("spec.input: holds more than the 2 records that the policy small allows",), "PolicyViolation"
+    assert violations(Limits(max_records=2), records=3) == Rejection(
+        "PolicyViolation", ("spec.input: holds more than the 2 records that the policy small allows",), 1
     )
-    assert isinstance(validate(make_job(records=3).spec, None, limits=Limits(max_records=3)), Validated)
+    assert isinstance(validate(make_job(records=3).spec, None, limits=Limits(max_records=3)), Records)
 
 
 @pytest.mark.parametrize(
@@ -163,16 +164,16 @@ def test_more_tokens_than_the_policy_allows_violate_it(name: str, value: object,
     body = {**LINE["body"], name: value}
     line = json.dumps({**LINE, "custom_id": "a", "body": body})
     limits = Limits(max_tokens=64)
-    assert violations(limits, line) == Invalid((f"record 1 (line 1): body.{name}: {want}",), "PolicyViolation")
-    assert violations(limits, parameters={name: value}) == Invalid(
-        (f"spec.parameters.{name}: {want}",), "PolicyViolation"
+    assert violations(limits, line) == Rejection("PolicyViolation", (f"record 1 (line 1): body.{name}: {want}",), 1)
+    assert violations(limits, parameters={name: value}) == Rejection(
+        "PolicyViolation", (f"spec.parameters.{name}: {want}",), 1
     )
 
 
 def test_tokens_within_the_limit_are_fine() -> None:
     line = json.dumps({**LINE, "custom_id": "a", "body": {**LINE["body"], "max_tokens": 64}})
     spec = make_job(input={"configMap": {"name": "a", "key": "b"}}, parameters={"max_tokens": 64}).spec
-    assert isinstance(validate(spec, line, limits=Limits(max_tokens=64)), Validated)
+    assert isinstance(validate(spec, line, limits=Limits(max_tokens=64)), Records)
 
 
 def test_what_is_wrong_besides_is_more_than_a_violation() -> None:
@@ -186,5 +187,5 @@ def test_a_file_of_json_lines_may_hold_requests_whatever_its_name() -> None:
         make_job(input={"configMap": {"name": "tickets", "key": "tickets.jsonl"}}).spec,
         json.dumps({**LINE, "custom_id": "a"}),
     )
-    assert isinstance(result, Validated)
-    assert result.records.format == "openai-batch"
+    assert isinstance(result, Records)
+    assert result.format == "openai-batch"
