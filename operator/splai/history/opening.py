@@ -17,11 +17,16 @@ class HistorySettingsInvalid(Exception):  # noqa: N818 - a state of the environm
 
 
 @asynccontextmanager
-async def open_history(environment: Mapping[str, str], artifacts: ArtifactClient) -> AsyncGenerator[HistoryStore]:
-    """The history in the artifact store, or with ``SPLAI_STORE=postgres`` in the database of ``SPLAI_POSTGRES_DSN``."""
+async def open_history(
+    environment: Mapping[str, str], artifacts: ArtifactClient, *, deadline: float | None = None
+) -> AsyncGenerator[HistoryStore]:
+    """The history in the artifact store, or with ``SPLAI_STORE=postgres`` in the database of ``SPLAI_POSTGRES_DSN``.
+
+    ``deadline`` bounds a call to the artifact store, in seconds; a database has times of its own.
+    """
     kind = environment.get(STORE) or "artifacts"
     if kind == "artifacts":
-        yield ArtifactHistory(artifacts)
+        yield ArtifactHistory(artifacts, deadline=deadline)
     elif kind == "postgres":
         async with _postgres(environment.get(DSN, "")) as history:
             yield history

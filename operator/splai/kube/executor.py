@@ -5,6 +5,7 @@ is a ``Refusal``: the plan is made again with it, so that it ends in the status 
 refusal ends the execution, because later actions may build on earlier ones.
 """
 
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -22,11 +23,12 @@ from splai.core.plan import (
     WriteReadingOrder,
     WriteWorkOrder,
 )
-from splai.history import HistoryStore
+from splai.history import HistoryStore, HistoryUnavailable
 from splai.kube.cache import controller_uid
 from splai.kube.client import Client, Object
 from splai.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
 from splai.kube.resource import Resource, resource_of
+from splai.resilience.breaker import Breaker
 
 _STORE_FULL = frozenset({"insufficient_storage", "store_full"})
 
@@ -50,13 +52,21 @@ class Executor:
     """The only place that writes children, orders and the history."""
 
     def __init__(
-        self, client: Client, *, known: Known, folder: Callable[[str, str], JobFolder], history: HistoryStore
+        self,
+        client: Client,
+        *,
+        known: Known,
+        folder: Callable[[str, str], JobFolder],
+        history: HistoryStore,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``folder`` opens the artifact folder of a job by namespace and UID."""
         self._client = client
         self._known = known
         self._folder = folder
         self._history = history
+        self._orders = Breaker(StoreUnavailable, clock=clock)  # a store that is full takes no order, and may be read
+        self._records = Breaker(HistoryUnavailable, clock=clock)
 
     async def execute(self, actions: tuple[Action, ...], *, deleting: bool = False) -> tuple[Refusal, ...]:
         """Carry out the actions; when the resource is being deleted nothing is made for it any more.
@@ -92,7 +102,8 @@ class Executor:
             case WriteWorkOrder():
                 await self._write(ledger.PLAN, action.order)
             case Archive():
-                await self._history.save(action.record)
+                with self._records.asking():
+                    await self._history.save(action.record)
                 await self._delete(Delete(action.reference))
 
     async def _create(self, body: Object) -> None:
@@ -162,7 +173,8 @@ class Executor:
         """False from the store means that an earlier attempt wrote it; the spec it was made from cannot change."""
         folder = self._folder(order.namespace, order.uid)
         try:
-            await folder.create(path, order.model_dump_json(by_alias=True, exclude_none=True).encode())
+            with self._orders.asking():
+                await folder.create(path, order.model_dump_json(by_alias=True, exclude_none=True).encode())
         except StoreUnavailable as error:
             full = error.code in _STORE_FULL
             raise _RefusedError("ArtifactStoreFull" if full else "ArtifactStoreUnavailable", str(error)) from error

@@ -1,4 +1,4 @@
-"""When to try again and how long to wait: pure policies without clocks or I/O, used by worker and gateway.
+"""When to try again and how long to wait: policies without I/O, used by operator, worker and gateway.
 
 Imports nothing of SPLAI but api.
 """

@@ -39,8 +39,10 @@ class History:
     def __init__(self) -> None:
         self.records: list[HistoryRecord] = []
         self.fail: list[Exception] = []
+        self.asked = 0
 
     async def save(self, record: HistoryRecord) -> None:
+        self.asked += 1
         if self.fail:
             raise self.fail.pop(0)
         self.records.append(record)
@@ -58,8 +60,10 @@ class Folder:
     def __init__(self, failure: Exception | None = None) -> None:
         self.created: dict[str, bytes] = {}
         self.failure = failure
+        self.asked = 0
 
     async def create(self, path: str, data: bytes) -> bool:
+        self.asked += 1
         if self.failure:
             raise self.failure
         return self.created.setdefault(path, data) is data
@@ -165,6 +169,16 @@ async def test_a_store_that_takes_no_order_is_a_refusal(failure: Exception, reas
 
     assert (refusal.reason, refusal.reference.uid) == (reason, "u")
     assert str(failure) in refusal.message
+
+
+async def test_of_many_orders_one_waits_for_a_store_that_takes_none() -> None:
+    folder = Folder(StoreUnavailable("less than 5 % is free", code="insufficient_storage"))
+    world = World(folder)
+
+    refusals = [await world.executor.execute((reading_order(),)) for _ in range(20)]
+
+    assert {refusal.reason for (refusal,) in refusals} == {"ArtifactStoreFull"}
+    assert folder.asked == 1
 
 
 async def test_a_conflict_without_a_uid_is_tried_again() -> None:
