@@ -16,7 +16,6 @@ from splai.controller.metrics import Metrics
 from splai.controller.queue import Closed, Key, WorkQueue
 from splai.controller.status_writer import StatusWriter
 from splai.core.plan import ObjectReference, Plan, Refusal
-from splai.history import HistoryUnavailable
 from splai.kube.cache import Collection, Entry
 from splai.kube.errors import ApiError, Throttled
 from splai.kube.events import EventRecorder
@@ -92,7 +91,7 @@ class Reconciler:
             raise
         except Throttled as error:
             self._queue.retry(key, at_least=error.retry_after)
-        except (ApiError, HistoryUnavailable, TimeoutError) as error:
+        except (ApiError, TimeoutError) as error:
             delay = self._queue.retry(key)
             facts = {"object": str(key), "error": str(error) or "timeout", "retry_in": round(delay, 3)}
             log.warning("reconcile failed", extra=facts)

@@ -1,8 +1,9 @@
 """Carries out the actions of a plan, in order, and sorts what went wrong.
 
 What may pass by itself (no answer, throttling, a conflict) raises, and the caller tries again later. What will not
-is a ``Refusal``: the plan is made again with it, so that it ends in the status instead of in a hot loop. The first
-refusal ends the execution, because later actions may build on earlier ones.
+is a ``Refusal``: the plan is made again with it, so that it ends in the status instead of in a hot loop. So is what a
+store or the history does not take, which may pass, but not soon. The first refusal ends the execution, because later
+actions may build on earlier ones.
 """
 
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from splai.api import ledger
+from splai.api.history import HistoryRecord
 from splai.artifacts.folder import JobFolder, StoreRefused, StoreUnavailable
 from splai.core.plan import (
     Action,
@@ -26,7 +28,7 @@ from splai.core.plan import (
 from splai.history import HistoryStore, HistoryUnavailable
 from splai.kube.cache import controller_uid
 from splai.kube.client import Client, Object
-from splai.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
+from splai.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
 from splai.kube.resource import Resource, resource_of
 from splai.resilience.breaker import Breaker
 
@@ -71,20 +73,17 @@ class Executor:
     async def execute(self, actions: tuple[Action, ...], *, deleting: bool = False) -> tuple[Refusal, ...]:
         """Carry out the actions; when the resource is being deleted nothing is made for it any more.
 
-        Raises ApiError and HistoryUnavailable for what may pass.
+        Raises ApiError for what may pass.
         """
         for action in actions:
             if deleting and not isinstance(action, Delete):
                 continue
             try:
                 await self._perform(action)
-            except _RefusedError as refused:
-                return (Refusal(_target(action), refused.reason, str(refused)),)
-            except Forbidden as error:
-                reason = "QuotaExceeded" if "exceeded quota" in error.message else "Forbidden"
-                return (Refusal(_target(action), reason, error.message),)
-            except Invalid as error:
-                return (Refusal(_target(action), "Invalid", error.message),)
+            except (_RefusedError, ApiError) as error:
+                if (refusal := _refusal(action, error)) is None:
+                    raise
+                return (refusal,)
         return ()
 
     async def _perform(self, action: Action) -> None:
@@ -102,8 +101,7 @@ class Executor:
             case WriteWorkOrder():
                 await self._write(ledger.PLAN, action.order)
             case Archive():
-                with self._records.asking():
-                    await self._history.save(action.record)
+                await self._save(action.record)
                 await self._delete(Delete(action.reference))
 
     async def _create(self, body: Object) -> None:
@@ -169,6 +167,13 @@ class Executor:
         if left.get("kind") == resource.kind:
             self._known.absorb(resource, left)
 
+    async def _save(self, record: HistoryRecord) -> None:
+        try:
+            with self._records.asking():
+                await self._history.save(record)
+        except HistoryUnavailable as error:
+            raise _RefusedError("HistoryUnavailable", f"the history takes no record: {error}") from error
+
     async def _write(self, path: str, order: ledger.ReadingOrder | ledger.WorkOrder) -> None:
         """False from the store means that an earlier attempt wrote it; the spec it was made from cannot change."""
         folder = self._folder(order.namespace, order.uid)
@@ -180,6 +185,20 @@ class Executor:
             raise _RefusedError("ArtifactStoreFull" if full else "ArtifactStoreUnavailable", str(error)) from error
         except StoreRefused as error:
             raise _RefusedError("ArtifactStoreUnavailable", f"the artifact server refuses {path}: {error}") from error
+
+
+def _refusal(action: Action, error: _RefusedError | ApiError) -> Refusal | None:
+    """None for what may pass by itself."""
+    match error:
+        case _RefusedError():
+            reason = error.reason
+        case Forbidden():
+            reason = "QuotaExceeded" if "exceeded quota" in error.message else "Forbidden"
+        case Invalid():
+            reason = "Invalid"
+        case _:
+            return None
+    return Refusal(_target(action), reason, str(error))
 
 
 def _require_ours(live: Object, wanted: Object, target: ObjectReference) -> None:

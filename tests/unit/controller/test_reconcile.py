@@ -16,7 +16,7 @@ from splai.controller.queue import Key, WorkQueue
 from splai.controller.reconcile import DecisionRefused, Kind, Reconciler
 from splai.controller.status_writer import StatusWriter
 from splai.core.plan import Create, Event, Plan, Refusal
-from splai.history import HistoryPage, HistoryUnavailable
+from splai.history import HistoryPage
 from splai.kube.cache import Entry
 from splai.kube.errors import Forbidden, Throttled, Unavailable
 from splai.kube.events import EventRecorder
@@ -164,9 +164,7 @@ async def test_it_looks_again_when_the_plan_says(world: World) -> None:
     assert len(world.decisions) == 2
 
 
-@pytest.mark.parametrize(
-    "error", [Unavailable("away"), HistoryUnavailable("away"), TimeoutError(), ZeroDivisionError()], ids=type
-)
+@pytest.mark.parametrize("error", [Unavailable("away"), TimeoutError(), ZeroDivisionError()], ids=type)
 async def test_what_fails_is_tried_again_with_backoff(world: World, error: Exception) -> None:
     world.fail = [error] * 3
     world.plan = Plan(InferenceJobStatus(phase="Running"))

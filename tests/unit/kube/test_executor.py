@@ -98,16 +98,40 @@ async def test_an_archived_job_is_kept_in_the_history_and_then_deleted() -> None
     assert world.jobs == {}
 
 
-@pytest.mark.parametrize("failure", [HistoryUnavailable("away"), Unavailable("away")])
-async def test_a_job_whose_record_cannot_be_saved_stays(failure: Exception) -> None:
+async def test_a_job_whose_record_cannot_be_saved_stays_and_is_told_of() -> None:
     world = World()
     world.add_job()
-    world.history.fail = [failure]
+    world.history.fail = [HistoryUnavailable("PostgreSQL: OSError")]
 
-    with pytest.raises(type(failure)):
-        await world.executor.execute((Archive(RECORD, JOB),))
+    (refusal,) = await world.executor.execute((Archive(RECORD, JOB),))
 
+    assert (refusal.reference, refusal.reason) == (JOB, "HistoryUnavailable")
+    assert refusal.message == "the history takes no record: PostgreSQL: OSError"
     assert world.jobs
+
+
+async def test_a_job_that_cannot_be_deleted_is_archived_again() -> None:
+    world = World()
+    world.add_job()
+    world.client.fail = [Unavailable("no answer")]
+
+    with pytest.raises(Unavailable):
+        await world.executor.execute((Archive(RECORD, JOB),))
+    await world.executor.execute((Archive(RECORD, JOB),))
+
+    assert world.history.records == [RECORD, RECORD]
+    assert world.jobs == {}
+
+
+async def test_of_many_records_one_waits_for_a_history_that_is_away() -> None:
+    world = World()
+    world.add_job()
+    world.history.fail = [HistoryUnavailable("away")] * 20
+
+    refusals = [await world.executor.execute((Archive(RECORD, JOB),)) for _ in range(20)]
+
+    assert {refusal.reason for (refusal,) in refusals} == {"HistoryUnavailable"}
+    assert world.history.asked == 1
 
 
 @pytest.mark.parametrize("successor", [None, "another"])

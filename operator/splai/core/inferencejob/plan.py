@@ -6,7 +6,7 @@ from datetime import datetime
 from splai.api.inference_job import TERMINAL_PHASES, InferenceJobSpec, InferenceJobStatus
 from splai.core.inferencejob.cause import explain
 from splai.core.inferencejob.clocks import earliest, next_moment
-from splai.core.inferencejob.events import of_actions, transitions
+from splai.core.inferencejob.events import of_actions, of_refusals, transitions
 from splai.core.inferencejob.facts import gather
 from splai.core.inferencejob.last_words import last_words
 from splai.core.inferencejob.phase import decide_phase
@@ -29,7 +29,8 @@ def plan(snapshot: JobSnapshot, now: datetime) -> Plan[InferenceJobStatus]:
     if facts.over:
         status = keep_terminal(job)
         look_again = None if facts.deleting else next_moment(job, status, now)
-        return Plan(status=status, actions=actions, action_events=of_actions(actions), requeue_after=look_again)
+        told = of_actions(actions) + of_refusals(snapshot.refusals)
+        return Plan(status=status, actions=actions, action_events=told, requeue_after=look_again)
     if _writes_order(snapshot, steps):
         facts = replace(facts, planned=True)  # the status is written when the actions went well
     reason, message = explain(job, facts, rule)
