@@ -115,13 +115,14 @@ class Reconciler:
         await self._events.record(regarding, plan.action_events)
         if wait is None:  # a transition that is not written yet will be seen, and told, again
             await self._events.record(regarding, plan.events)
-        if refusals:
-            self._queue.retry(key, at_least=REFUSED_DELAY)
-            return "refused"
-        self._queue.forget(key)
+        least = REFUSED_DELAY if refusals else 0.0
         delays = [delay for delay in (wait, plan.requeue_after) if delay is not None]
         if delays:
-            self._queue.add(key, delay=min(delays))
+            self._queue.add(key, delay=max(least, min(delays)))
+        if refusals:
+            self._queue.retry(key, at_least=least)
+            return "refused"
+        self._queue.forget(key)
         return "done"
 
     async def _carry_out(

@@ -126,8 +126,8 @@ class Event:
 class Plan(Generic[StatusT_co]):
     """A decision. Actions are carried out in order; the status is written once they all went well.
 
-    When an action is refused, the plan is made again from the same snapshot with the refusals, and only its status and
-    events count.
+    When an action is refused, the plan is made again from the same snapshot with the refusals: then it has no actions,
+    and waits for nothing that only they would have brought.
     """
 
     status: StatusT_co

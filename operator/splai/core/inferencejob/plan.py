@@ -25,6 +25,8 @@ def plan(snapshot: JobSnapshot, now: datetime) -> Plan[InferenceJobStatus]:
     facts = gather(snapshot, refused, now)
     rule = decide_phase(facts)
     steps = next_steps(snapshot, facts, rule.phase, now)
+    if snapshot.refusals:  # they are tried again with a backoff that grows; only clocks go on meanwhile
+        steps = replace(steps, look_again=None)
     actions = () if snapshot.refusals else steps.actions
     if facts.over:
         status = keep_terminal(job)
