@@ -13,6 +13,7 @@ from splai.api.inference_job import TERMINAL_PHASES, InferenceJob, InferenceJobS
 from splai.api.model_backend import ModelBackend, ModelBackendStatus
 from splai.controller.queue import Key
 from splai.core.conditions import find_condition
+from splai.core.inferencejob.snapshot import QUEUE_LABEL, QUEUE_PRIORITY_LABEL
 from splai.core.observed import (
     BACKEND_LABEL,
     JOB_LABEL,
@@ -110,7 +111,7 @@ class Caches:
         if entry is None:
             return
         if resource in (INFERENCE_JOBS, MODEL_BACKENDS):
-            if before is None or after is None or _spec_differs(before.value, after.value):
+            if before is None or after is None or _intent(before.value) != _intent(after.value):
                 self._enqueue(Key.of(resource, entry.namespace, entry.name), 0.0)
             if resource == MODEL_BACKENDS:
                 self._route_to_jobs(before, after)
@@ -211,9 +212,13 @@ def _pod_owner(pod: ObservedPod) -> Hashable | None:
     return None
 
 
-def _spec_differs(before: InferenceJob | ModelBackend, after: InferenceJob | ModelBackend) -> bool:
-    """Only we write the status, so a change of the rest is the only news; deletion moves the generation too."""
-    return bool(before.metadata.get("generation") != after.metadata.get("generation"))
+def _intent(value: InferenceJob | ModelBackend) -> tuple[object, ...]:
+    """What is asked for. Only we write the status, so a change of the rest is the only news.
+
+    The generation moves with the spec, and with a deletion; with the labels that name a queue it does not.
+    """
+    labels = value.metadata.get("labels") or {}
+    return value.metadata.get("generation"), labels.get(QUEUE_LABEL), labels.get(QUEUE_PRIORITY_LABEL)
 
 
 def _offer(backend: ModelBackend) -> Iterable[object]:

@@ -46,6 +46,17 @@ def test_a_changed_spec_is_work_a_changed_status_is_our_own_doing(recorded: Reco
     assert recorded.enqueued() == [(JOB, 0.0)]
 
 
+@pytest.mark.parametrize("label", ["kueue.x-k8s.io/queue-name", "kueue.x-k8s.io/priority-class"])
+def test_a_label_that_names_a_queue_or_a_place_in_it_is_work_any_other_is_not(recorded: Recorded, label: str) -> None:
+    """A change of labels does not move the generation."""
+    for version, labels in enumerate([{"team": "a"}, {label: "one"}, {label: "two"}, {"team": "b"}, {}], 2):
+        body = inference_job(version=version)
+        body["metadata"]["labels"] = labels
+        recorded.caches.changed(INFERENCE_JOBS, body)
+
+    assert recorded.enqueued() == [(JOB, 0.0)] * 3
+
+
 def test_what_is_known_already_is_no_news(recorded: Recorded) -> None:
     recorded.caches.changed(INFERENCE_JOBS, inference_job())
 
