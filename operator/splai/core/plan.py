@@ -103,9 +103,9 @@ class Refusal:
     """An action that was refused for good: trying the same again will not help before something else changes.
 
     Reasons: ``QuotaExceeded``, ``Forbidden``, ``NameConflict`` (an object of another owner has the name), ``Invalid``,
-    ``STORE_REASONS`` for an order that could not be written, ``HistoryUnavailable`` for a record, and
-    ``TEMPLATE_TIMEOUT`` for a decision that had to be stopped while it rendered the user's template: it must not be
-    rendered again.
+    ``InternalError`` (a webhook failed), ``STORE_REASONS`` for an order that could not be written,
+    ``HistoryUnavailable`` for a record, and ``TEMPLATE_TIMEOUT`` for a decision that had to be stopped while it
+    rendered the user's template: it must not be rendered again.
     """
 
     reference: ObjectReference

@@ -28,7 +28,7 @@ from splai.core.plan import (
 from splai.history import HistoryStore, HistoryUnavailable
 from splai.kube.cache import controller_uid
 from splai.kube.client import Client, Object
-from splai.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
+from splai.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound, Unavailable
 from splai.kube.resource import Resource, resource_of
 from splai.resilience.breaker import Breaker
 
@@ -188,7 +188,11 @@ class Executor:
 
 
 def _refusal(action: Action, error: _RefusedError | ApiError) -> Refusal | None:
-    """None for what may pass by itself."""
+    """None for what may pass by itself.
+
+    A 500 is most of all a webhook that does not answer, which may last: "failed calling webhook". An apiserver that is
+    itself in trouble says 503, 504 or nothing; where it says 500, it will not take the status either, and that raises.
+    """
     match error:
         case _RefusedError():
             reason = error.reason
@@ -196,6 +200,8 @@ def _refusal(action: Action, error: _RefusedError | ApiError) -> Refusal | None:
             reason = "QuotaExceeded" if "exceeded quota" in error.message else "Forbidden"
         case Invalid():
             reason = "Invalid"
+        case Unavailable(status=500):
+            reason = "InternalError"
         case _:
             return None
     return Refusal(_target(action), reason, str(error))

@@ -12,7 +12,7 @@ from splai.api.history import HistoryRecord
 from splai.api.inference_job import InferenceJobStatus
 from splai.api.ledger import ReadingOrder
 from splai.artifacts.folder import StoreRefused, StoreUnavailable
-from splai.core.plan import Archive, ObjectReference, WriteReadingOrder
+from splai.core.plan import Action, Apply, Archive, Create, Delete, ObjectReference, Scale, WriteReadingOrder
 from splai.history import HistoryPage, HistoryUnavailable
 from splai.kube.client import Object
 from splai.kube.errors import Conflict, Unavailable
@@ -193,6 +193,35 @@ async def test_a_store_that_takes_no_order_is_a_refusal(failure: Exception, reas
 
     assert (refusal.reason, refusal.reference.uid) == (reason, "u")
     assert str(failure) in refusal.message
+
+
+CHILD = {
+    "apiVersion": "batch/v1",
+    "kind": "Job",
+    "metadata": {"namespace": "n", "name": "j-0", "ownerReferences": [{"uid": "u", "controller": True}]},
+    "spec": {},
+}
+REFERENCE = ObjectReference(api_version="batch/v1", kind="Job", namespace="n", name="j-0")
+WEBHOOK = 'Internal error occurred: failed calling webhook "mjob.kb.io": no endpoints available'
+
+
+@pytest.mark.parametrize("action", [Create(CHILD), Apply(CHILD), Scale(REFERENCE, 2), Delete(REFERENCE)], ids=type)
+async def test_a_webhook_that_is_away_is_told_instead_of_waited_for_in_silence(action: Action) -> None:
+    world = World()
+    world.client.fail = [Unavailable(WEBHOOK, status=500, reason="InternalError")]
+
+    (refusal,) = await world.executor.execute((action,))
+
+    assert (refusal.reference, refusal.reason, refusal.message) == (REFERENCE, "InternalError", WEBHOOK)
+
+
+@pytest.mark.parametrize("status", [0, 502, 503, 504])
+async def test_an_apiserver_that_is_away_is_asked_again(status: int) -> None:
+    world = World()
+    world.client.fail = [Unavailable("the server is currently unable to handle the request", status=status)]
+
+    with pytest.raises(Unavailable):
+        await world.executor.execute((Create(CHILD),))
 
 
 async def test_of_many_orders_one_waits_for_a_store_that_takes_none() -> None:

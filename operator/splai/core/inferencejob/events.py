@@ -15,7 +15,8 @@ _TROUBLES = frozenset(
     {"BackendNotFound", "BackendUnreachable", "ConfigMapNotFound", "EarlierJobNotFound", "PolicyNotFound"}
     | {"ImagePullFailed", "CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
     | {"OOMKilled", "CrashLoopBackOff", "Unschedulable", "PodsNotCreated", "PriorityClassNotFound", "FinishFailed"}
-    | {"QuotaExceeded", "Forbidden", "NameConflict", "Invalid", "ArtifactStoreUnavailable", "ArtifactStoreFull"}
+    | {"QuotaExceeded", "Forbidden", "NameConflict", "Invalid", "InternalError"}
+    | {"ArtifactStoreUnavailable", "ArtifactStoreFull"}
     | {"NoKueue", "LocalQueueNotFound"}
 )
 

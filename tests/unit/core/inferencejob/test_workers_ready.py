@@ -185,11 +185,12 @@ def test_pods_that_nobody_makes_are_told_with_who_refuses_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "reason", ["QuotaExceeded", "Forbidden", "NameConflict", "Invalid", "ArtifactStoreUnavailable"]
+    "reason", ["QuotaExceeded", "Forbidden", "NameConflict", "Invalid", "InternalError", "ArtifactStoreUnavailable"]
 )
 def test_a_refusal_is_told_in_the_words_of_who_refused(reason: str) -> None:
     refused = (Refusal(JOB_0, reason, "exceeded quota: pods"),)
     assert workers(make_job(), refusals=refused) == ("False", reason, "Job team/triage-0: exceeded quota: pods")
+    assert reason in [event.reason for event in plan(make_snapshot(make_job(), refusals=refused), NOW).events]
 
 
 def test_what_was_refused_is_waited_for_by_no_clock_but_the_jobs_own() -> None:
