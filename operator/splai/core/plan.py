@@ -78,7 +78,7 @@ class WriteReadingOrder:
 
 @dataclass(frozen=True)
 class WriteWorkOrder:
-    """Create plan.json in the job's folder; one that is already there is success and stays as it is."""
+    """Create plan.json in the job's folder; another one that is there already stays, and this one is refused."""
 
     order: WorkOrder
 
@@ -92,8 +92,9 @@ class Archive:
 
 
 TEMPLATE_TIMEOUT = "TemplateTimeout"
-STORE_REASONS = frozenset({"ArtifactStoreUnavailable", "ArtifactStoreFull"})
-"""Of refusals of what is to be written to the artifact store."""
+ALREADY_PLANNED = "AlreadyPlanned"
+STORE_REASONS = frozenset({"ArtifactStoreUnavailable", "ArtifactStoreFull", ALREADY_PLANNED})
+"""Of refusals of what is to be written to the artifact store; the last: another order is there, and stands."""
 
 Action = Create | Apply | Scale | Delete | WriteReadingOrder | WriteWorkOrder | Archive
 

@@ -14,6 +14,7 @@ from splai.api import ledger
 from splai.api.history import HistoryRecord
 from splai.artifacts.folder import JobFolder, StoreRefused, StoreUnavailable
 from splai.core.plan import (
+    ALREADY_PLANNED,
     Action,
     Apply,
     Archive,
@@ -175,16 +176,20 @@ class Executor:
             raise _RefusedError("HistoryUnavailable", f"the history takes no record: {error}") from error
 
     async def _write(self, path: str, order: ledger.ReadingOrder | ledger.WorkOrder) -> None:
-        """False from the store means that an earlier attempt wrote it; the spec it was made from cannot change."""
+        """One that is there was written by an earlier attempt, and its reader may have begun."""
         folder = self._folder(order.namespace, order.uid)
+        data = order.model_dump_json(by_alias=True, exclude_none=True).encode()
         try:
             with self._orders.asking():
-                await folder.create(path, order.model_dump_json(by_alias=True, exclude_none=True).encode())
+                written = await folder.create(path, data)
+                standing = None if written or path != ledger.PLAN else await folder.get(path)
         except StoreUnavailable as error:
             full = error.code in _STORE_FULL
             raise _RefusedError("ArtifactStoreFull" if full else "ArtifactStoreUnavailable", str(error)) from error
         except StoreRefused as error:
             raise _RefusedError("ArtifactStoreUnavailable", f"the artifact server refuses {path}: {error}") from error
+        if standing not in (None, data):
+            raise _RefusedError(ALREADY_PLANNED, "the work was planned before, and that plan stands")
 
 
 def _refusal(action: Action, error: _RefusedError | ApiError) -> Refusal | None:

@@ -10,9 +10,20 @@ import pytest
 
 from splai.api.history import HistoryRecord
 from splai.api.inference_job import InferenceJobStatus
-from splai.api.ledger import ReadingOrder
+from splai.api.ledger import ReadingOrder, WorkOrder
 from splai.artifacts.folder import StoreRefused, StoreUnavailable
-from splai.core.plan import Action, Apply, Archive, Create, Delete, ObjectReference, Scale, WriteReadingOrder
+from splai.core.plan import (
+    ALREADY_PLANNED,
+    Action,
+    Apply,
+    Archive,
+    Create,
+    Delete,
+    ObjectReference,
+    Scale,
+    WriteReadingOrder,
+    WriteWorkOrder,
+)
 from splai.history import HistoryPage, HistoryUnavailable
 from splai.kube.client import Object
 from splai.kube.errors import Conflict, Unavailable
@@ -31,6 +42,15 @@ RECORD = HistoryRecord(
     input="text",
     status=InferenceJobStatus(phase="Completed"),
 )
+
+CHILD = {
+    "apiVersion": "batch/v1",
+    "kind": "Job",
+    "metadata": {"namespace": "n", "name": "j-0", "ownerReferences": [{"uid": "u", "controller": True}]},
+    "spec": {},
+}
+REFERENCE = ObjectReference(api_version="batch/v1", kind="Job", namespace="n", name="j-0")
+WEBHOOK = 'Internal error occurred: failed calling webhook "mjob.kb.io": no endpoints available'
 
 
 class History:
@@ -67,6 +87,9 @@ class Folder:
         if self.failure:
             raise self.failure
         return self.created.setdefault(path, data) is data
+
+    async def get(self, path: str) -> bytes | None:
+        return self.created.get(path)
 
 
 class Nobody:
@@ -177,6 +200,47 @@ async def test_a_reading_order_is_written_once() -> None:
     assert list(folder.created) == ["reading.json"]
 
 
+def work_order(*records: str, endpoint: str = "http://b.n.svc") -> WriteWorkOrder:
+    order = {
+        "namespace": "n",
+        "job": "j",
+        "uid": "u",
+        "type": "chat",
+        "model": "m",
+        "endpoint": endpoint,
+        "format": "jsonl",
+        "records": [{"text": record} for record in records],
+        "concurrency": 1,
+        "retry": {},
+        "requestTimeoutSeconds": 1,
+        "specHash": "h",
+    }
+    return WriteWorkOrder(WorkOrder.model_validate(order))
+
+
+async def test_a_work_order_that_is_there_already_is_the_one_that_is_wanted() -> None:
+    world = World(Folder())
+    await world.executor.execute((work_order("a", "b"),))
+
+    assert await world.executor.execute((work_order("a", "b"), Create(CHILD))) == ()
+
+    assert [name for _, name in world.client.writes] == ["jobs/j-0"]
+
+
+@pytest.mark.parametrize("other", [work_order("a"), work_order("a", "b", endpoint="http://c.n.svc")])
+async def test_another_one_stands_and_no_worker_is_made_as_if_it_did_not(other: WriteWorkOrder) -> None:
+    folder = Folder()
+    world = World(folder)
+    await world.executor.execute((work_order("a", "b"),))
+    standing = dict(folder.created)
+
+    (refusal,) = await world.executor.execute((other, Create(CHILD)))
+
+    assert (refusal.reason, refusal.reference) == (ALREADY_PLANNED, JOB)
+    assert folder.created == standing
+    assert world.client.writes == []
+
+
 @pytest.mark.parametrize(
     ("failure", "reason"),
     [
@@ -193,16 +257,6 @@ async def test_a_store_that_takes_no_order_is_a_refusal(failure: Exception, reas
 
     assert (refusal.reason, refusal.reference.uid) == (reason, "u")
     assert str(failure) in refusal.message
-
-
-CHILD = {
-    "apiVersion": "batch/v1",
-    "kind": "Job",
-    "metadata": {"namespace": "n", "name": "j-0", "ownerReferences": [{"uid": "u", "controller": True}]},
-    "spec": {},
-}
-REFERENCE = ObjectReference(api_version="batch/v1", kind="Job", namespace="n", name="j-0")
-WEBHOOK = 'Internal error occurred: failed calling webhook "mjob.kb.io": no endpoints available'
 
 
 @pytest.mark.parametrize("action", [Create(CHILD), Apply(CHILD), Scale(REFERENCE, 2), Delete(REFERENCE)], ids=type)

@@ -140,10 +140,13 @@ def _backend(before: InferenceJobStatus, facts: Facts) -> str | None:
 
 
 def _counts(before: RequestCounts, facts: Facts, *, over: bool) -> RequestCounts:
-    """Of durable lines; what is in flight is apart, and the only number that may fall."""
+    """Of durable lines; what is in flight is apart, and the only number that may fall.
+
+    But the total may as long as the input may change, which is until the work is planned.
+    """
     seen = facts.final.counts if facts.final else facts.progress.counts if facts.progress else RequestCounts()
     return RequestCounts(
-        total=max(before.total, facts.total, seen.total),
+        total=facts.total or seen.total,
         completed=max(before.completed, seen.completed),
         failed=max(before.failed, seen.failed),
         retried=max(before.retried, seen.retried),
