@@ -180,6 +180,7 @@ class WorkOrder(APIModel):
     job: str
     uid: str
     type: RequestType
+    backend: Annotated[str | None, Field(description="Name of the ModelBackend.")] = None
     model: Annotated[str, Field(description="The id that the engine serves.")]
     endpoint: Annotated[str, Field(description="Base URL of the engine, without /v1.")]
     prompt: Prompt | None = None
@@ -325,6 +326,7 @@ class Progress(APIModel):
     input: Annotated[InputManifest | None, Field(description="Until the work is planned.")] = None
     invalid: Validation | None = None
     spec_hash: str | None = None
+    backend: Annotated[str | None, Field(description="Name of the ModelBackend that the work was planned for.")] = None
     tasks: list[TaskProgress] = []
     counts: RequestCounts = RequestCounts()
     usage: Usage = Usage()

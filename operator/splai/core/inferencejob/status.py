@@ -135,6 +135,8 @@ def _start_time(before: InferenceJobStatus, facts: Facts, phase: JobPhase, now: 
 def _backend(before: InferenceJobStatus, facts: Facts) -> str | None:
     if before.spec_hash is not None and before.backend:
         return before.backend
+    if facts.progress and facts.progress.backend:
+        return facts.progress.backend
     backend = facts.backend.backend
     return backend.metadata["name"] if backend else before.backend
 

@@ -3,7 +3,7 @@
 from splai.api.inference_job import InferenceJob
 from splai.core.inferencejob.snapshot import ConfigMapText, needs_progress
 from splai.core.plan import ALREADY_PLANNED, ObjectReference, Refusal
-from tests.unit.core.builders import make_job, make_progress, with_status
+from tests.unit.core.builders import make_backend, make_job, make_progress, with_status
 from tests.unit.core.inferencejob.decisions import Observed, condition, decide, steps
 
 JOB = make_job(input={"configMap": {"name": "tickets", "key": "lines"}, "format": "text"})
@@ -37,6 +37,20 @@ def test_then_the_ledger_is_asked_and_believed() -> None:
     assert status.spec_hash == "of-the-plan"
     assert condition(status, "Validated") == ("True", "Valid", "3 records in 3 tasks")
     assert not needs_progress(with_status(job, status), (), ())
+
+
+def test_the_backend_is_the_one_that_it_was_planned_for() -> None:
+    other = make_backend("other")
+    then: Observed = {"progress": make_progress(3).model_copy(update={"backend": "smol"})}
+    job = refused_job()
+
+    assert decide(job, backends=(other, make_backend(ready=False)), **then).status.backend == "smol"
+
+    gone = decide(job, backends=(other,), **then).status
+    assert gone.backend == "smol"
+    assert condition(gone, "BackendReady")[2].startswith(
+        "ModelBackend smol of namespace team, which the work was planned"
+    )
 
 
 def test_what_was_counted_of_an_input_before_it_was_planned_may_become_less() -> None:
