@@ -333,5 +333,7 @@ class Progress(APIModel):
     workers: list[WorkerReport] = []
     finalized_bytes: Annotated[int, Field(description="Of the output files, written so far.")] = 0
     closing: bool = False
-    store_full: Annotated[bool, Field(description="The artifact store took no more lately: workers wait.")] = False
+    store_full: Annotated[
+        bool, Field(description="The artifact store took no more lately, or has no room to begin this job.")
+    ] = False
     final: Final | None = None

@@ -88,9 +88,9 @@ def earlier_job_name(job: InferenceJob) -> str | None:
 def needs_progress(job: InferenceJob, child_jobs: Sequence[ObservedJob], pods: Iterable[ObservedPod]) -> bool:
     """Progress is asked for from the first start of a worker until the outcome is known.
 
-    A worker that left a final report without a failed record has said it all. While a planning pod reads the input
-    there is nothing to see; before and after it there may be what it found. Of a plan whose attempt got no
-    further nobody knows, until the store does not take another one.
+    A worker that left a final report without a failed record has said it all. A planning pod may have left what it
+    found, or wait for a store that is away or full. Of a plan whose attempt got no further nobody knows, until the
+    store does not take another one.
     """
     if _over(job):
         return False
@@ -100,9 +100,8 @@ def needs_progress(job: InferenceJob, child_jobs: Sequence[ObservedJob], pods: I
         return final.counts.failed > 0 or not final.complete
     working = [child for child in child_jobs if child.labels.get(CHILD_LABEL) != PLAN]
     if job.status.spec_hash is None:
-        plan = sort_children(job, child_jobs).plan
         unread = not job.spec.input.is_read_by_operator and _reads_input(job)
-        return bool(working) or (unread and not (plan and is_active(plan))) or _has_a_plan(job)
+        return bool(working) or unread or _has_a_plan(job)
     paused = job.spec.suspend and job.status.workers.job_name is not None  # its last commits came after its start
     return job.status.start_time is not None or paused or _started(working, pods)
 
