@@ -38,6 +38,14 @@ class DecisionRefused(Exception):  # noqa: N818 - it says what happened
         self.reason = reason
 
 
+class DecisionFailed(Exception):  # noqa: N818 - it says what happened
+    """The decision could not be made this time; it is tried again after ``retry_after`` seconds or later."""
+
+    def __init__(self, message: str, *, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 @dataclass(frozen=True, kw_only=True)
 class Kind:
     """What reconciling one of our kinds takes; snapshots and statuses differ, the loop does not."""
@@ -91,8 +99,8 @@ class Reconciler:
             raise
         except Throttled as error:
             self._queue.retry(key, at_least=error.retry_after)
-        except (ApiError, TimeoutError) as error:
-            delay = self._queue.retry(key)
+        except (ApiError, DecisionFailed, TimeoutError) as error:
+            delay = self._queue.retry(key, at_least=error.retry_after if isinstance(error, DecisionFailed) else 0.0)
             facts = {"object": str(key), "error": str(error) or "timeout", "retry_in": round(delay, 3)}
             log.warning("reconcile failed", extra=facts)
         except Exception as error:

@@ -13,7 +13,7 @@ from splai.api.inference_job import InferenceJob, InferenceJobStatus
 from splai.controller.caches import Caches
 from splai.controller.metrics import Metrics
 from splai.controller.queue import Key, WorkQueue
-from splai.controller.reconcile import DecisionRefused, Kind, Reconciler
+from splai.controller.reconcile import DecisionFailed, DecisionRefused, Kind, Reconciler
 from splai.controller.status_writer import StatusWriter
 from splai.core.plan import Create, Event, Plan, Refusal
 from splai.history import HistoryPage
@@ -173,7 +173,9 @@ async def test_it_looks_again_when_the_plan_says(world: World) -> None:
     assert len(world.decisions) == 2
 
 
-@pytest.mark.parametrize("error", [Unavailable("away"), TimeoutError(), ZeroDivisionError()], ids=type)
+@pytest.mark.parametrize(
+    "error", [Unavailable("away"), DecisionFailed("killed"), TimeoutError(), ZeroDivisionError()], ids=type
+)
 async def test_what_fails_is_tried_again_with_backoff(world: World, error: Exception) -> None:
     world.fail = [error] * 3
     world.plan = Plan(InferenceJobStatus(phase="Running"))
@@ -206,8 +208,9 @@ async def test_a_failed_status_patch_is_tried_again(world: World) -> None:
     assert world.status["phase"] == "Running"
 
 
-async def test_throttling_is_obeyed(world: World) -> None:
-    world.fail = [Throttled("slow down", retry_after=10)]
+@pytest.mark.parametrize("error", [Throttled("slow down", retry_after=10), DecisionFailed("busy", retry_after=10)])
+async def test_who_asks_for_a_pause_gets_it(world: World, error: Exception) -> None:
+    world.fail = [error]
 
     await world.goes_on(9)
     assert len(world.decisions) == 1
