@@ -7,6 +7,7 @@ use it or wait for one. Changes that no decision looks at are nobody's work: mos
 import zlib
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from itertools import count
 from typing import Any, cast
 
 from splai.api.inference_job import TERMINAL_PHASES, InferenceJob, InferenceJobStatus
@@ -28,8 +29,8 @@ from splai.kube.client import Object
 from splai.kube.resource import DEPLOYMENTS, INFERENCE_JOBS, JOBS, MODEL_BACKENDS, PODS, SERVICES, Resource
 
 Enqueue = Callable[[Key, float], None]
-_JobIndex = tuple[str, str | None]
-"""Namespace and phase."""
+_JobIndex = tuple[str, str | None, str | None]
+"""Namespace, phase and policy."""
 
 CHILD_SELECTOR = f"{MANAGED_BY_LABEL}=splai"
 SETTLE_SECONDS = {INFERENCE_JOBS.kind: 0.5, MODEL_BACKENDS.kind: 0.1}
@@ -37,6 +38,8 @@ SETTLE_SECONDS = {INFERENCE_JOBS.kind: 0.5, MODEL_BACKENDS.kind: 0.1}
 
 A worker that runs for less is only seen to have ended. Requests may be waiting for a backend, nobody for a job.
 """
+PACE_SECONDS = 0.02
+"""Between two of the jobs that are over, of which there are many: nobody waits for what becomes of them."""
 
 
 def selector_of(resource: Resource) -> str:
@@ -121,15 +124,17 @@ class Caches:
                 self._enqueue(key, SETTLE_SECONDS[key.kind])
 
     def policies_changed(self) -> None:
-        """Enqueue the jobs that a policy may still matter to."""
-        for entry in self._unfinished_jobs():
-            if entry.value.spec.policy is not None:
-                self._enqueue(Key.of(INFERENCE_JOBS, entry.namespace, entry.name), 0.0)
+        """Enqueue the jobs that name one, those that are over as well: their time to live may be the policy's."""
+        delays = count(PACE_SECONDS, PACE_SECONDS)
+        for index, _size in list(self._jobs_by_index()):
+            _namespace, phase, policy = index
+            for place in self.jobs.places(index) if policy is not None else ():
+                self._enqueue(Key.of(INFERENCE_JOBS, *place), next(delays) if phase in TERMINAL_PHASES else 0.0)
 
     def phases(self) -> Counter[str]:
         """How many InferenceJobs are in each phase."""
         counts: Counter[str] = Counter()
-        for (_, phase), size in self._jobs_by_index():
+        for (_, phase, _), size in self._jobs_by_index():
             counts[phase or "Pending"] += size
         return counts
 
@@ -193,7 +198,7 @@ class _Finished:
 
 
 def _job_index(job: InferenceJob) -> _JobIndex:
-    return str(job.metadata["namespace"]), job.status.phase
+    return str(job.metadata["namespace"]), job.status.phase, job.spec.policy
 
 
 def _namespace(backend: ModelBackend) -> Hashable:

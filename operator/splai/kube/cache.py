@@ -105,6 +105,11 @@ class Collection(Generic[ValueT]):
         """How many objects there are with each index."""
         return {key: len(members) for key, members in self._by_index.items()}
 
+    def places(self, key: Hashable) -> list[tuple[str, str]]:
+        """Namespace and name of the objects with this index."""
+        entries = (self._by_uid[uid] for uid in self._by_index.get(key, ()))
+        return sorted((entry.namespace, entry.name) for entry in entries)
+
     def indexed(self, key: Hashable) -> tuple[Entry[ValueT], ...]:
         """The objects with this index, by name, so that decisions do not depend on the order of arrival."""
         entries = [self._opened(self._by_uid[uid]) for uid in self._by_index.get(key, ())]

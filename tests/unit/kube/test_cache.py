@@ -125,6 +125,8 @@ def test_what_is_over_is_not_unpacked_to_know_that_it_is_there_or_that_it_is_no_
     assert jobs.knows("uid-a")
     assert jobs.place("uid-a") == ("a", "a")
     assert jobs.sizes() == {"o": 1}
+    assert jobs.places("o") == [("a", "a")]
+    assert jobs.places("p") == []
     assert not jobs.is_news(job("a", 2))
     assert jobs.put(job("a", 2)) is None
     with jobs.replacement(None) as replacement:
