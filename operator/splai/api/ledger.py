@@ -216,6 +216,7 @@ class WorkOrder(APIModel):
     job: str
     uid: str
     type: RequestType
+    backend: Annotated[str | None, Field(description="Name of the ModelBackend.")] = None
     model: Annotated[str, Field(description="The id that the engine serves.")]
     endpoint: Annotated[str, Field(description="Base URL of the engine, without /v1.")]
     prompt: Prompt | None = None
@@ -361,11 +362,14 @@ class Progress(APIModel):
     input: Annotated[InputManifest | None, Field(description="Until the work is planned.")] = None
     invalid: Validation | None = None
     spec_hash: str | None = None
+    backend: Annotated[str | None, Field(description="Name of the ModelBackend that the work was planned for.")] = None
     tasks: list[TaskProgress] = []
     counts: RequestCounts = RequestCounts()
     usage: Usage = Usage()
     workers: list[WorkerReport] = []
     finalized_bytes: Annotated[int, Field(description="Of the output files, written so far.")] = 0
     closing: bool = False
-    store_full: Annotated[bool, Field(description="The artifact store took no more lately: workers wait.")] = False
+    store_full: Annotated[
+        bool, Field(description="The artifact store took no more lately, or has no room to begin this job.")
+    ] = False
     final: Final | None = None

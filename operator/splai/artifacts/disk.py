@@ -46,10 +46,15 @@ class Room:
         self._clock = clock
         self._failed_at = float("-inf")
 
+    @property
+    def is_low(self) -> bool:
+        """Whether what begins a job must wait."""
+        return self._space is not None and self._space().low
+
     def check(self, path: str) -> None:
         """Raise APIError for an object that must wait."""
         begins_a_job = path in (READING, PLAN) or path.startswith(INPUT_PREFIX)
-        if begins_a_job and self._space is not None and self._space().low:
+        if begins_a_job and self.is_low:
             message = "less than 5 % of the artifact store is free: no new job is read or planned"
             raise APIError(507, INSUFFICIENT_STORAGE, message)
 

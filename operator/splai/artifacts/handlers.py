@@ -163,7 +163,7 @@ class Handlers:
     async def progress(self, request: web.Request) -> web.Response:
         namespace, uid = await self._folder(request, Access.READ)
         progress = await self._readers.read(f"{namespace}/{uid}", self._open(namespace, uid))
-        if self._room.is_used_up:
+        if self._room.is_used_up or (not progress.planned and self._room.is_low):
             progress = progress.model_copy(update={"store_full": True})
         body = progress.model_dump_json(by_alias=True, exclude_none=True)
         return web.Response(text=body, content_type="application/json")

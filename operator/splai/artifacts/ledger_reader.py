@@ -97,7 +97,7 @@ class LedgerReader:
             return await self._read_input(objects)
         if self._plan is None:
             order = await self._require(PLAN, WorkOrder)
-            self._plan = PlanSummary(spec_hash=order.spec_hash, records=order.total)
+            self._plan = PlanSummary(spec_hash=order.spec_hash, records=order.total, backend=order.backend)
             self._input = None
         if FINAL in objects and self._final is None:
             self._final = await self._require(FINAL, Final)

@@ -22,6 +22,7 @@ class PlanSummary:
 
     spec_hash: str
     records: int
+    backend: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ def summarize(ledger: Ledger) -> Progress:
     return Progress(
         planned=True,
         spec_hash=ledger.plan.spec_hash,
+        backend=ledger.plan.backend,
         tasks=tasks,
         counts=ledger.final.counts if ledger.final else _count(ledger.plan.records, tasks, alive),
         usage=ledger.final.usage if ledger.final else _usage(ledger.commits.values()),

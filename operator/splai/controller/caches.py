@@ -7,12 +7,14 @@ use it or wait for one. Changes that no decision looks at are nobody's work: mos
 import zlib
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from itertools import count
 from typing import Any, cast
 
 from splai.api.inference_job import TERMINAL_PHASES, InferenceJob, InferenceJobStatus
 from splai.api.model_backend import ModelBackend, ModelBackendStatus
 from splai.controller.queue import Key
 from splai.core.conditions import find_condition
+from splai.core.inferencejob.snapshot import QUEUE_LABEL, QUEUE_PRIORITY_LABEL
 from splai.core.observed import (
     BACKEND_LABEL,
     JOB_LABEL,
@@ -27,8 +29,8 @@ from splai.kube.client import Object
 from splai.kube.resource import DEPLOYMENTS, INFERENCE_JOBS, JOBS, MODEL_BACKENDS, PODS, SERVICES, Resource
 
 Enqueue = Callable[[Key, float], None]
-_JobIndex = tuple[str, str | None]
-"""Namespace and phase."""
+_JobIndex = tuple[str, str | None, str | None]
+"""Namespace, phase and policy."""
 
 CHILD_SELECTOR = f"{MANAGED_BY_LABEL}=splai"
 SETTLE_SECONDS = {INFERENCE_JOBS.kind: 0.5, MODEL_BACKENDS.kind: 0.1}
@@ -36,6 +38,8 @@ SETTLE_SECONDS = {INFERENCE_JOBS.kind: 0.5, MODEL_BACKENDS.kind: 0.1}
 
 A worker that runs for less is only seen to have ended. Requests may be waiting for a backend, nobody for a job.
 """
+PACE_SECONDS = 0.02
+"""Between two of the jobs that are over, of which there are many: nobody waits for what becomes of them."""
 
 
 def selector_of(resource: Resource) -> str:
@@ -110,7 +114,7 @@ class Caches:
         if entry is None:
             return
         if resource in (INFERENCE_JOBS, MODEL_BACKENDS):
-            if before is None or after is None or _spec_differs(before.value, after.value):
+            if before is None or after is None or _intent(before.value) != _intent(after.value):
                 self._enqueue(Key.of(resource, entry.namespace, entry.name), 0.0)
             if resource == MODEL_BACKENDS:
                 self._route_to_jobs(before, after)
@@ -120,15 +124,17 @@ class Caches:
                 self._enqueue(key, SETTLE_SECONDS[key.kind])
 
     def policies_changed(self) -> None:
-        """Enqueue the jobs that a policy may still matter to."""
-        for entry in self._unfinished_jobs():
-            if entry.value.spec.policy is not None:
-                self._enqueue(Key.of(INFERENCE_JOBS, entry.namespace, entry.name), 0.0)
+        """Enqueue the jobs that name one, those that are over as well: their time to live may be the policy's."""
+        delays = count(PACE_SECONDS, PACE_SECONDS)
+        for index, _size in list(self._jobs_by_index()):
+            _namespace, phase, policy = index
+            for place in self.jobs.places(index) if policy is not None else ():
+                self._enqueue(Key.of(INFERENCE_JOBS, *place), next(delays) if phase in TERMINAL_PHASES else 0.0)
 
     def phases(self) -> Counter[str]:
         """How many InferenceJobs are in each phase."""
         counts: Counter[str] = Counter()
-        for (_, phase), size in self._jobs_by_index():
+        for (_, phase, _), size in self._jobs_by_index():
             counts[phase or "Pending"] += size
         return counts
 
@@ -192,7 +198,7 @@ class _Finished:
 
 
 def _job_index(job: InferenceJob) -> _JobIndex:
-    return str(job.metadata["namespace"]), job.status.phase
+    return str(job.metadata["namespace"]), job.status.phase, job.spec.policy
 
 
 def _namespace(backend: ModelBackend) -> Hashable:
@@ -211,9 +217,13 @@ def _pod_owner(pod: ObservedPod) -> Hashable | None:
     return None
 
 
-def _spec_differs(before: InferenceJob | ModelBackend, after: InferenceJob | ModelBackend) -> bool:
-    """Only we write the status, so a change of the rest is the only news; deletion moves the generation too."""
-    return bool(before.metadata.get("generation") != after.metadata.get("generation"))
+def _intent(value: InferenceJob | ModelBackend) -> tuple[object, ...]:
+    """What is asked for. Only we write the status, so a change of the rest is the only news.
+
+    The generation moves with the spec, and with a deletion; with the labels that name a queue it does not.
+    """
+    labels = value.metadata.get("labels") or {}
+    return value.metadata.get("generation"), labels.get(QUEUE_LABEL), labels.get(QUEUE_PRIORITY_LABEL)
 
 
 def _offer(backend: ModelBackend) -> Iterable[object]:

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from splai.api.inference_job import InferenceJobStatus
 from splai.api.model_backend import ModelBackendStatus
-from splai.controller.planning_process import PlanningProcess, PlanningTimeout
-from splai.controller.reconcile import DecisionRefused
+from splai.controller.planning_process import PlanningDied, PlanningProcess, PlanningTimeout
+from splai.controller.reconcile import DecisionFailed, DecisionRefused
 from splai.core.inferencejob.plan import plan as plan_job
 from splai.core.inferencejob.snapshot import ConfigMapText, JobSnapshot, template_timeout
 from splai.core.modelbackend.plan import plan as plan_backend
@@ -18,6 +18,8 @@ from splai.core.plan import TEMPLATE_TIMEOUT, Plan
 
 SMALL_INPUT = 64 * 1024
 """Characters that are checked in a few milliseconds: as many as an InferenceJob itself can hold."""
+SECOND_TRY = 30.0
+"""Seconds after which a template that did not finish is rendered once more: the machine may have been too busy."""
 
 
 class Decider:
@@ -25,17 +27,26 @@ class Decider:
 
     def __init__(self, process: PlanningProcess) -> None:
         self._process = process
+        self._unfinished: set[str] = set()  # UIDs of jobs whose template did not finish at the last try
 
     async def job(self, snapshot: JobSnapshot, now: datetime) -> Plan[InferenceJobStatus]:
         """In this process once the work is planned: from then on nothing of the user's is read or rendered."""
         if not _is_unproven(snapshot):
             return plan_job(snapshot, now)
+        uid = snapshot.job.metadata["uid"]
         try:
-            return await self._process.plan(snapshot, now)
+            plan = await self._process.plan(snapshot, now)
+        except PlanningDied as error:
+            raise DecisionFailed(str(error)) from error
         except PlanningTimeout as error:
             if snapshot.job.spec.prompt is None:
-                raise TimeoutError("the input was not checked in time") from error  # not the user's fault: once more
-            raise DecisionRefused(TEMPLATE_TIMEOUT, f"spec.prompt: {error}") from error
+                raise DecisionFailed("the input was not checked in time", retry_after=SECOND_TRY) from error
+            if uid in self._unfinished:
+                raise DecisionRefused(TEMPLATE_TIMEOUT, f"spec.prompt: {error}") from error
+            self._unfinished.add(uid)
+            raise DecisionFailed(f"{error}, and is tried once more", retry_after=SECOND_TRY) from error
+        self._unfinished.discard(uid)
+        return plan
 
     async def backend(self, snapshot: BackendSnapshot, now: datetime) -> Plan[ModelBackendStatus]:
         return plan_backend(snapshot, now)

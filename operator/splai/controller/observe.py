@@ -1,5 +1,6 @@
 """Puts together what a decision may look at: from the caches, and from places that are asked when it matters."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -30,6 +31,7 @@ from splai.kube.cache import Entry
 from splai.kube.client import Client
 from splai.kube.errors import Forbidden, NotFound
 from splai.kube.resource import CONFIG_MAPS, WORKLOADS
+from splai.resilience.breaker import Breaker
 
 
 class Observer:
@@ -44,6 +46,7 @@ class Observer:
         policies: Callable[[], Mapping[str, Policy]],
         folder: Callable[[str, str], JobFolder],
         now: Callable[[], datetime],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``policies`` are as of now; ``folder`` opens the artifact folder of a job by namespace and UID."""
         self._client = client
@@ -53,6 +56,7 @@ class Observer:
         self._folder = folder
         self._now = now
         self._troubles = CreationTroubles(client)
+        self._store = Breaker(StoreUnavailable, clock=clock)
 
     async def job(self, entry: Entry[InferenceJob]) -> JobSnapshot:
         job = entry.value
@@ -103,7 +107,8 @@ class Observer:
 
     async def _progress(self, entry: Entry[InferenceJob]) -> Progress | Unavailable:
         try:
-            return await self._folder(entry.namespace, entry.uid).progress()
+            with self._store.asking():
+                return await self._folder(entry.namespace, entry.uid).progress()
         except (StoreUnavailable, StoreRefused) as error:
             return Unavailable(str(error))
 

@@ -96,7 +96,7 @@ async def _main(settings: Settings) -> int:
     configuration = await load_configuration()
     policies = PolicyFile(settings.policies_file, clock=time.monotonic)
     artifacts = ArtifactClient(settings.artifacts_client_url, settings.artifacts_token_file)
-    async with artifacts, open_history(os.environ, artifacts) as history:
+    async with artifacts, open_history(os.environ, artifacts, deadline=STORE_DEADLINE) as history:
         return await _run(Operator(settings, configuration, policies, artifacts, history))
 
 

@@ -12,7 +12,7 @@ import os
 import pickle
 import struct
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
 from typing import BinaryIO
 
@@ -26,10 +26,15 @@ START_LIMIT = 60.0
 
 _LENGTH = struct.Struct(">Q")
 _READY = b"ready"
+_ENDED = (asyncio.IncompleteReadError, ConnectionError)
 
 
 class PlanningTimeout(Exception):
-    """The decision took too long, or more memory than there is."""
+    """The decision took too long."""
+
+
+class PlanningDied(Exception):
+    """The process ended before it had decided, which may be nobody's fault here: memory is short on its node."""
 
 
 class PlanningProcess:
@@ -41,17 +46,12 @@ class PlanningProcess:
         self._turn = asyncio.Lock()
 
     async def plan(self, snapshot: JobSnapshot, now: datetime) -> Plan[InferenceJobStatus]:
-        """The same as ``core``'s; raises PlanningTimeout, and whatever the decision raises."""
+        """The same as ``core``'s; raises PlanningTimeout, PlanningDied, and whatever the decision raises."""
         async with self._turn:
-            process = await self._started()
-            request = pickle.dumps((snapshot, now))
             try:
-                reply = await self._bounded(self._exchange(process, request), self._time_limit)
-            except (TimeoutError, asyncio.IncompleteReadError, ConnectionError) as error:
+                reply = await self._decide(await self._started(), pickle.dumps((snapshot, now)))
+            except BaseException:  # also when nobody waits any more: the next request would read this one's reply
                 await self.close()
-                raise PlanningTimeout(f"the template did not finish in {self._time_limit:g} s") from error
-            except asyncio.CancelledError:
-                await self.close()  # or the next request would read this one's reply
                 raise
         result = pickle.loads(reply)  # noqa: S301 - written by our own process
         if isinstance(result, Exception):
@@ -76,20 +76,24 @@ class PlanningProcess:
                 stdout=asyncio.subprocess.PIPE,
                 start_new_session=True,  # Ctrl-C is for us: its pipe ends when we do
             )
-            await self._bounded(_receive(self._process), START_LIMIT)
+            try:
+                async with asyncio.timeout(START_LIMIT):
+                    await _receive(self._process)
+            except (TimeoutError, *_ENDED) as error:
+                raise PlanningDied("the process that plans did not start") from error
         return self._process
 
-    @staticmethod
-    async def _exchange(process: asyncio.subprocess.Process, request: bytes) -> bytes:
+    async def _decide(self, process: asyncio.subprocess.Process, request: bytes) -> bytes:
         assert process.stdin is not None  # noqa: S101 - for mypy: it is a pipe
-        process.stdin.write(_LENGTH.pack(len(request)) + request)
-        await process.stdin.drain()
-        return await _receive(process)
-
-    @staticmethod
-    async def _bounded(work: Awaitable[bytes], seconds: float) -> bytes:
-        async with asyncio.timeout(seconds):
-            return await work
+        try:
+            async with asyncio.timeout(self._time_limit):
+                process.stdin.write(_LENGTH.pack(len(request)) + request)
+                await process.stdin.drain()
+                return await _receive(process)
+        except TimeoutError as error:
+            raise PlanningTimeout(f"the template did not finish in {self._time_limit:g} s") from error
+        except _ENDED as error:
+            raise PlanningDied("the process that plans has ended") from error
 
 
 async def _receive(process: asyncio.subprocess.Process) -> bytes:

@@ -16,7 +16,6 @@ from splai.controller.metrics import Metrics
 from splai.controller.queue import Closed, Key, WorkQueue
 from splai.controller.status_writer import StatusWriter
 from splai.core.plan import ObjectReference, Plan, Refusal
-from splai.history import HistoryUnavailable
 from splai.kube.cache import Collection, Entry
 from splai.kube.errors import ApiError, Throttled
 from splai.kube.events import EventRecorder
@@ -37,6 +36,14 @@ class DecisionRefused(Exception):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class DecisionFailed(Exception):
+    """The decision could not be made this time; it is tried again after ``retry_after`` seconds or later."""
+
+    def __init__(self, message: str, *, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +99,8 @@ class Reconciler:
             raise
         except Throttled as error:
             self._queue.retry(key, at_least=error.retry_after)
-        except (ApiError, HistoryUnavailable, TimeoutError) as error:
-            delay = self._queue.retry(key)
+        except (ApiError, DecisionFailed, TimeoutError) as error:
+            delay = self._queue.retry(key, at_least=error.retry_after if isinstance(error, DecisionFailed) else 0.0)
             facts = {"object": str(key), "error": str(error) or "timeout", "retry_in": round(delay, 3)}
             _log.warning("reconcile failed", extra=facts)
         except Exception as error:
@@ -116,13 +123,14 @@ class Reconciler:
         await self._events.record(regarding, plan.action_events)
         if wait is None:  # a transition that is not written yet will be seen, and told, again
             await self._events.record(regarding, plan.events)
-        if refusals:
-            self._queue.retry(key, at_least=REFUSED_DELAY)
-            return "refused"
-        self._queue.forget(key)
+        least = REFUSED_DELAY if refusals else 0.0
         delays = [delay for delay in (wait, plan.requeue_after) if delay is not None]
         if delays:
-            self._queue.add(key, delay=min(delays))
+            self._queue.add(key, delay=max(least, min(delays)))
+        if refusals:
+            self._queue.retry(key, at_least=least)
+            return "refused"
+        self._queue.forget(key)
         return "done"
 
     async def _carry_out(

@@ -77,7 +77,7 @@ class WriteReadingOrder:
 
 @dataclass(frozen=True)
 class WriteWorkOrder:
-    """Create plan.json in the job's folder; one that is already there is success and stays as it is."""
+    """Create plan.json in the job's folder; another one that is there already stays, and this one is refused."""
 
     order: WorkOrder
 
@@ -91,8 +91,9 @@ class Archive:
 
 
 TEMPLATE_TIMEOUT = "TemplateTimeout"
-STORE_REASONS = frozenset({"ArtifactStoreUnavailable", "ArtifactStoreFull"})
-"""Of refusals of what is to be written to the artifact store."""
+ALREADY_PLANNED = "AlreadyPlanned"
+STORE_REASONS = frozenset({"ArtifactStoreUnavailable", "ArtifactStoreFull", ALREADY_PLANNED})
+"""Of refusals of what is to be written to the artifact store; the last: another order is there, and stands."""
 
 Action = Create | Apply | Scale | Delete | WriteReadingOrder | WriteWorkOrder | Archive
 
@@ -102,8 +103,9 @@ class Refusal:
     """An action that was refused for good: trying the same again will not help before something else changes.
 
     Reasons: ``QuotaExceeded``, ``Forbidden``, ``NameConflict`` (an object of another owner has the name), ``Invalid``,
-    ``STORE_REASONS`` for an order that could not be written, and ``TEMPLATE_TIMEOUT`` for a decision that had to be
-    stopped while it rendered the user's template: it must not be rendered again.
+    ``InternalError`` (a webhook failed), ``STORE_REASONS`` for an order that could not be written,
+    ``HistoryUnavailable`` for a record, and ``TEMPLATE_TIMEOUT`` for a decision that had to be stopped while it
+    rendered the user's template: it must not be rendered again.
     """
 
     reference: ObjectReference
@@ -124,8 +126,8 @@ class Event:
 class Plan(Generic[StatusT_co]):
     """A decision. Actions are carried out in order; the status is written once they all went well.
 
-    When an action is refused, the plan is made again from the same snapshot with the refusals, and only its status and
-    events count.
+    When an action is refused, the plan is made again from the same snapshot with the refusals: then it has no actions,
+    and waits for nothing that only they would have brought.
     """
 
     status: StatusT_co

@@ -19,17 +19,19 @@ from splai.history.store import HistoryUnavailable
 class ArtifactHistory:
     """``history.json`` of every job."""
 
-    def __init__(self, client: ArtifactClient) -> None:
+    def __init__(self, client: ArtifactClient, *, deadline: float | None = None) -> None:
+        """``deadline`` bounds each write and each read of a record, in seconds; without one it is the client's."""
         self._client = client
+        self._deadline = deadline
 
     async def save(self, record: HistoryRecord) -> None:
         with _translated():
-            folder = self._client.job(record.namespace, record.uid)
+            folder = self._client.job(record.namespace, record.uid, deadline=self._deadline)
             await folder.put(HISTORY, record.model_dump_json(by_alias=True, exclude_none=True).encode())
 
     async def get(self, namespace: str, uid: str) -> HistoryRecord | None:
         with _translated():
-            data = await self._client.job(namespace, uid).get(HISTORY)
+            data = await self._client.job(namespace, uid, deadline=self._deadline).get(HISTORY)
         try:
             return None if data is None else HistoryRecord.model_validate_json(data)
         except ValidationError:

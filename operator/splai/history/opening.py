@@ -17,14 +17,17 @@ class HistorySettingsInvalid(Exception):
 
 
 @asynccontextmanager
-async def open_history(environment: Mapping[str, str], artifacts: ArtifactClient) -> AsyncGenerator[HistoryStore]:
+async def open_history(
+    environment: Mapping[str, str], artifacts: ArtifactClient, *, deadline: float | None = None
+) -> AsyncGenerator[HistoryStore]:
     """The history in the artifact store, or with ``SPLAI_STORE=postgres`` in the database of ``SPLAI_POSTGRES_DSN``.
 
-    Raises HistorySettingsInvalid; that a database cannot be reached is told by the first call.
+    ``deadline`` bounds a call to the artifact store, in seconds; a database has times of its own. Raises
+    HistorySettingsInvalid; that a database cannot be reached is told by the first call.
     """
     kind = environment.get(STORE) or "artifacts"
     if kind == "artifacts":
-        yield ArtifactHistory(artifacts)
+        yield ArtifactHistory(artifacts, deadline=deadline)
     elif kind == "postgres":
         async with _postgres(environment.get(DSN, "")) as history:
             yield history

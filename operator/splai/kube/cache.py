@@ -70,6 +70,7 @@ class Collection(Generic[ValueT]):
         self._by_uid: dict[str, Entry[Any]] = {}  # with values, or with what the shelf made of them
         self._by_name: dict[tuple[str, str], str] = {}
         self._by_index: dict[Hashable, set[str]] = {}
+        self._unreadable: dict[str, tuple[str, int]] = {}  # namespace and version by UID
         self._deleted_meanwhile: set[str] | None = None
 
     def __len__(self) -> int:
@@ -87,7 +88,8 @@ class Collection(Generic[ValueT]):
         return None if entry is None else self._opened(entry)
 
     def knows(self, uid: str) -> bool:
-        return uid in self._by_uid
+        """Whether the object is there, also one that cannot be read."""
+        return uid in self._by_uid or uid in self._unreadable
 
     def place(self, uid: str) -> tuple[str, str] | None:
         """Namespace and name of the object, if it is there."""
@@ -97,6 +99,11 @@ class Collection(Generic[ValueT]):
     def sizes(self) -> dict[Hashable, int]:
         """How many objects there are with each index."""
         return {key: len(members) for key, members in self._by_index.items()}
+
+    def places(self, key: Hashable) -> list[tuple[str, str]]:
+        """Namespace and name of the objects with this index."""
+        entries = (self._by_uid[uid] for uid in self._by_index.get(key, ()))
+        return sorted((entry.namespace, entry.name) for entry in entries)
 
     def indexed(self, key: Hashable) -> tuple[Entry[ValueT], ...]:
         """The objects with this index, by name, so that decisions do not depend on the order of arrival."""
@@ -124,7 +131,9 @@ class Collection(Generic[ValueT]):
         except ValidationError as error:  # stored under another schema: it must not stop the work on all others
             facts = {"object": f"{self.resource.kind} {namespace}/{name}", "fields": wrong_fields(error)}
             _log.error("object cannot be read", extra=facts)  # no traceback: the error quotes contents
+            self._unreadable[uid] = (namespace, version)
             return None
+        self._unreadable.pop(uid, None)
         namesake = self._by_name.get((namespace, name))
         if namesake is not None and namesake != uid and self._by_uid[namesake].version > version:
             return None  # a late word about an object whose successor is known already
@@ -156,6 +165,7 @@ class Collection(Generic[ValueT]):
         self.highest_version = max(self.highest_version, int(metadata["resourceVersion"]))
         if self._deleted_meanwhile is not None:
             self._deleted_meanwhile.add(metadata["uid"])
+        self._unreadable.pop(metadata["uid"], None)
         gone = self._forget(metadata["uid"])
         return None if gone is None else self._opened(gone)
 
@@ -229,4 +239,9 @@ class Replacement(Generic[ValueT]):
         ]
         for entry in missing:
             collection._forget(entry.uid)
+        collection._unreadable = {
+            uid: (namespace, seen)
+            for uid, (namespace, seen) in collection._unreadable.items()
+            if uid in self._listed or seen > version or self._namespace not in (None, namespace)
+        }
         return tuple(map(collection._opened, missing))

@@ -1,17 +1,21 @@
 """Carries out the actions of a plan, in order, and sorts what went wrong.
 
 What may pass by itself (no answer, throttling, a conflict) raises, and the caller tries again later. What will not
-is a ``Refusal``: the plan is made again with it, so that it ends in the status instead of in a hot loop. The first
-refusal ends the execution, because later actions may build on earlier ones.
+is a ``Refusal``: the plan is made again with it, so that it ends in the status instead of in a hot loop. So is what a
+store or the history does not take, which may pass, but not soon. The first refusal ends the execution, because later
+actions may build on earlier ones.
 """
 
+import time
 from collections.abc import Callable
 from typing import Protocol
 
 from splai.api import ledger
+from splai.api.history import HistoryRecord
 from splai.artifacts.folder import INSUFFICIENT_STORAGE, JobFolder, StoreRefused, StoreUnavailable
 from splai.core.observed import controller_uid
 from splai.core.plan import (
+    ALREADY_PLANNED,
     Action,
     Apply,
     Archive,
@@ -23,10 +27,11 @@ from splai.core.plan import (
     WriteReadingOrder,
     WriteWorkOrder,
 )
-from splai.history import HistoryStore
+from splai.history import HistoryStore, HistoryUnavailable
 from splai.kube.client import Client, Object
-from splai.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
+from splai.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound, Unavailable
 from splai.kube.resource import INFERENCE_JOBS, Resource, resource_of
+from splai.resilience.breaker import Breaker
 
 
 class Known(Protocol):
@@ -48,31 +53,36 @@ class Executor:
     """The only place that writes children, orders and the history."""
 
     def __init__(
-        self, client: Client, *, known: Known, folder: Callable[[str, str], JobFolder], history: HistoryStore
+        self,
+        client: Client,
+        *,
+        known: Known,
+        folder: Callable[[str, str], JobFolder],
+        history: HistoryStore,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``folder`` opens the artifact folder of a job by namespace and UID."""
         self._client = client
         self._known = known
         self._folder = folder
         self._history = history
+        self._orders = Breaker(StoreUnavailable, clock=clock)  # a store that is full takes no order, and may be read
+        self._records = Breaker(HistoryUnavailable, clock=clock)
 
     async def execute(self, actions: tuple[Action, ...], *, deleting: bool = False) -> tuple[Refusal, ...]:
         """Carry out the actions; when the resource is being deleted nothing is made for it any more.
 
-        Raises ApiError and HistoryUnavailable for what may pass.
+        Raises ApiError for what may pass.
         """
         for action in actions:
             if deleting and not isinstance(action, Delete):
                 continue
             try:
                 await self._perform(action)
-            except _RefusedError as refused:
-                return (Refusal(_target(action), refused.reason, str(refused)),)
-            except Forbidden as error:
-                reason = "QuotaExceeded" if "exceeded quota" in error.message else "Forbidden"
-                return (Refusal(_target(action), reason, error.message),)
-            except Invalid as error:
-                return (Refusal(_target(action), "Invalid", error.message),)
+            except (_RefusedError, ApiError) as error:
+                if (refusal := _refusal(action, error)) is None:
+                    raise
+                return (refusal,)
         return ()
 
     async def _perform(self, action: Action) -> None:
@@ -90,7 +100,7 @@ class Executor:
             case WriteWorkOrder():
                 await self._write(ledger.PLAN, action.order)
             case Archive():
-                await self._history.save(action.record)
+                await self._save(action.record)
                 await self._delete(Delete(action.reference))
 
     async def _create(self, body: Object) -> None:
@@ -154,16 +164,48 @@ class Executor:
         if left.get("kind") == resource.kind:
             self._known.absorb(resource, left)
 
-    async def _write(self, path: str, order: ledger.ReadingOrder | ledger.WorkOrder) -> None:
-        """False from the store means that an earlier attempt wrote it; the spec it was made from cannot change."""
-        folder = self._folder(order.namespace, order.uid)
+    async def _save(self, record: HistoryRecord) -> None:
         try:
-            await folder.create(path, order.model_dump_json(by_alias=True, exclude_none=True).encode())
+            with self._records.asking():
+                await self._history.save(record)
+        except HistoryUnavailable as error:
+            raise _RefusedError("HistoryUnavailable", f"the history takes no record: {error}") from error
+
+    async def _write(self, path: str, order: ledger.ReadingOrder | ledger.WorkOrder) -> None:
+        """One that is there was written by an earlier attempt, and its reader may have begun."""
+        folder = self._folder(order.namespace, order.uid)
+        data = order.model_dump_json(by_alias=True, exclude_none=True).encode()
+        try:
+            with self._orders.asking():
+                written = await folder.create(path, data)
+                standing = None if written or path != ledger.PLAN else await folder.get(path)
         except StoreUnavailable as error:
             full = error.code == INSUFFICIENT_STORAGE
             raise _RefusedError("ArtifactStoreFull" if full else "ArtifactStoreUnavailable", str(error)) from error
         except StoreRefused as error:
             raise _RefusedError("ArtifactStoreUnavailable", f"the artifact server refuses {path}: {error}") from error
+        if standing not in (None, data):
+            raise _RefusedError(ALREADY_PLANNED, "the work was planned before, and that plan stands")
+
+
+def _refusal(action: Action, error: _RefusedError | ApiError) -> Refusal | None:
+    """None for what may pass by itself.
+
+    A 500 is most of all a webhook that does not answer, which may last: "failed calling webhook". An apiserver that is
+    itself in trouble says 503, 504 or nothing; where it says 500, it will not take the status either, and that raises.
+    """
+    match error:
+        case _RefusedError():
+            reason = error.reason
+        case Forbidden():
+            reason = "QuotaExceeded" if "exceeded quota" in error.message else "Forbidden"
+        case Invalid():
+            reason = "Invalid"
+        case Unavailable(status=500):
+            reason = "InternalError"
+        case _:
+            return None
+    return Refusal(_target(action), reason, str(error))
 
 
 def _require_ours(live: Object, wanted: Object, target: ObjectReference) -> None:

@@ -1,4 +1,4 @@
-"""When to try again and how long to wait: pure policies without clocks or I/O.
+"""When to try again and how long to wait: policies without I/O.
 
-May import api and nothing else of SPLAI; inputs and worker use it.
+May import api and nothing else of SPLAI; inputs, worker, kube and controller use it.
 """

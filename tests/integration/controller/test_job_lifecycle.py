@@ -1,7 +1,8 @@
 """A job's life as its user changes it, on a real apiserver: what is made, what is ended, and what the status says.
 
 KWOK plays the kubelets: a worker pod that finds a node ends at once with the report of one answered record. Workers
-that are to wait ask for a node that does not exist. What pods would write to the artifact store the test writes there.
+that are to wait ask for a node that does not exist; what becomes of them the test tells, as their kubelet would. What
+pods would write to the artifact store the test writes there.
 """
 
 import json
@@ -22,6 +23,7 @@ from tests.integration.controller.operator_process import OperatorProcess, event
 NOWHERE = {"template": {"nodeSelector": {"no": "node"}}}
 S3 = {"s3": {"uri": "s3://bucket/records.jsonl"}}
 QUEUE = "kueue.x-k8s.io/queue-name"
+CHILD = "splai.dev/child"
 
 
 class Cluster:
@@ -60,6 +62,37 @@ class Cluster:
         file = self._cluster.audit.with_name("artifacts") / self.here.name / str(uid) / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content.model_dump_json(by_alias=True))
+
+    def waiting_workers(self) -> list[Object]:
+        """The pods of the first child that nobody has told anything of."""
+        pods = [pod for pod in self.here.all("pods") if pod["metadata"]["labels"].get(CHILD) == "0"]
+        there = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        return [pod for pod in there if pod["status"]["phase"] == "Pending"]
+
+    def the_worker_becomes(self, phase: str, state: Object) -> None:
+        """Its pod and the state of its container, as a kubelet tells it."""
+        eventually(lambda: len(self.waiting_workers()) == 1, "a worker waits for a node")
+        (pod,) = self.waiting_workers()
+        (container,) = pod["spec"]["containers"]
+        told = {"name": container["name"], "image": container["image"], "imageID": "", "restartCount": 0}
+        status = {"phase": phase, "containerStatuses": [{**told, "ready": phase == "Running", "state": state}]}
+        patch = ("--subresource=status", "--type=merge", "-p", json.dumps({"status": status}))
+        self.here.run("patch", "pod", pod["metadata"]["name"], *patch)
+
+    def the_worker_fails(self, exit_code: int, **report: str) -> None:
+        """With its last words as termination message."""
+        ended = {"exitCode": exit_code, "reason": "Error", "message": json.dumps(report)}
+        self.the_worker_becomes("Failed", {"terminated": ended})
+
+    def is_closed(self, code: str) -> None:
+        """The finish Job has written that neither of the two records was answered, and why."""
+        eventually(lambda: self.here.uid("job", "job-finish") is not None, "the output is to be written")
+        (container,) = self.here.get("job", "job-finish")["spec"]["template"]["spec"]["containers"]
+        assert {"name": "SPLAI_CLOSING_CODE", "value": code} in container["env"]
+        file = {"bytes": 0, "sha256": "", "lines": 0}
+        final = {"nonce": "n", "complete": False, "closingCode": code, "counts": {"total": 2, "failed": 2}}
+        self.writes("final", Final.model_validate({**final, "usage": {}, "output": file, "errors": file}))
+        self.here.run("delete", "job", "job-finish")  # an event; else it is looked for when a minute has passed
 
     def events(self) -> set[str]:
         return {event["reason"] for event in self.here.all("events") if event["involvedObject"]["name"] == "job"}
@@ -136,9 +169,56 @@ def test_the_window_closes_on_workers_too_and_the_output_is_written(cluster: Clu
     cluster.here.apply(held(completionWindow="20s"))
     cluster.has_children("job-0")
     cluster.has_children("job-finish")
-    (finish,) = cluster.here.all("jobs")
-    (container,) = finish["spec"]["template"]["spec"]["containers"]
-    assert {"name": "SPLAI_CLOSING_CODE", "value": "batch_expired"} in container["env"]
+    cluster.is_closed("batch_expired")
+    cluster.reaches("Failed")
+    assert cluster.reason("Failed") == "Expired"
+
+
+def test_workers_that_have_run_for_their_time_end_and_the_output_is_written(cluster: Cluster) -> None:
+    cluster.here.apply(held(activeDeadlineSeconds=5))
+    cluster.has_children("job-0")
+    cluster.reaches("Pending")
+    assert "startTime" not in cluster.here.get("ij", "job")["status"], "the time of a worker that waits does not count"
+
+    cluster.the_worker_becomes("Running", {"running": {"startedAt": format_time(datetime.now(UTC))}})
+    cluster.reaches("Finalizing")
+    cluster.has_children("job-finish")
+    cluster.is_closed("deadline_exceeded")
+
+    cluster.reaches("Failed")
+    assert cluster.reason("Failed") == "DeadlineExceeded"
+    assert "5 s of activeDeadlineSeconds" in cluster.here.get("ij", "job")["status"]["message"]
+
+
+def test_workers_that_fail_too_often_end_the_job(cluster: Cluster) -> None:
+    """The Job controller counts them, and makes the second pod after ten seconds."""
+    cluster.here.apply(held(backoffLimit=1))
+    cluster.has_children("job-0")
+    cluster.the_worker_fails(1, reason="Watchdog", message="nothing moved")
+    cluster.the_worker_fails(1, reason="Watchdog", message="nothing moved")
+    cluster.is_closed("job_failed")
+
+    cluster.reaches("Failed")
+    assert cluster.reason("Failed") == "BackoffLimitExceeded"
+    status = cluster.here.get("ij", "job")["status"]
+    assert status["message"].startswith("2 worker pods failed, backoffLimit is 1")
+    assert status["workers"]["failures"] == 2
+    eventually(lambda: {"WorkerFailed", "Failed"} <= cluster.events(), "all of this is told")
+
+
+def test_a_worker_that_cannot_read_its_work_ends_the_job_at_once(cluster: Cluster) -> None:
+    """By the Job's podFailurePolicy, however many failures are left."""
+    cluster.here.apply(held(backoffLimit=6))
+    cluster.has_children("job-0")
+    cluster.the_worker_fails(42, reason="PlanInvalid", message="plan.json is not a WorkOrder")
+    cluster.has_children("job-0", "job-finish")
+    ended = cluster.here.get("job", "job-0")["status"]["conditions"]
+    assert [it["reason"] for it in ended if it["type"] == "Failed"] == ["PodFailurePolicy"]
+    cluster.is_closed("job_failed")
+
+    cluster.reaches("Failed")
+    assert cluster.reason("Failed") == "PlanInvalid"
+    assert cluster.here.get("ij", "job")["status"]["message"] == "plan.json is not a WorkOrder"
 
 
 def test_too_many_failed_records_end_the_job_before_the_rest_is_asked(cluster: Cluster) -> None:
@@ -152,10 +232,7 @@ def test_too_many_failed_records_end_the_job_before_the_rest_is_asked(cluster: C
     cluster.has_children("job-finish")
     assert cluster.reason("Ready") == "FailurePolicyExceeded"
 
-    file = {"bytes": 0, "sha256": "", "lines": 0}
-    final = {"nonce": "n", "complete": False, "closingCode": "too_many_failures", "counts": {"total": 2, "failed": 2}}
-    cluster.writes("final", Final.model_validate({**final, "usage": {}, "output": file, "errors": file}))
-    cluster.here.run("delete", "job", "job-finish")
+    cluster.is_closed("too_many_failures")
     cluster.reaches("Failed")
     assert cluster.reason("Failed") == "FailurePolicyExceeded"
 

@@ -1,6 +1,8 @@
 """The operator against a real apiserver: what it makes, heals, leaves alone, and when it ends."""
 
+import json
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,44 @@ def test_a_foreign_service_of_the_same_name_is_not_taken_over(here: Namespace) -
 
     here.run("delete", "service", "tiny")
     eventually(lambda: here.condition("mb", "tiny", "Stalled").get("status") == "False", "it goes on by itself")
+
+
+WEBHOOK = {
+    "clientConfig": {"url": "https://127.0.0.1:9/nobody"},
+    "rules": [{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["deployments"]}],
+    "failurePolicy": "Fail",
+    "sideEffects": "None",
+    "admissionReviewVersions": ["v1"],
+}
+
+
+@pytest.fixture
+def webhook(control_plane: RunningControlPlane, here: Namespace) -> Iterator[str]:
+    """Of somebody else, who does not answer; its name."""
+    name = f"{here.name}.example.org"
+    only_here = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": here.name}}}
+    body = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": name},
+        "webhooks": [{"name": name, **WEBHOOK, **only_here}],
+    }
+    control_plane.kubectl("create", "-f", "-", input=json.dumps(body))
+    yield name
+    control_plane.kubectl("delete", "validatingwebhookconfiguration", name, "--ignore-not-found")
+
+
+@pytest.mark.usefixtures("operator")
+def test_a_webhook_that_does_not_answer_is_told_until_it_does(
+    control_plane: RunningControlPlane, here: Namespace, webhook: str
+) -> None:
+    here.apply(backend())
+
+    eventually(lambda: here.condition("mb", "tiny", "Ready").get("reason") == "InternalError", "the failure is told")
+    assert f'failed calling webhook "{webhook}"' in here.condition("mb", "tiny", "Ready")["message"]
+
+    control_plane.kubectl("delete", "validatingwebhookconfiguration", webhook)
+    eventually(lambda: here.uid("deployment", "tiny") is not None, "it goes on by itself")
 
 
 def test_it_is_healthy_when_each_kind_is_watched(operator: OperatorProcess) -> None:

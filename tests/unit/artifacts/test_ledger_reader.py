@@ -76,8 +76,8 @@ def reader(folder: CountingFolder, clock: Clock) -> LedgerReader:
 
 def plan(records: int) -> WorkOrder:
     return WorkOrder(
-        namespace="team-a", job="triage", uid="uid-1", type="chat", model="m", endpoint="http://b", format="jsonl",
-        records=[{"text": str(number)} for number in range(records)], concurrency=4, retry=Retry(),
+        namespace="team-a", job="triage", uid="uid-1", type="chat", backend="b", model="m", endpoint="http://b",
+        format="jsonl", records=[{"text": str(number)} for number in range(records)], concurrency=4, retry=Retry(),
         request_timeout_seconds=600, spec_hash="abc",
     )  # fmt: skip
 
@@ -103,7 +103,8 @@ def final(records: int) -> Final:
 async def test_a_folder_without_plan_is_not_planned(folder: CountingFolder, reader: LedgerReader) -> None:
     assert not (await reader.read()).planned
     await folder.write("plan.json", plan(3))
-    assert (await reader.read()).counts == RequestCounts(total=3)
+    progress = await reader.read()
+    assert (progress.counts, progress.spec_hash, progress.backend) == (RequestCounts(total=3), "abc", "b")
 
 
 async def test_immutable_objects_are_read_once(folder: CountingFolder, reader: LedgerReader) -> None:

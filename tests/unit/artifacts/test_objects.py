@@ -10,6 +10,7 @@ from splai.artifacts.client import HTTPJobFolder
 from splai.artifacts.disk import Space
 from splai.artifacts.folder import StoreRefused
 from tests.unit.artifacts.conftest import Server, job_token, service_token
+from tests.unit.worker.simulation import make_order
 
 FOLDER = "/team-a/uid-1/"
 CREATE_ONLY = {"If-None-Match": "*"}
@@ -206,6 +207,19 @@ async def test_below_five_percent_free_what_has_begun_goes_on(server: Server, fo
     server.space = Space(used=951, free=49)
     assert await folder.create(path, b"{}")
     await folder.put("workers/w", b"{}")
+
+
+async def test_below_five_percent_free_a_job_that_has_to_begin_is_told_that_there_is_no_room(
+    server: Server, folder: HTTPJobFolder
+) -> None:
+    assert not (await folder.progress()).store_full
+    server.space = Space(used=951, free=49)
+    assert (await folder.progress()).store_full
+
+    server.space = Space(used=949, free=51)
+    await folder.create("plan.json", make_order(1).model_dump_json(by_alias=True).encode())
+    server.space = Space(used=951, free=49)
+    assert not (await folder.progress()).store_full, "one that has begun finds room"
 
 
 async def test_removing_the_folder_leaves_no_file_and_no_other_folder_changes(server: Server) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from splai.api.model_backend import ModelBackendStatus
-from splai.controller.caches import SETTLE_SECONDS, Caches
+from splai.controller.caches import PACE_SECONDS, SETTLE_SECONDS, Caches
 from splai.controller.queue import Key
 from splai.kube.resource import INFERENCE_JOBS, JOBS, MODEL_BACKENDS, PODS
 from tests.unit.controller.objects import child_job, inference_job, model_backend, pod
@@ -44,6 +44,17 @@ def test_a_changed_spec_is_work_a_changed_status_is_our_own_doing(recorded: Reco
 
     recorded.caches.changed(INFERENCE_JOBS, inference_job(version=3, generation=2))
     assert recorded.enqueued() == [(JOB, 0.0)]
+
+
+@pytest.mark.parametrize("label", ["kueue.x-k8s.io/queue-name", "kueue.x-k8s.io/priority-class"])
+def test_a_label_that_names_a_queue_or_a_place_in_it_is_work_any_other_is_not(recorded: Recorded, label: str) -> None:
+    """A change of labels does not move the generation."""
+    for version, labels in enumerate([{"team": "a"}, {label: "one"}, {label: "two"}, {"team": "b"}, {}], 2):
+        body = inference_job(version=version)
+        body["metadata"]["labels"] = labels
+        recorded.caches.changed(INFERENCE_JOBS, body)
+
+    assert recorded.enqueued() == [(JOB, 0.0)] * 3
 
 
 def test_what_is_known_already_is_no_news(recorded: Recorded) -> None:
@@ -148,8 +159,9 @@ def test_managed_fields_of_our_kinds_are_not_kept_and_the_original_is_left_as_it
     assert "managedFields" in body["metadata"]
 
 
-def test_changed_policies_are_the_work_of_the_jobs_that_name_one_and_are_not_over(recorded: Recorded) -> None:
-    for name, phase in (("waits", "Pending"), ("over", "Failed")):
+def test_changed_policies_are_the_work_of_the_jobs_that_name_one(recorded: Recorded) -> None:
+    """Those that are over may live for as long as their policy says; there are many, and they come one by one."""
+    for name, phase in (("over", "Failed"), ("waits", "Pending"), ("done", "Completed"), ("old", "Completed")):
         body = inference_job(name, status={"phase": phase})
         body["spec"]["policy"] = "p"
         recorded.caches.changed(INFERENCE_JOBS, body)
@@ -157,7 +169,10 @@ def test_changed_policies_are_the_work_of_the_jobs_that_name_one_and_are_not_ove
 
     recorded.caches.policies_changed()
 
-    assert recorded.enqueued() == [(Key("InferenceJob", "n", "waits"), 0.0)]
+    delays = {key.name: delay for key, delay in recorded.enqueued()}
+    assert delays.pop("waits") == 0.0
+    assert delays.keys() == {"over", "done", "old"}
+    assert sorted(delays.values()) == [pytest.approx(number * PACE_SECONDS) for number in (1, 2, 3)]
 
 
 def test_a_job_that_is_over_is_found_as_it_was_and_keeps_its_last_status(recorded: Recorded) -> None:

@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from splai.api.inference_job import InferenceJob
-from splai.controller.decide import SMALL_INPUT, Decider
-from splai.controller.planning_process import PlanningProcess, PlanningTimeout
-from splai.controller.reconcile import DecisionRefused
+from splai.api.inference_job import InferenceJob, InferenceJobStatus
+from splai.controller import planning_process
+from splai.controller.decide import SECOND_TRY, SMALL_INPUT, Decider
+from splai.controller.planning_process import PlanningDied, PlanningProcess, PlanningTimeout
+from splai.controller.reconcile import DecisionFailed, DecisionRefused
 from splai.core.inferencejob.plan import plan
 from splai.core.inferencejob.snapshot import ConfigMapText, JobSnapshot
-from splai.core.plan import TEMPLATE_TIMEOUT, ObjectReference, Refusal
+from splai.core.plan import TEMPLATE_TIMEOUT, ObjectReference, Plan, Refusal
 from splai.core.settings import OperatorSettings
 from splai.engines.images import EngineImages
 
@@ -19,10 +20,10 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = OperatorSettings(image="splai", engine_images=EngineImages(llamacpp="llamacpp", vllm="vllm"))
 
 
-def snapshot(template: str = "Say {{ text }}") -> JobSnapshot:
+def snapshot(template: str = "Say {{ text }}", *, uid: str = "u") -> JobSnapshot:
     job = InferenceJob.model_validate(
         {
-            "metadata": {"namespace": "n", "name": "j", "uid": "u", "generation": 1},
+            "metadata": {"namespace": "n", "name": "j", "uid": uid, "generation": 1},
             "spec": {"model": "m", "input": {"text": "hello"}, "prompt": {"template": template}},
         }
     )
@@ -51,21 +52,80 @@ async def test_a_decision_that_takes_too_long_is_killed_and_the_next_one_is_made
     assert (await process.plan(snapshot(), NOW)).status.phase == "Pending"
 
 
+async def test_a_process_that_is_killed_is_told_from_one_that_takes_too_long(process: PlanningProcess) -> None:
+    await process.plan(snapshot(), NOW)
+    assert process._process is not None
+    process._process.kill()
+
+    with pytest.raises(PlanningDied, match="the process that plans has ended"):
+        await process.plan(snapshot(), NOW)
+
+    assert (await process.plan(snapshot(), NOW)).status.phase == "Pending"
+
+
+async def test_a_process_that_does_not_start_in_time_is_not_used(
+    process: PlanningProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it says when it has started would be taken for the reply."""
+    monkeypatch.setattr(planning_process, "START_LIMIT", 0.0)
+    with pytest.raises(PlanningDied, match="did not start"):
+        await process.plan(snapshot(), NOW)
+
+    monkeypatch.undo()
+    assert (await process.plan(snapshot(), NOW)).status.phase == "Pending"
+
+
 async def test_what_the_decision_raises_is_raised_here(process: PlanningProcess) -> None:
     with pytest.raises(AttributeError):
         await process.plan(None, NOW)  # type: ignore[arg-type]
 
 
-async def test_a_template_that_does_not_finish_fails_the_job_without_being_rendered_again() -> None:
-    process = PlanningProcess(time_limit=0.0)
-    decider = Decider(process)
+class Scripted(PlanningProcess):
+    """Each attempt ends as the test says; None is a decision."""
+
+    def __init__(self, *ends: Exception | None) -> None:
+        super().__init__()
+        self.ends = list(ends)
+
+    async def plan(self, snapshot: JobSnapshot, now: datetime) -> Plan[InferenceJobStatus]:
+        if end := self.ends.pop(0):
+            raise end
+        return plan(snapshot, now)
+
+
+SLOW = PlanningTimeout("the template did not finish in 10 s")
+
+
+async def test_a_template_that_does_not_finish_is_rendered_once_more_when_the_machine_may_be_less_busy() -> None:
+    decider = Decider(Scripted(SLOW, SLOW, None, SLOW))
+
+    for uid in ("one", "another"):
+        with pytest.raises(DecisionFailed, match="the template did not finish in 10 s, and is tried once") as caught:
+            await decider.job(snapshot(uid=uid), NOW)
+        assert caught.value.retry_after == SECOND_TRY
+    assert (await decider.job(snapshot(uid="one"), NOW)).status.phase == "Pending"
+    with pytest.raises(DecisionFailed):
+        await decider.job(snapshot(uid="one"), NOW)
+
+
+async def test_a_process_that_is_killed_is_no_fault_of_the_job() -> None:
+    decider = Decider(Scripted(*[PlanningDied("the process that plans has ended")] * 3))
+
+    for _ in range(3):
+        with pytest.raises(DecisionFailed, match="the process that plans has ended"):
+            await decider.job(snapshot(), NOW)
+
+
+async def test_a_template_that_does_not_finish_twice_fails_the_job_without_being_rendered_again() -> None:
+    decider = Decider(Scripted(SLOW, SLOW))
+    with pytest.raises(DecisionFailed):
+        await decider.job(snapshot(), NOW)
     with pytest.raises(DecisionRefused) as caught:
         await decider.job(snapshot(), NOW)
     refused = ObjectReference(api_version="v", kind="InferenceJob", namespace="n", name="j")
     refusal = Refusal(refused, caught.value.reason, str(caught.value))
 
     decided = await decider.job(JobSnapshot(job=snapshot().job, settings=SETTINGS, refusals=(refusal,)), NOW)
-    await process.close()
 
     assert refusal.reason == TEMPLATE_TIMEOUT
     assert decided.status.phase == "Failed"
@@ -99,8 +159,8 @@ async def test_a_large_input_is_checked_elsewhere(process: PlanningProcess) -> N
 
 
 async def test_a_large_input_that_is_not_checked_in_time_is_no_fault_of_the_job() -> None:
-    process = PlanningProcess(time_limit=0.0)
+    decider = Decider(Scripted(*[SLOW] * 3))
 
-    with pytest.raises(TimeoutError, match="the input was not checked in time"):
-        await Decider(process).job(from_config_map(LARGE), NOW)
-    await process.close()
+    for _ in range(3):
+        with pytest.raises(DecisionFailed, match="the input was not checked in time"):
+            await decider.job(from_config_map(LARGE), NOW)

@@ -25,9 +25,13 @@ LONG_AGO = timedelta(minutes=5)
 
 
 class NoFolder:
-    """Of a store that does not answer."""
+    """Of a store that does not answer; ``asked`` counts those who waited for it."""
+
+    def __init__(self) -> None:
+        self.asked = 0
 
     async def progress(self) -> Progress:
+        self.asked += 1
         raise StoreUnavailable("away")
 
 
@@ -38,6 +42,7 @@ class World:
         self.client = MemoryClient()
         self.caches = Caches(lambda *_: None)
         self.store_is_away = False
+        self.no_folder = NoFolder()
         self.policies: dict[str, Policy] = {}
         self.observer = Observer(
             self.client,
@@ -51,7 +56,7 @@ class World:
     def folder(self, _namespace: str, _uid: str) -> Any:
         if not self.store_is_away:
             pytest.fail("the store is not asked here")
-        return NoFolder()
+        return self.no_folder
 
     def add_job(self, name: str = "j", **spec: Any) -> None:
         body = inference_job(name, status={"specHash": "planned"} if name == "j" and not spec else None)
@@ -66,8 +71,8 @@ class World:
         body["spec"] = {"suspend": suspended}
         self.caches.changed(JOBS, body)
 
-    async def snapshot(self) -> JobSnapshot:
-        entry = self.caches.jobs.get("n", "j")
+    async def snapshot(self, name: str = "j") -> JobSnapshot:
+        entry = self.caches.jobs.get("n", name)
         assert entry is not None
         return await self.observer.job(entry)
 
@@ -95,6 +100,19 @@ async def test_an_earlier_job_is_found_in_the_same_namespace(world: World) -> No
     assert snapshot.earlier_job is not None
     assert snapshot.earlier_job.metadata["name"] == "earlier"
     assert snapshot.progress == Unavailable("away")
+
+
+async def test_of_many_jobs_one_waits_for_a_store_that_is_away(world: World) -> None:
+    """Each of them would hold a worker until the deadline, and others' jobs could not even be canceled."""
+    world.store_is_away = True
+    names = [f"job-{number}" for number in range(20)]
+    for name in names:
+        world.add_job(name, input={"failedOf": {"name": "earlier"}})
+
+    snapshots = [await world.snapshot(name) for name in names]
+
+    assert [snapshot.progress for snapshot in snapshots] == [Unavailable("away")] * 20
+    assert world.no_folder.asked == 1
 
 
 async def test_a_young_child_is_no_reason_to_ask_anybody(world: World) -> None:

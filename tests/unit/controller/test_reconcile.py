@@ -13,15 +13,14 @@ from splai.api.inference_job import InferenceJob, InferenceJobStatus
 from splai.controller.caches import Caches
 from splai.controller.metrics import Metrics
 from splai.controller.queue import Key, WorkQueue
-from splai.controller.reconcile import DecisionRefused, Kind, Reconciler
+from splai.controller.reconcile import DecisionFailed, DecisionRefused, Kind, Reconciler
 from splai.controller.status_writer import StatusWriter
 from splai.core.plan import Create, Event, Plan, Refusal
-from splai.history import HistoryUnavailable
 from splai.kube.cache import Entry
 from splai.kube.errors import Forbidden, Throttled, Unavailable
 from splai.kube.events import EventRecorder
 from splai.kube.executor import Executor
-from splai.kube.resource import EVENTS, INFERENCE_JOBS
+from splai.kube.resource import EVENTS, INFERENCE_JOBS, JOBS
 from tests.unit.controller.objects import inference_job
 from tests.unit.kube.memory_client import MemoryClient
 
@@ -64,6 +63,7 @@ class World:
         self.caches = Caches(lambda key, delay: self.queue.add(key, delay=delay))
         self.decisions: list[Snapshot] = []
         self.plan: Plan[InferenceJobStatus] = Plan(InferenceJobStatus())
+        self.refused_status: InferenceJobStatus | None = None
         self.fail: list[Exception] = []
         self.reconciler = Reconciler(
             {"InferenceJob": Kind(collection=self.caches.jobs, observe=self.observe, decide=self.decide)},
@@ -82,6 +82,13 @@ class World:
         self.working = self.working or asyncio.create_task(self.reconciler.work())
         await asyncio.sleep(seconds)
 
+    def refuses_the_child_and_has_for_long(self) -> None:
+        """Its name is somebody else's, and the next backoff takes minutes."""
+        self.client.store(JOBS, {"metadata": {"namespace": "n", "name": "j-0", "uid": "foreign"}})
+        for _ in range(20):
+            self.queue.retry(JOB)
+        self.queue.add(JOB)
+
     async def observe(self, entry: Entry[InferenceJob]) -> Snapshot:
         return Snapshot(entry.value)
 
@@ -91,7 +98,8 @@ class World:
             raise self.fail.pop(0)
         if snapshot.refusals:
             message = f"{snapshot.refusals[0].reason}: {snapshot.refusals[0].message}"
-            return replace(self.plan, actions=(), status=InferenceJobStatus(message=message, phase="Pending"))
+            status = self.refused_status or InferenceJobStatus(message=message, phase="Pending")
+            return replace(self.plan, actions=(), status=status)
         return self.plan
 
     @property
@@ -162,7 +170,7 @@ async def test_it_looks_again_when_the_plan_says(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [Unavailable("away"), HistoryUnavailable("away"), TimeoutError(), ZeroDivisionError()], ids=type
+    "error", [Unavailable("away"), DecisionFailed("killed"), TimeoutError(), ZeroDivisionError()], ids=type
 )
 async def test_what_fails_is_tried_again_with_backoff(world: World, error: Exception) -> None:
     world.fail = [error] * 3
@@ -196,8 +204,9 @@ async def test_a_failed_status_patch_is_tried_again(world: World) -> None:
     assert world.status["phase"] == "Running"
 
 
-async def test_throttling_is_obeyed(world: World) -> None:
-    world.fail = [Throttled("slow down", retry_after=10)]
+@pytest.mark.parametrize("error", [Throttled("slow down", retry_after=10), DecisionFailed("busy", retry_after=10)])
+async def test_who_asks_for_a_pause_gets_it(world: World, error: Exception) -> None:
+    world.fail = [error]
 
     await world.goes_on(9)
     assert len(world.decisions) == 1
@@ -216,6 +225,39 @@ async def test_a_refused_action_ends_in_the_status_and_is_tried_again_later(worl
 
     await world.goes_on(1)
     assert world.status["phase"] == "Running"
+
+
+async def test_a_refused_job_is_looked_at_again_when_its_plan_says_however_long_the_backoff_is(world: World) -> None:
+    """The end of a completion window does not wait for a quota."""
+    world.plan = Plan(InferenceJobStatus(phase="Running"), (Create(CHILD),), requeue_after=7)
+    world.refuses_the_child_and_has_for_long()
+
+    await world.goes_on(6.9)
+    assert len(world.decisions) == 2
+
+    await world.goes_on(0.2)
+    assert len(world.decisions) == 4
+
+
+async def test_what_a_plan_wants_at_once_waits_after_a_refusal(world: World) -> None:
+    world.plan = Plan(InferenceJobStatus(phase="Running"), (Create(CHILD),), requeue_after=0.001)
+    world.refuses_the_child_and_has_for_long()
+
+    await world.goes_on(2.5)
+
+    assert len(world.decisions) == 6, "three attempts, each decided twice"
+
+
+async def test_a_status_that_has_to_wait_is_written_also_when_an_action_was_refused(world: World) -> None:
+    world.plan = Plan(InferenceJobStatus(phase="Running", succeeded=1))
+    await world.goes_on(0.01)
+    world.plan = Plan(InferenceJobStatus(), (Create(CHILD),))
+    world.refused_status = InferenceJobStatus(phase="Running", succeeded=2)
+    world.refuses_the_child_and_has_for_long()
+
+    await world.goes_on(5)
+
+    assert world.status["succeeded"] == 2
 
 
 async def test_a_decision_that_had_to_be_stopped_is_made_again_with_that_in_sight(world: World) -> None:

@@ -1,14 +1,16 @@
 """Which history the environment asks for."""
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from splai.artifacts.client import ArtifactClient
-from splai.history import HistorySettingsInvalid, open_history
+from splai.history import HistorySettingsInvalid, HistoryUnavailable, open_history
 from splai.history.in_artifacts import ArtifactHistory
 from splai.history.postgres import PostgresHistory
+from tests.archived_jobs import archived_job
 
 DSN = "postgres://splai:splai@postgres:5432/splai?sslmode=disable"
 
@@ -46,3 +48,17 @@ async def test_a_wrong_variable_is_named_and_a_password_is_not(
             async with open_history(environment, artifacts):
                 pass
     assert "secret" not in str(invalid.value)
+
+
+async def test_a_deadline_bounds_how_long_a_record_may_take(tmp_path: Path) -> None:
+    """The client's own is for those whom nobody waits for."""
+    (tmp_path / "token").touch()
+    async with (
+        asyncio.timeout(30),
+        ArtifactClient("http://127.0.0.1:9", tmp_path / "token", deadline=600) as artifacts,
+        open_history({}, artifacts, deadline=0.1) as history,
+    ):
+        with pytest.raises(HistoryUnavailable):
+            await history.save(archived_job())
+        with pytest.raises(HistoryUnavailable):
+            await history.get("team-a", "uid-1")

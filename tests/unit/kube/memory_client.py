@@ -71,6 +71,11 @@ class MemoryClient(Client):
             raise Conflict("the object has been modified")
         return self.store(resource, body)
 
+    async def patch(self, resource: Resource, namespace: str | None, name: str, body: Object) -> Object:
+        current = await self.get(resource, namespace, name)
+        self.writes.append(("patch", f"{resource.plural}/{name}"))
+        return self.store(resource, merged(current, body))
+
     async def patch_status(self, resource: Resource, namespace: str | None, name: str, body: Object) -> Object:
         self._may_fail()
         self.writes.append(("patch_status", f"{resource.plural}/{name}"))

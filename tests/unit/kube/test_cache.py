@@ -125,6 +125,8 @@ def test_what_is_over_is_not_unpacked_to_know_that_it_is_there_or_that_it_is_no_
     assert jobs.knows("uid-a")
     assert jobs.place("uid-a") == ("a", "a")
     assert jobs.sizes() == {"o": 1}
+    assert jobs.places("o") == [("a", "a")]
+    assert jobs.places("p") == []
     assert not jobs.is_news(job("a", 2))
     assert jobs.put(job("a", 2)) is None
     with jobs.replacement(None) as replacement:
@@ -158,9 +160,65 @@ def test_an_object_that_cannot_be_read_is_left_out_and_its_fields_are_logged_wit
     assert backends.put(job("good", 2) | {"spec": {"model": {"id": "m"}}}) is not None
 
     assert [entry.name for entry in backends] == ["good"]
+    assert backends.knows("uid-bad"), "it is there: what belongs to it is not to be cleaned up"
     (record,) = caplog.records
     assert (record.__dict__["object"], record.__dict__["fields"]) == ("ModelBackend a/bad", "spec.model.id")
     assert "secret" not in str(record.__dict__)
+
+
+def readable(body: dict[str, Any]) -> dict[str, Any]:
+    """Refuses what is noted to be bad, as a model does."""
+    ModelBackend.model_validate({**body, "spec": {"model": {"id": 1 if note_of(body) == "bad" else "m"}}})
+    metadata: dict[str, Any] = body["metadata"]
+    return metadata
+
+
+def note_of(body: dict[str, Any]) -> str:
+    note: str = body["metadata"]["annotations"]["note"]
+    return note
+
+
+@pytest.fixture
+def with_bad() -> Collection[dict[str, Any]]:
+    """One object that cannot be read."""
+    jobs = Collection(JOBS, readable, index=controller_uid)
+    jobs.put(job("bad", 5, note="bad"))
+    return jobs
+
+
+def test_an_object_that_cannot_be_read_is_known_until_it_is_deleted(with_bad: Collection[dict[str, Any]]) -> None:
+    with_bad.remove(job("bad", 6, note="bad"))
+
+    assert not with_bad.knows("uid-bad")
+
+
+def test_an_object_that_can_be_read_again_is_one_like_all_others(with_bad: Collection[dict[str, Any]]) -> None:
+    with_bad.put(job("bad", 6))
+    with_bad.remove(job("bad", 7))
+
+    assert not with_bad.knows("uid-bad")
+
+
+@pytest.mark.parametrize(
+    ("namespace", "listed", "version", "known"),
+    [
+        (None, True, 9, True),
+        (None, False, 9, False),
+        ("a", False, 9, False),
+        ("b", False, 9, True),
+        (None, False, 4, True),
+    ],
+    ids=["listed", "not listed", "nor in its namespace", "another namespace", "a list of before"],
+)
+def test_an_object_that_cannot_be_read_is_known_until_a_list_does_not_have_it(
+    with_bad: Collection[dict[str, Any]], namespace: str | None, listed: bool, version: int, known: bool
+) -> None:
+    with with_bad.replacement(namespace) as replacement:
+        if listed:
+            replacement.add(job("bad", 5, note="bad"))
+        replacement.finish(version)
+
+    assert with_bad.knows("uid-bad") is known
 
 
 def test_versions_are_compared_as_numbers(jobs: Collection[dict[str, Any]]) -> None:

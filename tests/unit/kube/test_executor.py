@@ -10,9 +10,20 @@ import pytest
 
 from splai.api.history import HistoryRecord
 from splai.api.inference_job import InferenceJobStatus
-from splai.api.ledger import ReadingOrder
+from splai.api.ledger import ReadingOrder, WorkOrder
 from splai.artifacts.folder import INSUFFICIENT_STORAGE, StoreRefused, StoreUnavailable
-from splai.core.plan import Archive, ObjectReference, WriteReadingOrder
+from splai.core.plan import (
+    ALREADY_PLANNED,
+    Action,
+    Apply,
+    Archive,
+    Create,
+    Delete,
+    ObjectReference,
+    Scale,
+    WriteReadingOrder,
+    WriteWorkOrder,
+)
 from splai.history import HistoryUnavailable
 from splai.kube.client import Object
 from splai.kube.errors import Conflict, Unavailable
@@ -32,6 +43,15 @@ RECORD = HistoryRecord(
     status=InferenceJobStatus(phase="Completed"),
 )
 
+CHILD = {
+    "apiVersion": "batch/v1",
+    "kind": "Job",
+    "metadata": {"namespace": "n", "name": "j-0", "ownerReferences": [{"uid": "u", "controller": True}]},
+    "spec": {},
+}
+REFERENCE = ObjectReference(api_version="batch/v1", kind="Job", namespace="n", name="j-0")
+WEBHOOK = 'Internal error occurred: failed calling webhook "mjob.kb.io": no endpoints available'
+
 
 class History:
     """Keeps records; the next save raises what ``fail`` holds."""
@@ -39,8 +59,10 @@ class History:
     def __init__(self) -> None:
         self.records: list[HistoryRecord] = []
         self.fail: list[Exception] = []
+        self.asked = 0
 
     async def save(self, record: HistoryRecord) -> None:
+        self.asked += 1
         if self.fail:
             raise self.fail.pop(0)
         self.records.append(record)
@@ -55,11 +77,16 @@ class Folder:
     def __init__(self, failure: Exception | None = None) -> None:
         self.created: dict[str, bytes] = {}
         self.failure = failure
+        self.asked = 0
 
     async def create(self, path: str, data: bytes) -> bool:
+        self.asked += 1
         if self.failure:
             raise self.failure
         return self.created.setdefault(path, data) is data
+
+    async def get(self, path: str) -> bytes | None:
+        return self.created.get(path)
 
 
 class Nobody:
@@ -91,16 +118,40 @@ async def test_an_archived_job_is_kept_in_the_history_and_then_deleted() -> None
     assert world.jobs == {}
 
 
-@pytest.mark.parametrize("failure", [HistoryUnavailable("away"), Unavailable("away")])
-async def test_a_job_whose_record_cannot_be_saved_stays(failure: Exception) -> None:
+async def test_a_job_whose_record_cannot_be_saved_stays_and_is_told_of() -> None:
     world = World()
     world.add_job()
-    world.history.fail = [failure]
+    world.history.fail = [HistoryUnavailable("PostgreSQL: OSError")]
 
-    with pytest.raises(type(failure)):
-        await world.executor.execute((Archive(RECORD, JOB),))
+    (refusal,) = await world.executor.execute((Archive(RECORD, JOB),))
 
+    assert (refusal.reference, refusal.reason) == (JOB, "HistoryUnavailable")
+    assert refusal.message == "the history takes no record: PostgreSQL: OSError"
     assert world.jobs
+
+
+async def test_a_job_that_cannot_be_deleted_is_archived_again() -> None:
+    world = World()
+    world.add_job()
+    world.client.fail = [Unavailable("no answer")]
+
+    with pytest.raises(Unavailable):
+        await world.executor.execute((Archive(RECORD, JOB),))
+    await world.executor.execute((Archive(RECORD, JOB),))
+
+    assert world.history.records == [RECORD, RECORD]
+    assert world.jobs == {}
+
+
+async def test_of_many_records_one_waits_for_a_history_that_is_away() -> None:
+    world = World()
+    world.add_job()
+    world.history.fail = [HistoryUnavailable("away")] * 20
+
+    refusals = [await world.executor.execute((Archive(RECORD, JOB),)) for _ in range(20)]
+
+    assert {refusal.reason for (refusal,) in refusals} == {"HistoryUnavailable"}
+    assert world.history.asked == 1
 
 
 @pytest.mark.parametrize("successor", [None, "another"])
@@ -146,6 +197,47 @@ async def test_a_reading_order_is_written_once() -> None:
     assert list(folder.created) == ["reading.json"]
 
 
+def work_order(*records: str, endpoint: str = "http://b.n.svc") -> WriteWorkOrder:
+    order = {
+        "namespace": "n",
+        "job": "j",
+        "uid": "u",
+        "type": "chat",
+        "model": "m",
+        "endpoint": endpoint,
+        "format": "jsonl",
+        "records": [{"text": record} for record in records],
+        "concurrency": 1,
+        "retry": {},
+        "requestTimeoutSeconds": 1,
+        "specHash": "h",
+    }
+    return WriteWorkOrder(WorkOrder.model_validate(order))
+
+
+async def test_a_work_order_that_is_there_already_is_the_one_that_is_wanted() -> None:
+    world = World(Folder())
+    await world.executor.execute((work_order("a", "b"),))
+
+    assert await world.executor.execute((work_order("a", "b"), Create(CHILD))) == ()
+
+    assert [name for _, name in world.client.writes] == ["jobs/j-0"]
+
+
+@pytest.mark.parametrize("other", [work_order("a"), work_order("a", "b", endpoint="http://c.n.svc")])
+async def test_another_one_stands_and_no_worker_is_made_as_if_it_did_not(other: WriteWorkOrder) -> None:
+    folder = Folder()
+    world = World(folder)
+    await world.executor.execute((work_order("a", "b"),))
+    standing = dict(folder.created)
+
+    (refusal,) = await world.executor.execute((other, Create(CHILD)))
+
+    assert (refusal.reason, refusal.reference) == (ALREADY_PLANNED, JOB)
+    assert folder.created == standing
+    assert world.client.writes == []
+
+
 @pytest.mark.parametrize(
     ("failure", "reason"),
     [
@@ -161,6 +253,35 @@ async def test_a_store_that_takes_no_order_is_a_refusal(failure: Exception, reas
 
     assert (refusal.reason, refusal.reference.uid) == (reason, "u")
     assert str(failure) in refusal.message
+
+
+@pytest.mark.parametrize("action", [Create(CHILD), Apply(CHILD), Scale(REFERENCE, 2), Delete(REFERENCE)], ids=type)
+async def test_a_webhook_that_is_away_is_told_instead_of_waited_for_in_silence(action: Action) -> None:
+    world = World()
+    world.client.fail = [Unavailable(WEBHOOK, status=500, reason="InternalError")]
+
+    (refusal,) = await world.executor.execute((action,))
+
+    assert (refusal.reference, refusal.reason, refusal.message) == (REFERENCE, "InternalError", WEBHOOK)
+
+
+@pytest.mark.parametrize("status", [0, 502, 503, 504])
+async def test_an_apiserver_that_is_away_is_asked_again(status: int) -> None:
+    world = World()
+    world.client.fail = [Unavailable("the server is currently unable to handle the request", status=status)]
+
+    with pytest.raises(Unavailable):
+        await world.executor.execute((Create(CHILD),))
+
+
+async def test_of_many_orders_one_waits_for_a_store_that_takes_none() -> None:
+    folder = Folder(StoreUnavailable("less than 5 % is free", code="insufficient_storage"))
+    world = World(folder)
+
+    refusals = [await world.executor.execute((reading_order(),)) for _ in range(20)]
+
+    assert {refusal.reason for (refusal,) in refusals} == {"ArtifactStoreFull"}
+    assert folder.asked == 1
 
 
 async def test_a_conflict_without_a_uid_is_tried_again() -> None:

@@ -27,12 +27,18 @@ class BackendChoice:
         return self.verdict.status == "True"
 
 
-def choose_backend(job: InferenceJob, backends: Sequence[ModelBackend]) -> BackendChoice:
-    """The job's backend out of all of its namespace."""
+def choose_backend(
+    job: InferenceJob, backends: Sequence[ModelBackend], *, planned_for: str | None = None
+) -> BackendChoice:
+    """The job's backend out of all of its namespace.
+
+    ``planned_for`` is what the ledger says, in case that the status of a planned job was lost or not written yet.
+    """
+    bound = (job.status.backend if job.status.spec_hash is not None else None) or planned_for
     alive = [backend for backend in backends if "deletionTimestamp" not in backend.metadata]
-    candidates = [backend for backend in alive if _serves(job, backend)]
+    candidates = [backend for backend in alive if _serves(job, backend, bound)]
     if not candidates:
-        return BackendChoice(None, _verdict("False", "BackendNotFound", _not_found(job, alive)))
+        return BackendChoice(None, _verdict("False", "BackendNotFound", _not_found(job, alive, bound)))
     backend = min(candidates, key=_preference)
     name = backend.metadata["name"]
     if job.spec.workers.mode == "Dedicated":
@@ -48,9 +54,9 @@ def _verdict(status: str, reason: str, message: str) -> Verdict:
     return Verdict("BackendReady", "True" if status == "True" else "False", reason, message)
 
 
-def _serves(job: InferenceJob, backend: ModelBackend) -> bool:
-    if job.status.spec_hash is not None and job.status.backend:
-        return bool(backend.metadata["name"] == job.status.backend)
+def _serves(job: InferenceJob, backend: ModelBackend, bound: str | None) -> bool:
+    if bound:
+        return bool(backend.metadata["name"] == bound)
     if job.spec.backend_ref:
         return bool(backend.metadata["name"] == job.spec.backend_ref.name)
     return job.spec.model in backend.spec.model.ids
@@ -61,10 +67,10 @@ def _preference(backend: ModelBackend) -> tuple[bool, str, str]:
     return not ready, backend.metadata.get("creationTimestamp") or "", backend.metadata["name"]
 
 
-def _not_found(job: InferenceJob, backends: Sequence[ModelBackend]) -> str:
+def _not_found(job: InferenceJob, backends: Sequence[ModelBackend], bound: str | None) -> str:
     namespace = job.metadata["namespace"]
-    if job.status.spec_hash is not None and job.status.backend:
-        return f"ModelBackend {job.status.backend} of namespace {namespace}, which the work was planned for, is gone"
+    if bound:
+        return f"ModelBackend {bound} of namespace {namespace}, which the work was planned for, is gone"
     if job.spec.backend_ref:
         names = [backend.metadata["name"] for backend in backends]
         return f"namespace {namespace} has no ModelBackend {job.spec.backend_ref.name}; it has: {_listed(names)}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from splai.api.inference_job import InferenceJobStatus
 from splai.core.conditions import find_condition
-from splai.core.plan import Action, Archive, Event, Scale
+from splai.core.plan import Action, Archive, Event, Refusal, Scale
 
 MESSAGE_LIMIT = 1024
 _TOLD_PHASES = frozenset({"Queued", "Suspended", "Canceling", "Canceled", "Completed", "Failed"})
@@ -15,7 +15,8 @@ _TROUBLES = frozenset(
     {"BackendNotFound", "BackendUnreachable", "ConfigMapNotFound", "EarlierJobNotFound", "PolicyNotFound"}
     | {"ImagePullFailed", "CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
     | {"OOMKilled", "CrashLoopBackOff", "Unschedulable", "PodsNotCreated", "PriorityClassNotFound", "FinishFailed"}
-    | {"QuotaExceeded", "Forbidden", "NameConflict", "Invalid", "ArtifactStoreUnavailable", "ArtifactStoreFull"}
+    | {"QuotaExceeded", "Forbidden", "NameConflict", "Invalid", "InternalError"}
+    | {"ArtifactStoreUnavailable", "ArtifactStoreFull"}
     | {"NoKueue", "LocalQueueNotFound"}
 )
 
@@ -36,6 +37,11 @@ def transitions(before: InferenceJobStatus, after: InferenceJobStatus, *, last_w
 def of_actions(actions: Iterable[Action]) -> tuple[Event, ...]:
     """What is being done that no status will show."""
     return tuple(event for action in actions if (event := _of_action(action)))
+
+
+def of_refusals(refusals: Iterable[Refusal]) -> tuple[Event, ...]:
+    """What keeps a job that is over from being removed: its conditions tell how it ended, and nothing else any more."""
+    return tuple(Event("Warning", it.reason, f"{it.reference} stays: {it.message}"[:MESSAGE_LIMIT]) for it in refusals)
 
 
 def _of_action(action: Action) -> Event | None:

@@ -89,7 +89,7 @@ def gather(snapshot: JobSnapshot, refused: PolicyNotFound | PolicyViolation | No
     progress = snapshot.progress if isinstance(snapshot.progress, Progress) else None
     over = status.phase if status.phase in TERMINAL_PHASES else None
     planned = is_planned(snapshot)
-    backend = choose_backend(job, snapshot.backends)
+    backend = choose_backend(job, snapshot.backends, planned_for=progress.backend if progress else None)
     idle = planned or over or job.spec.cancel or job.spec.suspend
     found = None if idle else look_at_input(snapshot, refused, children, plan_pods, now)
     if isinstance(found, GoodInput):

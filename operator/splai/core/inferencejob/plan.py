@@ -6,8 +6,8 @@ from datetime import datetime
 from splai.api.inference_job import TERMINAL_PHASES, InferenceJobSpec, InferenceJobStatus
 from splai.core.inferencejob.cause import explain
 from splai.core.inferencejob.clocks import earliest, next_moment
-from splai.core.inferencejob.events import of_actions, transitions
-from splai.core.inferencejob.facts import gather
+from splai.core.inferencejob.events import of_actions, of_refusals, transitions
+from splai.core.inferencejob.facts import Facts, gather
 from splai.core.inferencejob.last_words import last_words
 from splai.core.inferencejob.phase import decide_phase
 from splai.core.inferencejob.policy import PolicyNotFound, PolicyViolation, apply_policy
@@ -17,6 +17,8 @@ from splai.core.inferencejob.steps import Steps, next_steps
 from splai.core.inferencejob.verdicts import decide_verdicts
 from splai.core.plan import STORE_REASONS, Plan, WriteWorkOrder
 
+STORE_NEWS = 30.0
+
 
 def plan(snapshot: JobSnapshot, now: datetime) -> Plan[InferenceJobStatus]:
     """What to do now, what to say about it, and when to look again."""
@@ -25,11 +27,14 @@ def plan(snapshot: JobSnapshot, now: datetime) -> Plan[InferenceJobStatus]:
     facts = gather(snapshot, refused, now)
     rule = decide_phase(facts)
     steps = next_steps(snapshot, facts, rule.phase, now)
+    if snapshot.refusals:  # they are tried again with a backoff that grows; only clocks go on meanwhile
+        steps = replace(steps, look_again=None)
     actions = () if snapshot.refusals else steps.actions
     if facts.over:
         status = keep_terminal(job)
         look_again = None if facts.deleting else next_moment(job, status, now)
-        return Plan(status=status, actions=actions, action_events=of_actions(actions), requeue_after=look_again)
+        told = of_actions(actions) + of_refusals(snapshot.refusals)
+        return Plan(status=status, actions=actions, action_events=told, requeue_after=look_again)
     if _writes_order(snapshot, steps):
         facts = replace(facts, planned=True)  # the status is written when the actions went well
     reason, message = explain(job, facts, rule)
@@ -41,8 +46,14 @@ def plan(snapshot: JobSnapshot, now: datetime) -> Plan[InferenceJobStatus]:
         actions=actions,
         events=transitions(job.status, status, last_words=last_words(pods)),
         action_events=of_actions(actions),
-        requeue_after=earliest(steps.look_again, next_moment(job, status, now)),
+        requeue_after=earliest(steps.look_again, _until_the_store_may_have_news(facts), next_moment(job, status, now)),
     )
+
+
+def _until_the_store_may_have_news(facts: Facts) -> float | None:
+    """No event tells that it answers again, or has room."""
+    full = facts.progress is not None and facts.progress.store_full
+    return STORE_NEWS if full or facts.store_trouble else None
 
 
 def _with_policy(snapshot: JobSnapshot) -> tuple[JobSnapshot, PolicyNotFound | PolicyViolation | None]:

@@ -11,13 +11,15 @@ from datetime import datetime, timedelta
 from splai.api.inference_job import TERMINAL_PHASES, InferenceJob
 from splai.api.ledger import Final, Progress
 from splai.api.model_backend import ModelBackend
+from splai.core.conditions import find_condition
 from splai.core.inferencejob.children import PLAN, is_active, sort_children
 from splai.core.observed import CHILD_LABEL, JOB_UID_LABEL, ObservedJob, ObservedPod, ObservedWorkload
-from splai.core.plan import TEMPLATE_TIMEOUT, Refusal
+from splai.core.plan import ALREADY_PLANNED, TEMPLATE_TIMEOUT, Refusal
 from splai.core.settings import OperatorSettings
 
 WORKER_CONTAINER = "worker"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+QUEUE_PRIORITY_LABEL = "kueue.x-k8s.io/priority-class"
 PODS_EXPECTED = timedelta(seconds=30)
 """A Job controller makes pods within seconds; after that something keeps it from doing so."""
 QUEUE_ANSWERS = timedelta(seconds=60)
@@ -86,8 +88,9 @@ def earlier_job_name(job: InferenceJob) -> str | None:
 def needs_progress(job: InferenceJob, child_jobs: Sequence[ObservedJob], pods: Iterable[ObservedPod]) -> bool:
     """Progress is asked for from the first start of a worker until the outcome is known.
 
-    A worker that left a final report without a failed record has said it all. While a planning pod reads the input
-    there is nothing to see; before and after it there may be what it found.
+    A worker that left a final report without a failed record has said it all. A planning pod may have left what it
+    found, or wait for a store that is away or full. Of a plan whose attempt got no further nobody knows, until the
+    store does not take another one.
     """
     if _over(job):
         return False
@@ -97,9 +100,8 @@ def needs_progress(job: InferenceJob, child_jobs: Sequence[ObservedJob], pods: I
         return final.counts.failed > 0 or not final.complete
     working = [child for child in child_jobs if child.labels.get(CHILD_LABEL) != PLAN]
     if job.status.spec_hash is None:
-        plan = sort_children(job, child_jobs).plan
         unread = not job.spec.input.is_read_by_operator and _reads_input(job)
-        return bool(working) or (unread and not (plan and is_active(plan)))
+        return bool(working) or unread or _has_a_plan(job)
     paused = job.spec.suspend and job.status.workers.job_name is not None  # its last commits came after its start
     return job.status.start_time is not None or paused or _started(working, pods)
 
@@ -163,6 +165,11 @@ def _started(child_jobs: Sequence[ObservedJob], pods: Iterable[ObservedPod]) -> 
     return any(child.ended or child.ready or child.succeeded or child.failed for child in child_jobs) or any(
         pod.phase != "Pending" and pod.labels.get(CHILD_LABEL) != PLAN for pod in pods
     )
+
+
+def _has_a_plan(job: InferenceJob) -> bool:
+    workers = find_condition(job.status.conditions, "WorkersReady")
+    return workers is not None and workers.reason == ALREADY_PLANNED
 
 
 def _over(job: InferenceJob) -> bool:

@@ -135,15 +135,20 @@ def _start_time(before: InferenceJobStatus, facts: Facts, phase: JobPhase, now: 
 def _backend(before: InferenceJobStatus, facts: Facts) -> str | None:
     if before.spec_hash is not None and before.backend:
         return before.backend
+    if facts.progress and facts.progress.backend:
+        return facts.progress.backend
     backend = facts.backend.backend
     return backend.metadata["name"] if backend else before.backend
 
 
 def _counts(before: RequestCounts, facts: Facts, *, over: bool) -> RequestCounts:
-    """Of durable lines; what is in flight is apart, and the only number that may fall."""
+    """Of durable lines; what is in flight is apart, and the only number that may fall.
+
+    But the total may as long as the input may change, which is until the work is planned.
+    """
     seen = facts.final.counts if facts.final else facts.progress.counts if facts.progress else RequestCounts()
     return RequestCounts(
-        total=max(before.total, facts.total, seen.total),
+        total=facts.total or seen.total,
         completed=max(before.completed, seen.completed),
         failed=max(before.failed, seen.failed),
         retried=max(before.retried, seen.retried),

@@ -4,7 +4,7 @@ At most one thing changes hands at a time: before a child is followed by another
 gone, because two engines for one seat would fight for the same GPU.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from splai.api.base import parse_time
@@ -28,6 +28,8 @@ from splai.core.plan import Action, Create, Delete, ObjectReference, Scale, Writ
 STORE_RETRY = 5.0
 INPUT_RETRY = 15.0
 READING_RETRY = timedelta(seconds=60)
+READING_POLL = 30.0
+"""Seconds between two looks at what keeps a pod from reading: it waits in silence for a store that is away or full."""
 FINISH_RETRY = timedelta(seconds=60)
 PODS_DUE = PODS_EXPECTED.total_seconds()
 """No event tells that a new Job gets no pods."""
@@ -86,7 +88,9 @@ def _pause(facts: Facts, now: datetime) -> Steps:
 def _begin(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
     """Plan the work and make the first child at once, when there is an input and somebody to answer it."""
     if facts.waiting:
-        return _await_input(snapshot, facts, now)
+        steps = _await_input(snapshot, facts, now)
+        reads = any(pod.phase == "Running" for pod in facts.plan_pods)
+        return replace(steps, look_again=earliest(steps.look_again, READING_POLL if reads else None))
     if facts.good_input is None or not facts.backend.usable or facts.backend.backend is None:
         return Steps()
     return _plan_work(snapshot, facts, facts.good_input)

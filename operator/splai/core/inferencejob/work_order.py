@@ -47,6 +47,7 @@ def make_work_order(
         job=job.metadata["name"],
         uid=job.metadata["uid"],
         type=spec.request_type,
+        backend=backend.metadata["name"],
         model=backend.spec.model.id,
         endpoint=endpoint,
         prompt=spec.prompt,

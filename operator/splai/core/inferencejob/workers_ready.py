@@ -35,7 +35,8 @@ def _workers_ready(facts: Facts, phase: JobPhase, refusals: Sequence[Refusal], n
     if facts.store_trouble:
         return False, "ArtifactStoreUnavailable", f"the artifact server does not answer: {facts.store_trouble}"
     if facts.progress and facts.progress.store_full:
-        return False, "ArtifactStoreFull", "the artifact store has no room: the workers wait until there is some"
+        waits = "the workers wait" if facts.planned else "a new job waits"
+        return False, "ArtifactStoreFull", f"the artifact store has no room: {waits} until there is some"
     if facts.ending and facts.ending.code == JOB_FAILED:
         return False, facts.ending.reason, facts.ending.message
     if phase == "Suspended":

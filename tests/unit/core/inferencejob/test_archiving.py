@@ -7,6 +7,7 @@ import pytest
 
 from splai.api.inference_job import InferenceJob
 from splai.core.inferencejob.history import archive, describe_source
+from splai.core.plan import Archive, Refusal
 from tests.unit.core.builders import (
     NOW,
     UID,
@@ -65,6 +66,21 @@ def test_a_canceled_job_goes_as_well() -> None:
 def test_a_job_that_runs_never_does() -> None:
     job = make_running_job(ttlSecondsAfterFinished=60)
     assert steps(job, at=NOW + timedelta(days=1), child_jobs=(make_child(),), progress=make_progress()) == []
+
+
+def test_one_that_outstays_its_time_tells_what_keeps_it() -> None:
+    """Its conditions tell how it ended, for ever."""
+    job = make_completed_job(ttlSecondsAfterFinished=60)
+    (action,) = decide(job, at=NOW + MINUTE).actions
+    assert isinstance(action, Archive)
+    refused = (Refusal(action.reference, "HistoryUnavailable", "the history takes no record: PostgreSQL: OSError"),)
+
+    decision = decide(job, at=NOW + MINUTE, refusals=refused)
+
+    assert (decision.status, decision.actions) == (job.status, ())
+    (event,) = decision.action_events
+    assert (event.type, event.reason) == ("Warning", "HistoryUnavailable")
+    assert event.message == "InferenceJob team/triage stays: the history takes no record: PostgreSQL: OSError"
 
 
 def test_the_record_says_who_it_was_and_how_it_ended() -> None:

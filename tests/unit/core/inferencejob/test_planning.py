@@ -67,6 +67,26 @@ class TestReading:
             "Job triage-plan reads the input",
         )
 
+    def test_while_it_runs_the_store_that_it_may_wait_for_is_looked_at(self) -> None:
+        running: Observed = {"child_jobs": (PLAN,), "pods": (make_pod(child="plan"),)}
+        full = make_reading().model_copy(update={"store_full": True})
+
+        assert decide(JOB, **running, progress=make_reading()).requeue_after == 30.0
+        waits = decide(JOB, **running, progress=full)
+        away = decide(JOB, **running, progress=Unavailable("refused"))
+
+        assert condition(waits.status, "WorkersReady") == (
+            *("False", "ArtifactStoreFull"),
+            "the artifact store has no room: a new job waits until there is some",
+        )
+        assert condition(away.status, "WorkersReady")[1] == "ArtifactStoreUnavailable"
+        assert (events(waits), events(away)) == (["ArtifactStoreFull"], ["ArtifactStoreUnavailable"])
+        assert (waits.requeue_after, away.requeue_after) == (30.0, 5.0)
+
+    def test_a_pod_that_does_not_run_yet_reads_nothing(self) -> None:
+        waiting: Observed = {"child_jobs": (PLAN,), "pods": (make_pod(child="plan", phase="Pending"),)}
+        assert decide(JOB, **waiting, progress=make_reading()).requeue_after is None
+
     def test_its_pod_is_no_worker(self) -> None:
         status = decide(JOB, child_jobs=(PLAN,), pods=(make_pod(child="plan"),)).status
         assert (status.phase, status.start_time, status.workers.job_name) == ("Pending", None, None)
@@ -198,6 +218,13 @@ class TestFinding:
             "InputNotFound",
             "s3://bucket/records.jsonl: no such object",
         )
+
+    def test_a_store_without_room_for_them_is_looked_at_again_while_a_backend_is_waited_for(self) -> None:
+        full = make_reading(found=make_manifest(5000)).model_copy(update={"store_full": True})
+        waits = decide(JOB, child_jobs=(READ,), progress=full, backends=())
+        assert condition(waits.status, "WorkersReady")[1] == "ArtifactStoreFull"
+        assert waits.requeue_after == 30.0
+        assert decide(JOB, **FOUND, backends=()).requeue_after is None
 
     def test_a_workers_child_proves_that_it_was_planned(self) -> None:
         seen: Observed = {"child_jobs": (READ, make_child()), "progress": Unavailable("refused")}

@@ -61,6 +61,10 @@ def test_a_default_time_to_live_is_one() -> None:
     over = decide(job, child_jobs=(make_child(),), pods=(make_pod(),), progress=done, policies=POLICIES)
     assert over.requeue_after == 60.0
 
+    longer = {"nightly": {"defaults": {"ttlSecondsAfterFinished": 90}}}
+    assert decide(with_status(job, over.status), policies=longer).status.expires_at == "2026-05-01T12:01:30Z"
+    assert decide(with_status(job, over.status)).status.expires_at is None
+
 
 def test_an_unknown_policy_is_waited_for() -> None:
     decision = decide(make_policy_job())

@@ -76,7 +76,7 @@ def test_the_config_map_is_read_until_the_work_is_planned(job: InferenceJob, wan
         (make_running_job(), (make_child(),), (reporting(failed=1),), True),
         (make_running_job(), (make_child(),), (reporting(complete=False),), True),
         (make_job(input=S3), (), (), True),
-        (make_job(input=S3), (make_child("plan"),), (make_pod(child="plan"),), False),
+        (make_job(input=S3), (make_child("plan"),), (make_pod(child="plan"),), True),
         (make_job(input=S3), (make_child("plan", complete=True),), (make_pod(child="plan", phase="Succeeded"),), True),
         (make_job(input=S3, suspend=True), (), (), False),
         (suspended(make_planned_job()), (), (), False),

@@ -13,6 +13,7 @@ def test_the_order_holds_all_that_a_worker_needs() -> None:
         "job": "triage",
         "uid": UID,
         "type": "chat",
+        "backend": "smol",
         "model": "llama3-8b-q4",
         "endpoint": "http://smol.team.svc",
         "prompt": {"system": "s"},

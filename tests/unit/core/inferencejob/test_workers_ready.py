@@ -28,6 +28,7 @@ from tests.unit.core.builders import (
 )
 
 CHILD = {"child_jobs": (make_child(),)}
+JOB_0 = ObjectReference(api_version="batch/v1", kind="Job", namespace="team", name="triage-0")
 
 
 def condition(name: str, job: InferenceJob, *, at: datetime = NOW, **observed: Any) -> tuple[str, str, str]:
@@ -184,12 +185,20 @@ def test_pods_that_nobody_makes_are_told_with_who_refuses_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "reason", ["QuotaExceeded", "Forbidden", "NameConflict", "Invalid", "ArtifactStoreUnavailable"]
+    "reason", ["QuotaExceeded", "Forbidden", "NameConflict", "Invalid", "InternalError", "ArtifactStoreUnavailable"]
 )
 def test_a_refusal_is_told_in_the_words_of_who_refused(reason: str) -> None:
-    target = ObjectReference(api_version="batch/v1", kind="Job", namespace="team", name="triage-0")
-    refused = (Refusal(target, reason, "exceeded quota: pods"),)
+    refused = (Refusal(JOB_0, reason, "exceeded quota: pods"),)
     assert workers(make_job(), refusals=refused) == ("False", reason, "Job team/triage-0: exceeded quota: pods")
+    assert reason in [event.reason for event in plan(make_snapshot(make_job(), refusals=refused), NOW).events]
+
+
+def test_what_was_refused_is_waited_for_by_no_clock_but_the_jobs_own() -> None:
+    """It is tried again with a backoff; pods of a Job that was not made are not due."""
+    refused = (Refusal(JOB_0, "QuotaExceeded", "exceeded quota: pods"),)
+    assert plan(make_snapshot(make_job()), NOW).requeue_after == 30
+    assert plan(make_snapshot(make_job(), refusals=refused), NOW).requeue_after is None
+    assert plan(make_snapshot(make_job(completionWindow="1h"), refusals=refused), NOW).requeue_after == 3600
 
 
 def test_workers_that_cannot_reach_the_backend_know_better_than_it() -> None:
