@@ -4,6 +4,7 @@ import datetime as dt
 import gzip
 import io
 import json
+import tracemalloc
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,8 @@ def test_records_are_read_as_they_were_written(records: list[dict[str, Any]], gr
     assert rows(write(pa.Table.from_pylist(records, SCHEMA), row_group_size=group)) == records
 
 
+LONG_TEXT = "question" * 1000
+LEAST_DECODED = 1000 * len(LONG_TEXT)
 MOMENT = dt.datetime.fromisoformat("2026-01-02T03:04:05.678901")
 
 
@@ -105,6 +108,40 @@ def test_wide_rows_are_read_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(pq, "ParquetFile", Counting)
     assert len(rows(content)) == 16
     assert max(sizes) <= 4
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([LONG_TEXT] * 1000),
+        pa.array([LONG_TEXT.encode()] * 1000),
+        pa.array([LONG_TEXT] * 1000, pa.large_string()),
+        pa.array([LONG_TEXT] * 1000).dictionary_encode(),
+        pa.array([["question" * 10] * 100] * 1000),
+        pa.array([{"a": LONG_TEXT, "b": 1}] * 1000),
+        pa.array([[("a", LONG_TEXT)]] * 1000, pa.map_(pa.string(), pa.string())),
+        pa.array([[0] * 300] * 1000),
+    ],
+    ids=["text", "bytes", "large text", "category", "list", "struct", "map", "numbers"],
+)
+def test_a_value_that_the_file_holds_once_is_not_in_memory_a_thousand_times(
+    monkeypatch: pytest.MonkeyPatch, column: Any
+) -> None:
+    monkeypatch.setattr(parquet, "_BATCH_BYTES", LEAST_DECODED // 32)
+    content = write(pa.table({"a": column}), row_group_size=1000, compression="zstd")
+    assert len(content) < LEAST_DECODED // 50
+    before = pa.total_allocated_bytes()
+    arrow = 0
+    tracemalloc.start()
+    try:
+        for entry in parquet.rows(parquet.spooled([content])):
+            assert isinstance(entry, Entry), entry
+            arrow = max(arrow, pa.total_allocated_bytes() - before)
+        python = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert entry.number == 1000
+    assert max(arrow, python) < LEAST_DECODED // 4
 
 
 @pytest.mark.parametrize("content", [b"PAR1", b"PAR1" + bytes(100) + b"PAR1", b'{"text": "a"}'])
