@@ -6,6 +6,7 @@ a number of seconds. A floating-point number that is none (NaN, infinity) become
 
 import base64
 import math
+import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
@@ -17,6 +18,7 @@ from uuid import UUID
 
 from splai.core.inferencejob.line_formats import Entry, Fault, parse, to_json
 from splai.core.inferencejob.lines import LONGEST_RECORD, Unreadable
+from splai.inputs.errors import SourceUnavailable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,16 +44,16 @@ def spooled(blocks: Iterable[bytes]) -> IO[bytes]:
     return file
 
 
-def rows(source: Path | IO[bytes]) -> Iterator[Entry | Fault]:
-    """The records of a file, numbered from 1; raises Unreadable for what is no Parquet file."""
+def rows(source: Path | IO[bytes], name: str = "the Parquet file") -> Iterator[Entry | Fault]:
+    """The records of a file, numbered from 1; raises Unreadable for what is no Parquet file, and SourceUnavailable."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     def opened(**options: Any) -> Any:
         try:
             return pq.ParquetFile(source, pre_buffer=False, buffer_size=1024 * 1024, **options)
-        except (pa.ArrowException, OSError):
-            raise Unreadable("not a Parquet file, or a damaged one") from None
+        except (pa.ArrowException, OSError) as error:
+            raise _read_failure(error, name, "not a Parquet file, or a damaged one") from None
 
     with nullcontext() if isinstance(source, Path) else source:
         file = opened()
@@ -61,13 +63,13 @@ def rows(source: Path | IO[bytes]) -> Iterator[Entry | Fault]:
         if repeated := _columns_of_repeated_texts(file.metadata):
             file = opened(metadata=file.metadata, read_dictionary=repeated)
         number = 0
-        for batch in _batches(file):
+        for batch in _batches(file, name):
             for row in batch.to_pylist(maps_as_pydicts="lossy"):
                 number += 1
                 yield _entry(number, row)
 
 
-def _batches(file: Any) -> Iterator["pa.RecordBatch"]:
+def _batches(file: Any, name: str) -> Iterator["pa.RecordBatch"]:
     """All rows, as many at a time as fit into a few MiB once each has its values to itself."""
     import pyarrow as pa
 
@@ -79,8 +81,15 @@ def _batches(file: Any) -> Iterator["pa.RecordBatch"]:
             for batch in file.iter_batches(batch_size=size, row_groups=[group], use_threads=False):
                 for piece in _pieces(batch):
                     yield piece if plain == schema else piece.cast(plain, safe=False)
-        except (pa.ArrowException, OSError):
-            raise Unreadable(f"the Parquet file is damaged in row group {group + 1}") from None
+        except (pa.ArrowException, OSError) as error:
+            raise _read_failure(error, name, f"the Parquet file is damaged in row group {group + 1}") from None
+
+
+def _read_failure(error: Exception, name: str, damage: str) -> SourceUnavailable | Unreadable:
+    """Arrow calls damage an OSError too, but only the operating system's own has a number: the device may recover."""
+    if isinstance(error, OSError) and error.errno:
+        return SourceUnavailable(f"{name} cannot be read: {os.strerror(error.errno)}")
+    return Unreadable(damage)
 
 
 def _columns_of_repeated_texts(metadata: "pq.FileMetaData") -> list[str]:

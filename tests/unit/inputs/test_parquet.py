@@ -1,6 +1,7 @@
 """Rows are JSON: what has no JSON type becomes text, and validation sees what the engine will."""
 
 import datetime as dt
+import errno
 import gzip
 import io
 import json
@@ -19,6 +20,7 @@ from splai.api.ledger import InputManifest, Validation
 from splai.core.inferencejob.line_formats import Entry
 from splai.core.inferencejob.lines import Unreadable
 from splai.inputs import parquet
+from splai.inputs.errors import SourceUnavailable
 from tests.unit.inputs.reading_site import MemoryChunks, memory_file, read
 
 
@@ -156,6 +158,27 @@ def test_a_damaged_row_group_is_told_by_its_number() -> None:
     content[middle : middle + 40] = bytes(40)
     with pytest.raises(Unreadable, match=r"damaged in row group \d"):
         rows(bytes(content))
+
+
+class FailingDevice(io.BytesIO):
+    """A file that cannot be read any more from its middle on."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        content = super().read(size)
+        if len(self.getbuffer()) // 3 < self.tell() < len(self.getbuffer()) // 2:
+            raise OSError(errno.ESTALE, "secret")
+        return content
+
+
+def test_a_device_that_fails_may_work_again() -> None:
+    content = write(pa.table({"a": [str(n) for n in range(100_000)]}), row_group_size=1000)
+    with pytest.raises(SourceUnavailable, match=r"^pvc://data/a cannot be read: Stale file handle$"):
+        list(parquet.rows(FailingDevice(content), "pvc://data/a"))
+
+
+def test_a_file_that_cannot_be_opened_may_be_opened_later(tmp_path: Path) -> None:
+    with pytest.raises(SourceUnavailable, match=r"^pvc://data/a cannot be read: No such file or directory$"):
+        list(parquet.rows(tmp_path / "absent", "pvc://data/a"))
 
 
 def test_two_columns_of_one_name_are_refused() -> None:
