@@ -29,6 +29,7 @@ _BATCH_BYTES: Final = 8 * 1024 * 1024
 _MOST_ROWS: Final = 4096
 _NUMBER_BYTES: Final = 8
 _DICTIONARIES: Final = frozenset({"PLAIN_DICTIONARY", "RLE_DICTIONARY"})
+_NO_JSON: Final = "holds a value that JSON cannot say"
 
 
 def spooled(blocks: Iterable[bytes]) -> IO[bytes]:
@@ -64,9 +65,9 @@ def rows(source: Path | IO[bytes], name: str = "the Parquet file") -> Iterator[E
             file = opened(metadata=file.metadata, read_dictionary=repeated)
         number = 0
         for batch in _batches(file, name):
-            for row in batch.to_pylist(maps_as_pydicts="lossy"):
+            for row in _values(batch):
                 number += 1
-                yield _entry(number, row)
+                yield Fault(number, row) if isinstance(row, str) else _entry(number, row)
 
 
 def _batches(file: Any, name: str) -> Iterator["pa.RecordBatch"]:
@@ -139,6 +140,22 @@ def _plain_bytes(array: "pa.Array") -> int:
     return int(array.nbytes)
 
 
+def _values(batch: "pa.RecordBatch") -> Iterator[dict[str, Any] | str]:
+    """Each row, or what is wrong with it; one that Python cannot hold spoils no other."""
+    try:
+        yield from batch.to_pylist(maps_as_pydicts="lossy")
+    except (ValueError, OverflowError):
+        for number in range(batch.num_rows):
+            try:
+                yield batch.slice(number, 1).to_pylist(maps_as_pydicts="lossy")[0]
+            except UnicodeDecodeError:
+                yield "holds a text that is not valid UTF-8"
+            except OverflowError:
+                yield "holds a date, a time or a duration that is out of range"
+            except ValueError:
+                yield _NO_JSON
+
+
 def _plain_type(kind: "pa.DataType") -> "pa.DataType":
     """What Python converts fast: only of a list Arrow would make all that a batch holds, whatever part it is given."""
     import pyarrow as pa
@@ -173,7 +190,7 @@ def _entry(number: int, row: dict[str, Any]) -> Entry | Fault:
         line = _to_json(row)
         record = parse(line)  # as the engine will see it: keys of maps are texts
     except (TypeError, ValueError, RecursionError):
-        return Fault(number, "holds a value that JSON cannot say")
+        return Fault(number, _NO_JSON)
     if len(line) > LONGEST_RECORD:
         return Fault(number, f"longer than {LONGEST_RECORD >> 20} MiB as JSON")
     return Entry(number, record, line)

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splai.api.ledger import InputManifest, Validation
-from splai.core.inferencejob.line_formats import Entry
+from splai.core.inferencejob.line_formats import Entry, Fault
 from splai.core.inferencejob.lines import Unreadable
 from splai.inputs import parquet
 from splai.inputs.errors import SourceUnavailable
@@ -158,6 +158,31 @@ def test_a_damaged_row_group_is_told_by_its_number() -> None:
     content[middle : middle + 40] = bytes(40)
     with pytest.raises(Unreadable, match=r"damaged in row group \d"):
         rows(bytes(content))
+
+
+def no_utf8(*texts: bytes) -> Any:
+    """A column of texts that some other writer did not check."""
+    binary = pa.array(texts, pa.binary())
+    return pa.Array.from_buffers(pa.string(), len(binary), binary.buffers())
+
+
+@pytest.mark.parametrize(
+    ("column", "want"),
+    [
+        (no_utf8(b"a", b"\xff", b"c"), "holds a text that is not valid UTF-8"),
+        (pa.array([0, 10**7, 1], pa.date32()), "holds a date, a time or a duration that is out of range"),
+        (pa.array([0, -(10**18), 1], pa.timestamp("us")), "holds a date, a time or a duration that is out of range"),
+        (pa.array([0, 10**18, 1], pa.duration("s")), "holds a date, a time or a duration that is out of range"),
+    ],
+)
+@pytest.mark.parametrize("use_dictionary", [True, False])
+def test_a_row_that_python_cannot_hold_is_told_by_its_number_and_spoils_no_other(
+    column: Any, want: str, use_dictionary: bool
+) -> None:
+    content = write(pa.table({"a": column}), use_dictionary=use_dictionary)
+    first, second, third = parquet.rows(parquet.spooled([content]))
+    assert second == Fault(2, want)
+    assert [(type(entry), entry.number) for entry in (first, third)] == [(Entry, 1), (Entry, 3)]
 
 
 class FailingDevice(io.BytesIO):
