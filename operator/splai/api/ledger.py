@@ -156,7 +156,8 @@ class InputManifest(APIModel):
     records: int
     bytes: Annotated[int, Field(description="Of the records as JSON lines.")]
     format: Literal["jsonl", "openai-batch"]
-    sources: list[SourceIdentity]
+    sources: Annotated[list[SourceIdentity], Field(description="The first ones, at most 1,000.")]
+    more_sources: Annotated[int, Field(description="How many others were read.")] = 0
     spec_hash: str
 
     def chunk_of(self, position: int) -> int:
