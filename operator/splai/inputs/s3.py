@@ -86,7 +86,7 @@ def s3_objects(store: ObjectStore, uri: str, patience: Patience = PATIENCE) -> l
     found = [
         _object(store, bucket, entry, patience)
         for entry in call_again(lambda: _list(store, key, uri), patience)
-        if entry["size"] and not is_left_out(entry["path"].rpartition("/")[2])
+        if entry["size"] and not any(map(is_left_out, entry["path"].removeprefix(key).split("/")))
     ]
     if not found:
         raise SourceUnusable(NOT_FOUND, f"there is no object below {uri}")

@@ -49,7 +49,8 @@ def test_an_object_is_read_in_parts(store: ObjectStore, monkeypatch: pytest.Monk
 
 
 def test_all_objects_below_a_prefix_are_read_in_the_order_of_their_keys(store: ObjectStore) -> None:
-    for name in ("days/b.jsonl", "days/a/z.jsonl", "days/_SUCCESS", "days/.part.crc", "days/empty", "daysoff"):
+    left_out = ("days/_SUCCESS", "days/.part.crc", "days/empty", "daysoff")
+    for name in ("days/b.jsonl", "days/a/z.jsonl", *left_out):
         obstore.put(store, name, b"" if name.endswith("empty") else b'{"text": "%s"}' % name.encode())
     found = objects(store, "s3://bucket/days/")
     assert [file.uri for file in found] == ["s3://bucket/days/a/z.jsonl", "s3://bucket/days/b.jsonl"]
@@ -57,6 +58,12 @@ def test_all_objects_below_a_prefix_are_read_in_the_order_of_their_keys(store: O
     manifest = read(*found, store=chunks)
     assert isinstance(manifest, InputManifest)
     assert chunks.lines(manifest) == [b'{"text": "days/a/z.jsonl"}', b'{"text": "days/b.jsonl"}']
+
+
+def test_below_a_prefix_folders_that_are_hidden_are_left_out(store: ObjectStore) -> None:
+    for name in ("_delta_log/0.json", "_temporary/0/task/b.jsonl", "a/.tmp/c.jsonl", "_a.jsonl", "a/d.jsonl"):
+        obstore.put(store, f"_days/{name}", b"{}")
+    assert [file.uri for file in objects(store, "s3://bucket/_days/")] == ["s3://bucket/_days/a/d.jsonl"]
 
 
 def test_an_empty_object_has_no_blocks(store: ObjectStore) -> None:
