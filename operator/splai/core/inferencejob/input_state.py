@@ -97,10 +97,10 @@ def _read_by_pod(
     snapshot: JobSnapshot, children: Children, plan_pods: tuple[ObservedPod, ...], now: datetime
 ) -> InputState:
     found = snapshot.progress if isinstance(snapshot.progress, Progress) else None
+    if found and found.input:  # of two pods that disagree, as the pods themselves judge it: see worker.plan
+        return GoodInput(found.input)
     if found and found.invalid:
         return _as_told(found.invalid)
-    if found and found.input:
-        return GoodInput(found.input)
     child = children.plan
     if child is None:
         return _earlier_job(snapshot) or Waiting("ReadingInput", "the input is being read", "Unknown")
