@@ -15,7 +15,10 @@ class ConfigMapInput(APIModel):
     """One key of a ConfigMap of the same namespace."""
 
     name: Annotated[ObjectName, Field(description="Of the ConfigMap.")]
-    key: Annotated[str, Field(min_length=1, max_length=253, description="Whose text holds the records.")]
+    key: Annotated[
+        str,
+        Field(min_length=1, max_length=253, description="Whose text holds the records; binaryData may be compressed."),
+    ]
 
 
 class S3Input(S3Access):

@@ -17,6 +17,7 @@ from splai.core.inferencejob.records import PROBLEM_LIMIT, Records
 from splai.core.inferencejob.snapshot import (
     PODS_EXPECTED,
     ConfigMapText,
+    ConfigMapUnreadable,
     JobSnapshot,
     template_timeout,
 )
@@ -83,6 +84,8 @@ def look_at_input(
 
 def _read_here(snapshot: JobSnapshot) -> InputState:
     spec, config_map = snapshot.job.spec, snapshot.config_map
+    if isinstance(config_map, ConfigMapUnreadable):
+        return Rejection("ValidationFailed", (f"spec.input.configMap: {config_map.message}",), 1)
     if spec.input.config_map is not None and not isinstance(config_map, ConfigMapText):
         return Waiting("ConfigMapNotFound", config_map.message if config_map else "the ConfigMap was not read yet")
     text = config_map.text if isinstance(config_map, ConfigMapText) else None

@@ -138,7 +138,11 @@ class RecordCheck:
 
 
 def validate(
-    spec: InferenceJobSpec, config_map_text: str | None, *, limits: Limits | None = None, policy: str | None = None
+    spec: InferenceJobSpec,
+    config_map_text: str | bytes | None,
+    *,
+    limits: Limits | None = None,
+    policy: str | None = None,
 ) -> Validated | Invalid:
     """Read and check the whole of an input that the operator reads.
 
