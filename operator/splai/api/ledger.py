@@ -132,7 +132,7 @@ class ReadingOrder(APIModel):
     input: Input
     prompt: Prompt | None = None
     parameters: dict[str, Any] = {}
-    failed_of_uid: Annotated[str | None, Field(description="UID of the job that input.failedOf names.")] = None
+    failed_of_uid: Annotated[str | None, Field(description="UID of the job that input.failedOf named.")] = None
     limits: Limits = Limits()
     policy: str | None = None
     spec_hash: str

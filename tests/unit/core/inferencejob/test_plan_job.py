@@ -77,7 +77,9 @@ def test_the_folder_of_an_earlier_job_is_opened_by_a_token_of_its_own() -> None:
         ("token", f"splai-artifacts/{UID}"),
         ("earlier-token", "splai-artifacts/uid-of-yesterday"),
     ]
-    assert env_of(pod["containers"][0])["SPLAI_EARLIER_TOKEN_FILE"] == "/var/run/secrets/splai/earlier-token"
+    env = env_of(pod["containers"][0])
+    assert env["SPLAI_EARLIER_TOKEN_FILE"] == "/var/run/secrets/splai/earlier-token"
+    assert env["SPLAI_EARLIER_UID"] == "uid-of-yesterday"
 
 
 def test_any_other_job_has_only_its_own_token() -> None:
