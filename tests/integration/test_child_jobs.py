@@ -107,6 +107,25 @@ def test_every_destination_can_be_written(restricted: RunningControlPlane, desti
     assert made["containers"][0]["args"] == ["worker", "finish"]
 
 
+@pytest.mark.parametrize("mode", ["Dedicated", "Shared"])
+def test_a_proxy_and_certificates_reach_the_pods_without_an_engine(restricted: RunningControlPlane, mode: str) -> None:
+    template = {
+        "env": [{"name": "SSL_CERT_FILE", "value": "/certificates/ca.crt"}],
+        "volumes": [
+            {"name": "certificates", "configMap": {"name": "corporate-ca"}},
+            {"name": "models", "persistentVolumeClaim": {"claimName": "models"}},
+        ],
+        "volumeMounts": [
+            {"name": "certificates", "mountPath": "/certificates"},
+            {"name": "models", "mountPath": "/models"},
+        ],
+    }
+    job = make_job(input=SOURCES[1], workers={"mode": mode, "template": template})
+    for body in (build_plan_job(job, SETTINGS), build_finish_job(job, SETTINGS, code="", message="")):
+        made = try_out(restricted, body)
+        assert {it["name"] for it in made["volumes"]} == {"splai-token", "splai-tmp", "certificates"}
+
+
 @pytest.mark.parametrize("template", WORKERS, ids=json.dumps)
 @pytest.mark.parametrize("mode", ["Dedicated", "Shared"])
 def test_every_kind_of_gpu_can_be_asked_for(

@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "inputs": {"api", "core", "resilience", "artifacts"},
     "kube": DECISIONS,
     "worker": DECISIONS | {"inputs", "logs"},
-    "controller": DECISIONS | {"kube", "logs"},
+    "controller": DECISIONS | {"inputs", "kube", "logs"},
     "gateway": DECISIONS | {"kube", "logs"},
     "cli": DECISIONS | {"inputs", "kube", "logs", "worker", "controller", "gateway"},
 }

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from splai.api.base import APIModel, ObjectName, rules
 from splai.api.pod_template import LocalObjectReference
-from splai.api.storage import S3Access, VolumePath
+from splai.api.storage import DEFAULT_S3_REGION, S3Access, VolumePath
 
 InputFormat = Literal["auto", "jsonl", "openai-batch", "csv", "parquet", "text"]
 
@@ -16,7 +16,12 @@ class ConfigMapInput(APIModel):
 
     name: Annotated[ObjectName, Field(description="Name of the ConfigMap.")]
     key: Annotated[
-        str, Field(min_length=1, max_length=253, description="Key of the ConfigMap whose text holds the records.")
+        str,
+        Field(
+            min_length=1,
+            max_length=253,
+            description="Key of the ConfigMap whose value holds the records; in binaryData it may be compressed.",
+        ),
     ]
 
 
@@ -31,6 +36,12 @@ class S3Input(S3Access):
             description="s3://bucket/key, or s3://bucket/prefix/ with a slash at its end.",
         ),
     ]
+    region: Annotated[
+        str | None,
+        Field(
+            max_length=64, description=f"Default: AWS_REGION of the ServiceAccount's identity, or {DEFAULT_S3_REGION}."
+        ),
+    ] = None
 
 
 class HTTPInput(APIModel):

@@ -168,7 +168,7 @@ class ReadingOrder(APIModel):
     input: Input
     prompt: Prompt | None = None
     parameters: dict[str, Any] = {}
-    failed_of_uid: Annotated[str | None, Field(description="UID of the job that input.failedOf names.")] = None
+    failed_of_uid: Annotated[str | None, Field(description="UID of the job that input.failedOf named.")] = None
     limits: Limits = Limits()
     policy: str | None = None
     spec_hash: str
@@ -192,7 +192,8 @@ class InputManifest(APIModel):
     records: int
     bytes: Annotated[int, Field(description="Of the records as JSON lines.")]
     format: Literal["jsonl", "openai-batch"]
-    sources: list[SourceIdentity]
+    sources: Annotated[list[SourceIdentity], Field(description="The first ones, at most 1,000.")]
+    more_sources: Annotated[int, Field(description="How many others were read.")] = 0
     spec_hash: str
 
     def chunk_of(self, position: int) -> int:

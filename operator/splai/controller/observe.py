@@ -1,6 +1,8 @@
 """Puts together what a decision may look at: from the caches, and from places that are asked when it matters."""
 
+import asyncio
 import time
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -12,9 +14,11 @@ from splai.api.policy import Policy
 from splai.artifacts.folder import JobFolder, StoreRefused, StoreUnavailable
 from splai.controller.caches import Caches, pods_of_backend, pods_of_job
 from splai.controller.creation_troubles import CreationTroubles
+from splai.core.inferencejob.lines import Unreadable
 from splai.core.inferencejob.snapshot import (
     ConfigMapMissing,
     ConfigMapText,
+    ConfigMapUnreadable,
     JobSnapshot,
     Unavailable,
     WorkloadMissing,
@@ -27,11 +31,15 @@ from splai.core.inferencejob.snapshot import (
 from splai.core.modelbackend.snapshot import BackendSnapshot
 from splai.core.observed import ObservedJob, ObservedWorkload
 from splai.core.settings import OperatorSettings
+from splai.inputs.compression import decompressed
 from splai.kube.cache import Entry
 from splai.kube.client import Client
 from splai.kube.errors import Forbidden, NotFound
 from splai.kube.resource import CONFIG_MAPS, WORKLOADS
 from splai.resilience.breaker import Breaker
+
+MOST_UNPACKED = 8 * 1024 * 1024
+"""A ConfigMap of a mebibyte may stand for a gibibyte; the operator serves everybody."""
 
 
 class Observer:
@@ -93,7 +101,7 @@ class Observer:
             pods=tuple(pod.value for pod in pods),
         )
 
-    async def _config_map(self, job: InferenceJob) -> ConfigMapText | ConfigMapMissing:
+    async def _config_map(self, job: InferenceJob) -> ConfigMapText | ConfigMapMissing | ConfigMapUnreadable:
         source = job.spec.input.config_map
         assert source is not None  # noqa: S101 - needs_config_map said so
         try:
@@ -101,9 +109,12 @@ class Observer:
         except NotFound:
             return ConfigMapMissing(f"ConfigMap {source.name} does not exist")
         text = (body.get("data") or {}).get(source.key)
-        if text is None:
-            return ConfigMapMissing(f"ConfigMap {source.name} has no key {source.key}")
-        return ConfigMapText(text)
+        if text is not None:
+            return ConfigMapText(text)
+        binary = (body.get("binaryData") or {}).get(source.key)
+        if binary is not None:  # where kubectl puts a file that is not UTF-8, such as a compressed one
+            return await asyncio.to_thread(_unpacked, b64decode(binary))
+        return ConfigMapMissing(f"ConfigMap {source.name} has no key {source.key}")
 
     async def _progress(self, entry: Entry[InferenceJob]) -> Progress | Unavailable:
         try:
@@ -121,3 +132,18 @@ class Observer:
         except Forbidden:
             return None
         return ObservedWorkload.from_object(found.items[0]) if found.items else WorkloadMissing()
+
+
+def _unpacked(content: bytes) -> ConfigMapText | ConfigMapUnreadable:
+    """The bytes, decompressed if they are compressed."""
+    _, blocks = decompressed(iter([content]))
+    found = bytearray()
+    try:
+        for block in blocks:
+            found += block
+            if len(found) > MOST_UNPACKED:
+                limit = f"{MOST_UNPACKED >> 20} MiB"
+                return ConfigMapUnreadable(f"unpacks to more than {limit}; use persistentVolumeClaim, s3 or http")
+    except Unreadable as error:
+        return ConfigMapUnreadable(str(error))
+    return ConfigMapText(bytes(found))

@@ -42,8 +42,8 @@ def open_records(file: SourceFile, account: Account, wanted: InputFormat) -> Fil
         return FileRecords(kind, wanted, read_lines("jsonl" if kind == "auto" else kind, split_lines(blocks)))
     if file.path is not None and not is_compressed:
         account.read_elsewhere(file.path.stat().st_size)
-        return FileRecords(kind, wanted, parquet.rows(file.path))
-    return FileRecords(kind, wanted, parquet.rows(parquet.spooled(blocks)))
+        return FileRecords(kind, wanted, parquet.rows(file.path, file.uri))
+    return FileRecords(kind, wanted, parquet.rows(parquet.spooled(blocks), file.uri))
 
 
 def _guess(name: str, magic: bytes) -> InputFormat:

@@ -31,6 +31,8 @@ from splai.inputs.places import Places
 from splai.inputs.source import Account, SourceFile
 
 REPORT_EVERY = 256
+MOST_SOURCES = 1000
+"""Named in the manifest, which is one object of the store and part of plan.json: a bucket may hold any number."""
 
 
 @dataclass
@@ -86,6 +88,7 @@ class _Reading:
         self._check: RecordCheck | None = None
         self._format: RecordFormat = "jsonl"
         self._sources: list[SourceIdentity] = []
+        self._more_sources = 0
         self._read = 0
         self._bytes = 0
 
@@ -109,7 +112,7 @@ class _Reading:
                 break
             except _EndOfReading:
                 break
-            self._sources.append(account.close())
+            self._note_source(account.close())
             self._bytes += account.bytes
             if self._read == self._order.input.limit:
                 break
@@ -117,6 +120,12 @@ class _Reading:
         if not self._read and not self._findings.total:
             none_failed = "every record of that job has an answer"
             self._findings.add(f"spec.input: {none_failed if self._order.input.failed_of else 'holds no record'}")
+
+    def _note_source(self, source: SourceIdentity) -> None:
+        if len(self._sources) < MOST_SOURCES:
+            self._sources.append(source)
+        else:
+            self._more_sources += 1
 
     def _take(self, records: FileRecords, title: str, account: Account) -> None:
         limit = self._order.input.limit
@@ -203,5 +212,6 @@ class _Reading:
             bytes=self._writer.bytes,
             format=self._format,
             sources=self._sources,
+            more_sources=self._more_sources,
             spec_hash=self._order.spec_hash,
         )

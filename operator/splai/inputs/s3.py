@@ -24,6 +24,14 @@ from splai.inputs.url_guard import URLGuard
 
 PART_BYTES: Final = 4 * 1024 * 1024
 _STATUS: Final = re.compile(r"\bstatus code: (\d{3}) ")
+# obstore keeps what it knows of a store's answer in words only. A region is asked for in the signature and in the
+# host's name: a store answers a request for another one with a redirect to nowhere, or with one of these codes.
+_OTHER_REGION: Final = re.compile(
+    r"Received redirect without LOCATION"
+    r"|<Code>(AuthorizationHeaderMalformed|IllegalLocationConstraintException|PermanentRedirect)</Code>"
+)
+_WORDLESS_REFUSAL: Final = re.compile(r"\bstatus code: 400 Bad Request: *(\n|$)")
+_REGION: Final = re.compile(r"[a-z0-9-]+")
 
 
 @dataclass(kw_only=True)
@@ -57,10 +65,13 @@ def open_bucket(source: S3Input, environment: Mapping[str, str], guard: URLGuard
     """A client with the credentials of the environment, which obstore reads; without any the bucket must be public.
 
     Raises SourceUnusable for half of them. A node's own identity is not used: it is the machine's and not the user's.
+    A ServiceAccount's cloud identity brings along the region it is at home in.
     """
-    region = source.region or DEFAULT_S3_REGION
+    region = source.region or environment.get("AWS_REGION") or DEFAULT_S3_REGION
     if source.endpoint:
         guard.check_url(source.endpoint)
+    elif not _REGION.fullmatch(region):  # it becomes a part of the host's name
+        raise SourceUnusable(NOT_FOUND, "spec.input.s3.region is not the name of a region")
     try:
         return S3Store(
             source.uri.removeprefix("s3://").partition("/")[0],
@@ -86,7 +97,7 @@ def s3_objects(store: ObjectStore, uri: str, patience: Patience = PATIENCE) -> l
     found = [
         _object(store, bucket, entry, patience)
         for entry in call_again(lambda: _list(store, key, uri), patience)
-        if entry["size"] and not is_left_out(entry["path"].rpartition("/")[2])
+        if entry["size"] and not any(map(is_left_out, entry["path"].removeprefix(key).split("/")))
     ]
     if not found:
         raise SourceUnusable(NOT_FOUND, f"there is no object below {uri}")
@@ -122,6 +133,12 @@ def _list(store: ObjectStore, prefix: str, uri: str) -> list[Any]:
 
 def _explained(error: BaseException, uri: str) -> SourceUnavailable | SourceUnusable:
     status = _STATUS.search(str(error))  # obstore keeps that of a failed list in its message only
+    if _OTHER_REGION.search(str(error)):
+        return SourceUnusable(NOT_FOUND, f"{uri} is in another region: say which one in spec.input.s3.region")
+    if _WORDLESS_REFUSAL.search(str(error)):  # to a HEAD, which may say no more
+        return SourceUnusable(
+            FORBIDDEN, f"{uri} may not be read: spec.input.s3.region or the credentials of secretRef are wrong"
+        )
     match error, int(status[1]) if status else 0:
         # A ValueError is a key that no object can have.
         case (FileNotFoundError() | ValueError(), _) | (GenericError(), 404):

@@ -39,7 +39,7 @@ class SourceFile(ABC):
 
 
 def is_left_out(name: str) -> bool:
-    """Whether a file of a folder is none of its data: hidden, or a mark such as ``_SUCCESS`` beside a table's parts."""
+    """Whether a file or folder of a folder is none of its data: hidden, or a table's own such as ``_delta_log``."""
     return name.startswith((".", "_"))
 
 

@@ -132,13 +132,17 @@ async def _read_order(folder: PatientFolder) -> ReadingOrder | None:
 async def _earlier_folder(
     settings: WorkerSettings, environment: Mapping[str, str], order: ReadingOrder
 ) -> AsyncIterator[PatientFolder | None]:
-    """The folder of the job whose failed records are read, with the token that opens it."""
+    """The folder of the job whose failed records are read, with the token that opens it.
+
+    Its UID is that of the pod's own environment: the order is created once, and the name may have a new job since then.
+    """
     token_file = environment.get("SPLAI_EARLIER_TOKEN_FILE")
-    if order.failed_of_uid is None or not token_file:
+    uid = environment.get("SPLAI_EARLIER_UID") or order.failed_of_uid
+    if uid is None or not token_file:
         yield None
         return
     async with ArtifactClient(settings.artifacts_url, token_file, deadline=STORE_DEADLINE) as client:
-        yield PatientFolder(client.job(order.namespace, order.failed_of_uid), pulse=lambda: None)
+        yield PatientFolder(client.job(order.namespace, uid), pulse=lambda: None)
 
 
 async def _read(

@@ -3,6 +3,8 @@
 import gzip
 import io
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import obstore
@@ -17,6 +19,7 @@ from splai.inputs.errors import SourceUnusable
 from splai.inputs.reading import read_input
 from splai.inputs.sources import open_source
 from tests.integration.minio import Minio
+from tests.integration.pod_identity import pod_identity
 from tests.unit.inputs.reading_site import MemoryChunks, make_order
 
 
@@ -117,6 +120,37 @@ def test_without_credentials_a_private_bucket_is_forbidden(
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     result, _ = read(minio, f"s3://{bucket}/a.jsonl", {"SPLAI_ALLOW_PRIVATE_URLS": "true"})
+    assert isinstance(result, Validation)
+    assert result.reason == "InputForbidden"
+
+
+@pytest.fixture
+def identity(minio: Minio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """As a ServiceAccount gives it to the pod: a mounted token instead of a Secret's keys."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    with pod_identity(minio, tmp_path) as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        yield {**variables, "SPLAI_ALLOW_PRIVATE_URLS": "true"}
+
+
+@pytest.mark.parametrize("key", ["days/a.jsonl", "days/"])
+def test_without_a_secret_the_identity_of_the_service_account_opens_the_bucket(
+    minio: Minio, identity: dict[str, str], key: str
+) -> None:
+    bucket = minio.make_bucket()
+    obstore.put(minio.store(bucket), "days/a.jsonl", lines(3))
+    result, records = read(minio, f"s3://{bucket}/{key}", identity)
+    assert isinstance(result, InputManifest), result
+    assert len(records) == 3
+
+
+def test_an_identity_that_is_not_known_is_forbidden(minio: Minio, identity: dict[str, str], tmp_path: Path) -> None:
+    bucket = minio.make_bucket()
+    obstore.put(minio.store(bucket), "a.jsonl", lines(1))
+    (tmp_path / "token").write_text("of somebody else")
+    result, _ = read(minio, f"s3://{bucket}/a.jsonl", identity)
     assert isinstance(result, Validation)
     assert result.reason == "InputForbidden"
 

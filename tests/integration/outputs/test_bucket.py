@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import obstore
 import pytest
@@ -11,6 +12,7 @@ from splai.outputs.destination import Destination, OutputProblem
 from splai.outputs.opening import open_destination
 from tests.integration.minio import REGION, Minio
 from tests.integration.outputs.multipart_uploads import unfinished_uploads
+from tests.integration.pod_identity import pod_identity
 
 MEBIBYTE = bytes(1024 * 1024)
 
@@ -59,6 +61,20 @@ async def test_a_small_and_a_large_and_an_empty_file(minio: Minio, bucket: str) 
         "2026/triage/output.parquet": 0,
     }
     assert obstore.get(minio.store(bucket), "2026/triage/errors.jsonl").bytes() == b"{}\n"
+
+
+async def test_without_a_secret_the_identity_of_the_service_account_writes(
+    minio: Minio, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    with pod_identity(minio, tmp_path) as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        folder = folder_in(minio, bucket)
+        await folder.write("output.jsonl", source(*[MEBIBYTE] * 20))
+        await folder.remove("errors.jsonl")
+    assert objects(minio, bucket) == {"2026/triage/output.jsonl": 20 * 1024 * 1024}
 
 
 async def test_a_source_that_breaks_off_leaves_the_old_file_and_no_upload(minio: Minio, bucket: str) -> None:

@@ -1,21 +1,31 @@
 """A snapshot holds what its decision needs, and nobody is asked in vain."""
 
+import gzip
+from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import zstandard
 
 from splai.api.ledger import Progress
 from splai.api.policy import Policy
 from splai.artifacts.folder import StoreUnavailable
 from splai.controller.caches import Caches
-from splai.controller.observe import Observer
-from splai.core.inferencejob.snapshot import JobSnapshot, Unavailable, WorkloadMissing
+from splai.controller.observe import MOST_UNPACKED, Observer
+from splai.core.inferencejob.snapshot import (
+    ConfigMapMissing,
+    ConfigMapText,
+    ConfigMapUnreadable,
+    JobSnapshot,
+    Unavailable,
+    WorkloadMissing,
+)
 from splai.core.settings import OperatorSettings
 from splai.engines.images import EngineImages
 from splai.kube.client import Object
 from splai.kube.errors import Forbidden, NotFound
-from splai.kube.resource import CORE_EVENTS, INFERENCE_JOBS, JOBS, WORKLOADS
+from splai.kube.resource import CONFIG_MAPS, CORE_EVENTS, INFERENCE_JOBS, JOBS, WORKLOADS
 from tests.unit.controller.objects import child_job, inference_job
 from tests.unit.kube.memory_client import MemoryClient
 
@@ -113,6 +123,45 @@ async def test_of_many_jobs_one_waits_for_a_store_that_is_away(world: World) -> 
 
     assert [snapshot.progress for snapshot in snapshots] == [Unavailable("away")] * 20
     assert world.no_folder.asked == 1
+
+
+def config_map(**fields: Any) -> Object:
+    return {"metadata": {"namespace": "n", "name": "c"}, **fields}
+
+
+def base64(content: bytes) -> str:
+    return b64encode(content).decode()
+
+
+BOMB = gzip.compress(bytes(MOST_UNPACKED + 1))
+
+
+@pytest.mark.parametrize(
+    ("body", "want"),
+    [
+        (config_map(data={"lines": "a"}), ConfigMapText("a")),
+        (config_map(binaryData={"lines": base64(b"a\xff")}), ConfigMapText(b"a\xff")),
+        (config_map(binaryData={"lines": base64(gzip.compress(b"a"))}), ConfigMapText(b"a")),
+        (config_map(binaryData={"lines": base64(zstandard.compress(b"a"))}), ConfigMapText(b"a")),
+        (config_map(data=None, binaryData={"other": ""}), ConfigMapMissing("ConfigMap c has no key lines")),
+        (
+            config_map(binaryData={"lines": base64(BOMB)}),
+            ConfigMapUnreadable("unpacks to more than 8 MiB; use persistentVolumeClaim, s3 or http"),
+        ),
+        (
+            config_map(binaryData={"lines": base64(gzip.compress(b"abc")[:-4])}),
+            ConfigMapUnreadable("the gzip data end too early"),
+        ),
+    ],
+    ids=["text", "bytes", "gzip", "zstd", "missing", "bomb", "damaged"],
+)
+async def test_a_config_map_holds_text_or_bytes_that_are_unpacked_in_bounded_memory(
+    world: World, body: Object, want: object
+) -> None:
+    world.add_job(input={"configMap": {"name": "c", "key": "lines"}})
+    world.client.store(CONFIG_MAPS, body)
+
+    assert (await world.snapshot()).config_map == want
 
 
 async def test_a_young_child_is_no_reason_to_ask_anybody(world: World) -> None:

@@ -1,9 +1,11 @@
 """Rows are JSON: what has no JSON type becomes text, and validation sees what the engine will."""
 
 import datetime as dt
+import errno
 import gzip
 import io
 import json
+import tracemalloc
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splai.api.ledger import InputManifest, Validation
-from splai.core.inferencejob.line_formats import Entry
+from splai.core.inferencejob.line_formats import Entry, Fault
 from splai.core.inferencejob.lines import Unreadable
 from splai.inputs import parquet
+from splai.inputs.errors import SourceUnavailable
 from tests.unit.inputs.reading_site import MemoryChunks, memory_file, read
 
 
@@ -62,6 +65,8 @@ def test_records_are_read_as_they_were_written(records: list[dict[str, Any]], gr
     assert rows(write(pa.Table.from_pylist(records, SCHEMA), row_group_size=group)) == records
 
 
+LONG_TEXT = "question" * 1000
+LEAST_DECODED = 1000 * len(LONG_TEXT)
 MOMENT = dt.datetime.fromisoformat("2026-01-02T03:04:05.678901")
 
 
@@ -107,6 +112,40 @@ def test_wide_rows_are_read_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> 
     assert max(sizes) <= 4
 
 
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([LONG_TEXT] * 1000),
+        pa.array([LONG_TEXT.encode()] * 1000),
+        pa.array([LONG_TEXT] * 1000, pa.large_string()),
+        pa.array([LONG_TEXT] * 1000).dictionary_encode(),
+        pa.array([["question" * 10] * 100] * 1000),
+        pa.array([{"a": LONG_TEXT, "b": 1}] * 1000),
+        pa.array([[("a", LONG_TEXT)]] * 1000, pa.map_(pa.string(), pa.string())),
+        pa.array([[0] * 300] * 1000),
+    ],
+    ids=["text", "bytes", "large text", "category", "list", "struct", "map", "numbers"],
+)
+def test_a_value_that_the_file_holds_once_is_not_in_memory_a_thousand_times(
+    monkeypatch: pytest.MonkeyPatch, column: Any
+) -> None:
+    monkeypatch.setattr(parquet, "_BATCH_BYTES", LEAST_DECODED // 32)
+    content = write(pa.table({"a": column}), row_group_size=1000, compression="zstd")
+    assert len(content) < LEAST_DECODED // 50
+    before = pa.total_allocated_bytes()
+    arrow = 0
+    tracemalloc.start()
+    try:
+        for entry in parquet.rows(parquet.spooled([content])):
+            assert isinstance(entry, Entry), entry
+            arrow = max(arrow, pa.total_allocated_bytes() - before)
+        python = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert entry.number == 1000
+    assert max(arrow, python) < LEAST_DECODED // 4
+
+
 @pytest.mark.parametrize("content", [b"PAR1", b"PAR1" + bytes(100) + b"PAR1", b'{"text": "a"}'])
 def test_what_is_no_parquet_file_is_refused(content: bytes) -> None:
     with pytest.raises(Unreadable, match="not a Parquet file"):
@@ -119,6 +158,52 @@ def test_a_damaged_row_group_is_told_by_its_number() -> None:
     content[middle : middle + 40] = bytes(40)
     with pytest.raises(Unreadable, match=r"damaged in row group \d"):
         rows(bytes(content))
+
+
+def no_utf8(*texts: bytes) -> Any:
+    """A column of texts that some other writer did not check."""
+    binary = pa.array(texts, pa.binary())
+    return pa.Array.from_buffers(pa.string(), len(binary), binary.buffers())
+
+
+@pytest.mark.parametrize(
+    ("column", "want"),
+    [
+        (no_utf8(b"a", b"\xff", b"c"), "holds a text that is not valid UTF-8"),
+        (pa.array([0, 10**7, 1], pa.date32()), "holds a date, a time or a duration that is out of range"),
+        (pa.array([0, -(10**18), 1], pa.timestamp("us")), "holds a date, a time or a duration that is out of range"),
+        (pa.array([0, 10**18, 1], pa.duration("s")), "holds a date, a time or a duration that is out of range"),
+    ],
+)
+@pytest.mark.parametrize("use_dictionary", [True, False])
+def test_a_row_that_python_cannot_hold_is_told_by_its_number_and_spoils_no_other(
+    column: Any, want: str, use_dictionary: bool
+) -> None:
+    content = write(pa.table({"a": column}), use_dictionary=use_dictionary)
+    first, second, third = parquet.rows(parquet.spooled([content]))
+    assert second == Fault(2, want)
+    assert [(type(entry), entry.number) for entry in (first, third)] == [(Entry, 1), (Entry, 3)]
+
+
+class FailingDevice(io.BytesIO):
+    """A file that cannot be read any more from its middle on."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        content = super().read(size)
+        if len(self.getbuffer()) // 3 < self.tell() < len(self.getbuffer()) // 2:
+            raise OSError(errno.ESTALE, "secret")
+        return content
+
+
+def test_a_device_that_fails_may_work_again() -> None:
+    content = write(pa.table({"a": [str(n) for n in range(100_000)]}), row_group_size=1000)
+    with pytest.raises(SourceUnavailable, match=r"^pvc://data/a cannot be read: Stale file handle$"):
+        list(parquet.rows(FailingDevice(content), "pvc://data/a"))
+
+
+def test_a_file_that_cannot_be_opened_may_be_opened_later(tmp_path: Path) -> None:
+    with pytest.raises(SourceUnavailable, match=r"^pvc://data/a cannot be read: No such file or directory$"):
+        list(parquet.rows(tmp_path / "absent", "pvc://data/a"))
 
 
 def test_two_columns_of_one_name_are_refused() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from splai.api.ledger import InputManifest, SourceIdentity, Validation
 from splai.artifacts import input_chunks
-from splai.inputs import places
+from splai.inputs import places, reading
 from splai.inputs.errors import SourceUnavailable
 from splai.inputs.reading import Progress, read_input, titles
 from tests.unit.inputs.reading_site import MemoryChunks, make_order, memory_file, read
@@ -246,6 +246,14 @@ def test_a_limit_counts_over_all_files() -> None:
     assert isinstance(manifest, InputManifest)
     assert manifest.records == 3
     assert len(manifest.sources) == 2
+
+
+def test_of_many_files_the_manifest_names_the_first_and_counts_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MOST_SOURCES", 2)
+    manifest = read(*(memory_file('{"text": "a"}', f"{number}") for number in range(5)))
+    assert isinstance(manifest, InputManifest)
+    assert [it.uri for it in manifest.sources] == ["memory://0", "memory://1"]
+    assert (manifest.records, manifest.more_sources) == (5, 3)
 
 
 def violation(*lines: str, **limits: int) -> Validation:

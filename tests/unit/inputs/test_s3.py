@@ -1,7 +1,9 @@
 """Objects of a bucket: one or all below a prefix, in parts that are all of one version."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import obstore
@@ -49,7 +51,8 @@ def test_an_object_is_read_in_parts(store: ObjectStore, monkeypatch: pytest.Monk
 
 
 def test_all_objects_below_a_prefix_are_read_in_the_order_of_their_keys(store: ObjectStore) -> None:
-    for name in ("days/b.jsonl", "days/a/z.jsonl", "days/_SUCCESS", "days/.part.crc", "days/empty", "daysoff"):
+    left_out = ("days/_SUCCESS", "days/.part.crc", "days/empty", "daysoff")
+    for name in ("days/b.jsonl", "days/a/z.jsonl", *left_out):
         obstore.put(store, name, b"" if name.endswith("empty") else b'{"text": "%s"}' % name.encode())
     found = objects(store, "s3://bucket/days/")
     assert [file.uri for file in found] == ["s3://bucket/days/a/z.jsonl", "s3://bucket/days/b.jsonl"]
@@ -57,6 +60,12 @@ def test_all_objects_below_a_prefix_are_read_in_the_order_of_their_keys(store: O
     manifest = read(*found, store=chunks)
     assert isinstance(manifest, InputManifest)
     assert chunks.lines(manifest) == [b'{"text": "days/a/z.jsonl"}', b'{"text": "days/b.jsonl"}']
+
+
+def test_below_a_prefix_folders_that_are_hidden_are_left_out(store: ObjectStore) -> None:
+    for name in ("_delta_log/0.json", "_temporary/0/task/b.jsonl", "a/.tmp/c.jsonl", "_a.jsonl", "a/d.jsonl"):
+        obstore.put(store, f"_days/{name}", b"{}")
+    assert [file.uri for file in objects(store, "s3://bucket/_days/")] == ["s3://bucket/_days/a/d.jsonl"]
 
 
 def test_an_empty_object_has_no_blocks(store: ObjectStore) -> None:
@@ -138,6 +147,58 @@ def test_any_other_status_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         objects(MemoryStore(), "s3://bucket/a")
 
 
+class StoreElsewhere(BaseHTTPRequestHandler):
+    """S3 as it answers who asks for a bucket of another region."""
+
+    status = 301
+    code = "PermanentRedirect"
+
+    def answer(self) -> None:
+        body = b"" if self.command == "HEAD" else f"<Error><Code>{self.code}</Code></Error>".encode()
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_HEAD = answer  # noqa: N815 - as the server calls them
+
+    def log_message(self, *_: Any) -> None:
+        """The test's output is not the place."""
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), StoreElsewhere) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "key", "want"),
+    [
+        (301, "PermanentRedirect", "a", ("InputNotFound", "s3://bucket/a is in another region: say which one in")),
+        (301, "PermanentRedirect", "a/", ("InputNotFound", "s3://bucket/a/ is in another region: say which one in")),
+        (
+            400,
+            "AuthorizationHeaderMalformed",
+            "a/",
+            ("InputNotFound", "s3://bucket/a/ is in another region: say which"),
+        ),
+        (400, "", "a", ("InputForbidden", "s3://bucket/a may not be read: spec.input.s3.region or the credentials")),
+    ],
+)
+def test_a_bucket_of_another_region_is_a_verdict_that_names_the_field(
+    elsewhere: str, monkeypatch: pytest.MonkeyPatch, status: int, code: str, key: str, want: tuple[str, str]
+) -> None:
+    monkeypatch.setattr(StoreElsewhere, "status", status)
+    monkeypatch.setattr(StoreElsewhere, "code", code)
+    store = open_bucket(S3Input(uri="s3://bucket/a", endpoint=elsewhere), {}, URLGuard(allow_private=True))
+    reason, message = failure(lambda: objects(store, f"s3://bucket/{key}"))
+    assert (reason, message[: len(want[1])]) == want
+    assert "spec.input.s3.region" in message
+
+
 def test_a_store_that_stays_in_trouble_is_left_to_the_next_pod(monkeypatch: pytest.MonkeyPatch) -> None:
     Failing(monkeypatch, *[GenericError("secret")] * 9)
     with pytest.raises(SourceUnavailable, match=r"^s3://bucket/a cannot be read: GenericError$"):
@@ -172,11 +233,23 @@ def test_half_of_the_credentials_opens_nothing(monkeypatch: pytest.MonkeyPatch) 
     assert (reason, "incomplete" in message, "AKIA" in message) == ("InputForbidden", True, False)
 
 
-def test_the_place_is_that_of_the_spec_and_not_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("region", ["x@169.254.169.254/", "a.example.com#", "UPPER"])
+def test_a_region_that_would_lead_to_another_host_is_refused(region: str) -> None:
+    want = ("InputNotFound", "spec.input.s3.region is not the name of a region")
+    assert failure(lambda: config({}, region=region)) == want
+    assert failure(lambda: config({"AWS_REGION": region})) == want
+
+
+def test_the_place_is_that_of_the_spec_and_the_region_by_default_that_of_the_identity(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://169.254.169.254")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     assert config({})["endpoint"] == "https://s3.us-east-1.amazonaws.com"
     assert config({}, region="eu-central-1")["endpoint"] == "https://s3.eu-central-1.amazonaws.com"
+    with_identity = {"AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": "http://169.254.169.254"}
+    assert config(with_identity)["endpoint"] == "https://s3.eu-west-1.amazonaws.com"
+    assert config(with_identity, region="eu-central-1")["endpoint"] == "https://s3.eu-central-1.amazonaws.com"
     other = config({}, endpoint="http://10.0.0.1:9000", region="here")
     assert (other["endpoint"], other["region"]) == ("http://10.0.0.1:9000", "here")
 

@@ -204,7 +204,13 @@ async def test_what_another_try_may_not_meet_is_left_to_the_next_pod(site: Site)
     assert (code, site.message()["reason"]) == (1, "ArtifactStoreRefused")
 
 
-async def test_the_failed_records_of_an_earlier_job_are_read_with_the_token_of_its_folder(site: Site) -> None:
+@pytest.mark.parametrize(
+    ("ordered", "environment"),
+    [("uid-0", {}), ("uid-of-a-job-that-had-the-name-before", {"SPLAI_EARLIER_UID": "uid-0"})],
+)
+async def test_the_failed_records_of_an_earlier_job_are_read_with_the_token_of_its_folder(
+    site: Site, ordered: str, environment: dict[str, str]
+) -> None:
     earlier = EarlierJob([{"text": "a"}, {"text": "b"}, {"text": "c"}])
     for position, kind in enumerate(("error", "output", "error")):
         earlier.commit(position, earlier.part(position, 0, (position, kind)), failed=int(kind == "error"))
@@ -214,8 +220,8 @@ async def test_the_failed_records_of_an_earlier_job_are_read_with_the_token_of_i
     async with ArtifactClient(site.server.url, token_file) as client:
         for path, content in earlier.objects.items():
             await client.job(NAMESPACE, "uid-0").create(path, content)
-    await site.order(input={"persistentVolumeClaim": None, "failedOf": {"name": "first"}}, failed_of_uid="uid-0")
-    code, logs = await site.run(SPLAI_EARLIER_TOKEN_FILE=str(token_file))
+    await site.order(input={"persistentVolumeClaim": None, "failedOf": {"name": "first"}}, failed_of_uid=ordered)
+    code, logs = await site.run(SPLAI_EARLIER_TOKEN_FILE=str(token_file), **environment)
     assert code == 0, logs
     assert await site.records() == [{"text": "a", "custom_id": "record-1"}, {"text": "c", "custom_id": "record-3"}]
 

@@ -26,6 +26,12 @@ _FILE_REQUESTS = {"cpu": "100m", "memory": "256Mi"}
 _FIELDS_WITHOUT_ENGINE = {
     *("labels", "annotations", "tolerations", "priority_class_name", "service_account_name", "image_pull_secrets"),
 }
+_OWN_VARIABLES = "SPLAI_"
+# An engine may have such a credential for its model, and it is none for the source: that one's is in its own secretRef.
+_CREDENTIALS = {
+    *("AUTHORIZATION", "HF_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+    *("GOOGLE_SERVICE_ACCOUNT_KEY", "AZURE_STORAGE_ACCOUNT_KEY"),
+}
 
 FAILURE_RULES: list[Object] = [
     {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
@@ -61,7 +67,7 @@ def file_job(job: InferenceJob, child: str, component: Component, pod: Object) -
         "backoffLimit": _FILE_TRIES,
         "podReplacementPolicy": "Failed",
         "podFailurePolicy": {"rules": FAILURE_RULES},
-        "template": overlay_pod(pod, _templates_without_engine(job), container=WORKER_CONTAINER),
+        "template": overlay_pod(pod, _templates_without_engine(job, pod), container=WORKER_CONTAINER),
     }
     return child_job(job, child, component, spec)
 
@@ -127,10 +133,30 @@ def priority_template(job: InferenceJob) -> PodTemplate | None:
     return PodTemplate(priority_class_name=PRIORITY_CLASSES.get(priority, priority)) if priority else None
 
 
-def _templates_without_engine(job: InferenceJob) -> Sequence[PodTemplate | None]:
+def _templates_without_engine(job: InferenceJob, pod: Object) -> Sequence[PodTemplate | None]:
     template = job.spec.workers.template
-    reduced = PodTemplate(**{field: getattr(template, field) for field in _FIELDS_WITHOUT_ENGINE}) if template else None
-    return priority_template(job), reduced
+    return priority_template(job), _without_engine(template, pod) if template else None
+
+
+def _without_engine(template: PodTemplate, pod: Object) -> PodTemplate:
+    """What gets a pod through a proxy, or has it trust a certificate, and nothing that ties it to a node.
+
+    A claim may be attached to a node with GPUs only, and a mount without its volume, which is the backend's, would keep
+    the pod from being made. What ``pod`` has of its own stays.
+    """
+    spec = pod["spec"]
+    own_volumes = {it["name"] for it in spec["volumes"]}
+    own_paths = {it["mountPath"] for it in spec["containers"][0]["volumeMounts"]}
+    volumes = [it for it in template.volumes or () if not it.persistent_volume_claim and it.name not in own_volumes]
+    names = {it.name for it in volumes}
+    mounts = [it for it in template.volume_mounts or () if it.name in names and it.mount_path not in own_paths]
+    env = [it for it in template.env or () if not it.name.startswith(_OWN_VARIABLES) and it.name not in _CREDENTIALS]
+    return PodTemplate(
+        **{field: getattr(template, field) for field in _FIELDS_WITHOUT_ENGINE},
+        env=env or None,
+        volumes=volumes or None,
+        volume_mounts=mounts or None,
+    )
 
 
 def _labels(job: InferenceJob, component: Component, child: int | str) -> dict[str, str]:

@@ -17,6 +17,7 @@ from splai.core.inferencejob.records import PROBLEM_LIMIT, Records
 from splai.core.inferencejob.snapshot import (
     PODS_EXPECTED,
     ConfigMapText,
+    ConfigMapUnreadable,
     JobSnapshot,
     template_timeout,
 )
@@ -74,6 +75,8 @@ def look_at_input(
 
 def _read_here(snapshot: JobSnapshot) -> InputState:
     spec, config_map = snapshot.job.spec, snapshot.config_map
+    if isinstance(config_map, ConfigMapUnreadable):
+        return Rejection("ValidationFailed", (f"spec.input.configMap: {config_map.message}",), 1)
     if spec.input.config_map is not None and not isinstance(config_map, ConfigMapText):
         return Waiting("ConfigMapNotFound", config_map.message if config_map else "the ConfigMap was not read yet")
     text = config_map.text if isinstance(config_map, ConfigMapText) else None
@@ -86,10 +89,10 @@ def _read_by_pod(
     snapshot: JobSnapshot, children: Children, plan_pods: tuple[ObservedPod, ...], now: datetime
 ) -> InputState:
     found = snapshot.progress if isinstance(snapshot.progress, Progress) else None
+    if found and found.input:  # of two pods that disagree, as the pods themselves judge it: see worker.plan
+        return GoodInput(found.input)
     if found and found.invalid:
         return _as_told(found.invalid)
-    if found and found.input:
-        return GoodInput(found.input)
     child = children.plan
     if child is None:
         return _earlier_job(snapshot) or Waiting("ReadingInput", "the input is being read", "Unknown")

@@ -28,7 +28,9 @@ def build_plan_job(job: InferenceJob, settings: OperatorSettings, *, earlier_uid
     add_variables(pod, {"SPLAI_ALLOW_PRIVATE_URLS": "true" if settings.allow_private_urls else "false"})
     if earlier_uid is not None:
         pod["spec"]["volumes"][0]["projected"]["sources"].append(folder_token(earlier_uid, "earlier-token"))
-        add_variables(pod, {"SPLAI_EARLIER_TOKEN_FILE": f"{TOKEN_PATH}/earlier-token"})
+        # The UID goes with its token: reading.json may be of a time when the name was that of another job.
+        token_file = f"{TOKEN_PATH}/earlier-token"
+        add_variables(pod, {"SPLAI_EARLIER_TOKEN_FILE": token_file, "SPLAI_EARLIER_UID": earlier_uid})
     return file_job(job, PLAN, "plan", pod)
 
 

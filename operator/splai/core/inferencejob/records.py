@@ -56,7 +56,7 @@ class Placed(NamedTuple):
     problem: str = ""
 
 
-def read_records(source: Input, config_map_text: str | None) -> Iterator[Placed]:
+def read_records(source: Input, config_map_text: str | bytes | None) -> Iterator[Placed]:
     """The records of ``source``, as many as its limit allows.
 
     ``config_map_text`` is the value of the key when the input is a ConfigMap.
@@ -120,14 +120,17 @@ def config_map_format(source: Input) -> InputFormat:
     return named if source.format == "auto" else source.format
 
 
-def _line_records(source: Input, text: str) -> Iterator[Placed]:
+def _line_records(source: Input, text: str | bytes) -> Iterator[Placed]:
     wanted = config_map_format(source)
     if wanted == "parquet":
-        yield Placed("spec.input", problem="a ConfigMap's text cannot be a Parquet file")
+        yield Placed(
+            "spec.input", problem="a ConfigMap cannot be read as a Parquet file; use persistentVolumeClaim, s3 or http"
+        )
         return
     line_format: LineFormat = "jsonl" if wanted == "auto" else wanted
+    content = text if isinstance(text, bytes) else text.encode(errors="surrogatepass")
     try:
-        for number, entry in enumerate(read_lines(line_format, split_lines([text.encode(errors="surrogatepass")])), 1):
+        for number, entry in enumerate(read_lines(line_format, split_lines([content])), 1):
             yield _placed(number, entry)
     except Unreadable as error:
         yield Placed("spec.input", problem=str(error))

@@ -28,9 +28,16 @@ QUEUE_ANSWERS = timedelta(seconds=60)
 
 @dataclass(frozen=True)
 class ConfigMapText:
-    """The text under the key that ``spec.input.configMap`` names."""
+    """What is under the key that ``spec.input.configMap`` names; bytes, unpacked, where the apiserver holds no text."""
 
-    text: str
+    text: str | bytes
+
+
+@dataclass(frozen=True)
+class ConfigMapUnreadable:
+    """What is under the key can never be read; the message says why."""
+
+    message: str
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ class JobSnapshot:
     """Those whose controller is this InferenceJob."""
     pods: Sequence[ObservedPod] = ()
     """Those that carry the job's name as a label; ``own_pods`` leaves out those of an earlier job of that name."""
-    config_map: ConfigMapText | ConfigMapMissing | None = None
+    config_map: ConfigMapText | ConfigMapMissing | ConfigMapUnreadable | None = None
     earlier_job: InferenceJob | None = None
     """The one that ``spec.input.failedOf`` names, if there is one."""
     progress: Progress | Unavailable | None = None

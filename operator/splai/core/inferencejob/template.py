@@ -9,7 +9,7 @@ on the way grows beyond ``MAX_OUTPUT``. A template may print, test, loop and fil
 import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, wraps
-from typing import Any
+from typing import Any, ClassVar
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError, nodes
 from jinja2.exceptions import SecurityError
@@ -51,6 +51,8 @@ class _Undefined(StrictUndefined):
     """Says what is missing in the words of somebody who wrote a template, not of Jinja2."""
 
     __slots__ = ()
+    constants: ClassVar[frozenset[Any]] = frozenset()
+    """What the template itself says. Any other name is made of a record's contents, which are not for a status."""
 
     def __init__(
         self,
@@ -59,10 +61,16 @@ class _Undefined(StrictUndefined):
         name: str | None = None,
         exc: type[Exception] = UndefinedError,
     ) -> None:
-        super().__init__(hint, obj, name, _MissingFieldError if obj is missing else UndefinedError)
+        is_field = obj is missing and name is not None
+        super().__init__(hint, obj, name, _MissingFieldError if is_field else UndefinedError)
 
     @property
     def _undefined_message(self) -> str:
+        name: object = self._undefined_name  # a number where a list is asked for an item
+        if name is None:
+            return "the template uses the first or the last of nothing"
+        if not (isinstance(name, str | int) and name in self.constants):
+            return "the template uses a part of a field by a name from the record, and the field has no such part"
         if self._undefined_obj is missing:
             return f"the template uses {self._undefined_name!r}, which the record does not have"
         if isinstance(self._undefined_obj, Mapping):
@@ -146,6 +154,19 @@ def _count_steps(tree: nodes.Template) -> None:
         loop.body.insert(0, nodes.ExprStmt(step).set_lineno(loop.lineno))
 
 
+def _undefined_of(tree: nodes.Template) -> type[_Undefined]:
+    """What stands for what is missing in a template; it knows the names there."""
+    names: set[Any] = {it.name for it in tree.find_all(nodes.Name)} | {it.attr for it in tree.find_all(nodes.Getattr)}
+    for constant in tree.find_all(nodes.Const):
+        names |= {constant.value, *str(constant.value).split(".")}  # of a filter's attribute='a.b'
+
+    class _UndefinedHere(_Undefined):
+        __slots__ = ()
+        constants = frozenset(names)
+
+    return _UndefinedHere
+
+
 @lru_cache(maxsize=64)
 def _compile(source: str) -> tuple[Any, bool]:
     """The compiled template, and whether it loops."""
@@ -153,8 +174,9 @@ def _compile(source: str) -> tuple[Any, bool]:
         tree = _ENVIRONMENT.parse(source)
         _check_syntax(tree)
         loops = tree.find(nodes.For) is not None
+        undefined = _undefined_of(tree)
         _count_steps(tree)
-        template = _ENVIRONMENT.from_string(tree)
+        template = _ENVIRONMENT.overlay(undefined=undefined).from_string(tree)
     except TemplateSyntaxError as error:
         raise TemplateError(f"line {error.lineno}: {error.message}") from error
     except (RecursionError, SyntaxError) as error:

@@ -10,6 +10,7 @@ from typing import Any
 
 from splai.api.inference_job import InferenceJobSpec, Prompt, RequestType
 from splai.api.ledger import Limits, ReadingOrder
+from splai.core.inferencejob.line_formats import to_json
 from splai.core.inferencejob.policy import TOKEN_PARAMETERS
 from splai.core.inferencejob.prompt import RESERVED_PARAMETERS, RecordError, RecordFormat, RequestBuilder
 from splai.core.inferencejob.records import Placed, Problems, Records, config_map_format, read_records, record_format
@@ -17,6 +18,8 @@ from splai.core.inferencejob.template import TemplateError
 
 FAILED = "ValidationFailed"
 VIOLATION = "PolicyViolation"
+RECORDS_LIMIT = 14 * 1024 * 1024
+"""As JSON: plan.json holds them, an object of at most 16 MiB, and beside them all else that the job's spec says."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,11 @@ class RecordCheck:
 
 
 def validate(
-    spec: InferenceJobSpec, config_map_text: str | None, *, limits: Limits | None = None, policy: str | None = None
+    spec: InferenceJobSpec,
+    config_map_text: str | bytes | None,
+    *,
+    limits: Limits | None = None,
+    policy: str | None = None,
 ) -> Records | Rejection:
     """The records of an input that the operator reads, if all of them make a request.
 
@@ -131,6 +138,12 @@ def validate(
     reading = _Reading(spec, requirements, findings)
     for placed in read_records(spec.input, config_map_text):
         reading.take(placed)
+        if reading.size > RECORDS_LIMIT:
+            findings.add(
+                f"spec.input: more than {RECORDS_LIMIT >> 20} MiB as JSON, which a plan cannot hold; "
+                "use persistentVolumeClaim, s3 or http"
+            )
+            break
     if not reading.read and not findings.total:
         findings.add("spec.input: holds no record")
     if findings.total:
@@ -150,6 +163,8 @@ class _Reading:
         self.format: RecordFormat = "jsonl"
         self.records: list[dict[str, Any]] = []
         self.read = 0
+        self.size = 0
+        """Of the records as JSON; a row of a wide table is many times what it was as text."""
 
     def take(self, placed: Placed) -> None:
         self.read += 1
@@ -159,6 +174,8 @@ class _Reading:
         if not self.records:
             self._begin(placed.record)
         self.records.append(placed.record)
+        if self._input.config_map:  # other inputs are smaller than any limit
+            self.size += len(to_json(placed.record)) + 1
         if len(self.records) - 1 == self._requirements.limits.max_records:
             self._findings.add_violation(too_many_records(self._requirements))
         if self._check:

@@ -48,6 +48,17 @@ def test_it_needs_no_gpu_and_none_of_the_nodes_that_have_them() -> None:
     assert pod["imagePullSecrets"] == [{"name": "registry"}]
 
 
+def test_it_has_the_proxy_and_the_certificates_of_the_template() -> None:
+    template = {
+        "env": [{"name": "SSL_CERT_FILE", "value": "/certificates/ca.crt"}],
+        "volumes": [{"name": "certificates", "configMap": {"name": "corporate-ca"}}],
+        "volumeMounts": [{"name": "certificates", "mountPath": "/certificates"}],
+    }
+    pod = pod_of(build(workers={"template": template}))
+    assert env_of(pod["containers"][0])["SSL_CERT_FILE"] == "/certificates/ca.crt"
+    assert volume_of(pod, "/certificates")["configMap"] == {"name": "corporate-ca"}
+
+
 @pytest.mark.parametrize(
     "destination",
     [

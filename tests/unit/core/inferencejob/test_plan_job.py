@@ -70,6 +70,45 @@ def test_a_volume_of_the_users_is_only_read() -> None:
     assert volume["mount"] == {"readOnly": True}
 
 
+PROXY = {"name": "HTTPS_PROXY", "value": "http://proxy.corp.example:3128"}
+CERTIFICATES = {"name": "certificates", "configMap": {"name": "corporate-ca"}}
+
+
+@pytest.mark.parametrize("mode", ["Shared", "Dedicated"])
+def test_it_has_the_proxy_and_the_certificates_of_the_template(mode: str) -> None:
+    mount = {"name": "certificates", "mountPath": "/certificates", "readOnly": True}
+    template = {"env": [PROXY], "volumes": [CERTIFICATES], "volumeMounts": [mount]}
+    pod = pod_of(build(workers={"mode": mode, "template": template}))
+    assert env_of(pod["containers"][0])["HTTPS_PROXY"] == "http://proxy.corp.example:3128"
+    assert volume_of(pod, "/certificates") == {**CERTIFICATES, "mount": {"readOnly": True}}
+
+
+def test_no_claim_ties_it_to_a_node_and_no_mount_lacks_its_volume() -> None:
+    claim = {"name": "models", "persistentVolumeClaim": {"claimName": "models"}}
+    mounts = [{"name": "models", "mountPath": "/models"}, {"name": "of-the-backend", "mountPath": "/cache"}]
+    pod = pod_of(build(workers={"mode": "Dedicated", "template": {"volumes": [claim], "volumeMounts": mounts}}))
+    assert pod["volumes"] == pod_of(build())["volumes"]
+    assert pod["containers"][0]["volumeMounts"] == pod_of(build())["containers"][0]["volumeMounts"]
+
+
+def test_a_template_takes_the_place_of_nothing_that_it_has_of_its_own() -> None:
+    source = {"persistentVolumeClaim": {"claimName": "questions", "path": "today.csv"}}
+    env = [{"name": "SPLAI_ALLOW_PRIVATE_URLS", "value": "true"}, {"name": "SPLAI_ARTIFACTS_URL", "value": "http://x"}]
+    volumes = [{"name": "splai-token", "emptyDir": {}}, {"name": "other", "emptyDir": {}}]
+    mounts = [{"name": "other", "mountPath": path} for path in ("/input", "/tmp", "/var/run/secrets/splai")]
+    template = {"env": env, "volumes": volumes, "volumeMounts": mounts}
+    seen, want = (pod_of(build(source, workers={"template": it})) for it in (template, {}))
+    assert seen["containers"] == want["containers"]
+    assert [it for it in seen["volumes"] if it["name"] != "other"] == want["volumes"]
+
+
+@pytest.mark.parametrize("name", ["HF_TOKEN", "AUTHORIZATION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+def test_an_engines_credential_is_not_sent_to_the_source(name: str) -> None:
+    variable = {"name": name, "valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}}}
+    pod = pod_of(build(workers={"mode": "Dedicated", "template": {"env": [variable, PROXY]}}))
+    assert name not in env_of(pod["containers"][0])
+
+
 def test_the_folder_of_an_earlier_job_is_opened_by_a_token_of_its_own() -> None:
     pod = pod_of(build({"failedOf": {"name": "yesterday"}}, earlier_uid="uid-of-yesterday"))
     tokens = [it["serviceAccountToken"] for it in pod["volumes"][0]["projected"]["sources"]]
@@ -77,7 +116,9 @@ def test_the_folder_of_an_earlier_job_is_opened_by_a_token_of_its_own() -> None:
         ("token", f"splai-artifacts/{UID}"),
         ("earlier-token", "splai-artifacts/uid-of-yesterday"),
     ]
-    assert env_of(pod["containers"][0])["SPLAI_EARLIER_TOKEN_FILE"] == "/var/run/secrets/splai/earlier-token"
+    env = env_of(pod["containers"][0])
+    assert env["SPLAI_EARLIER_TOKEN_FILE"] == "/var/run/secrets/splai/earlier-token"
+    assert env["SPLAI_EARLIER_UID"] == "uid-of-yesterday"
 
 
 def test_any_other_job_has_only_its_own_token() -> None:

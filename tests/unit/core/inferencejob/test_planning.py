@@ -188,6 +188,13 @@ class TestFinding:
         away = decide(job, child_jobs=(READ,), progress=Unavailable("refused"), backends=()).status
         assert condition(away, "Validated")[0] == "True"
 
+    def test_two_pods_that_disagree_have_read_a_good_input(self) -> None:
+        """As the next pod says when it finds both: an input.json is there only once all its chunks are."""
+        invalid = Validation(reason="InputChanged", problems=["s3://bucket/a changed while it was read"], total=1)
+        reading = make_reading(invalid=invalid, found=make_manifest())
+        status = decide(JOB, child_jobs=(READ,), progress=reading).status
+        assert condition(status, "Validated")[:2] == ("True", "Valid")
+
     @pytest.mark.parametrize("reason", ["ValidationFailed", "InputChanged", "InputNotFound", "PolicyViolation"])
     def test_bad_ones_fail_the_job_with_what_is_wrong(self, reason: str) -> None:
         invalid = Validation(reason=reason, problems=["record 3 (line 4): no", "record 9 (line 12): no"], total=812)

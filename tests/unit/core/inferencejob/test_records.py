@@ -6,7 +6,7 @@ from splai.api.job_input import Input
 from splai.core.inferencejob.records import Placed, format_of_name, read_records, record_format
 
 
-def read(lines: str | None = None, *, key: str = "lines", **source: Any) -> list[Placed]:
+def read(lines: str | bytes | None = None, *, key: str = "lines", **source: Any) -> list[Placed]:
     fields = {"configMap": {"name": "tickets", "key": key}} if lines is not None else {}
     return list(read_records(Input.model_validate({**fields, **source}), lines))
 
@@ -64,7 +64,11 @@ def test_a_bad_record_is_told_with_its_place_and_the_others_are_read() -> None:
         ({"items": ["a"], "format": "csv"}, "spec.input.format: items are JSON, not lines in csv format"),
         ({"items": ["x" * 70_000]}, "spec.input.items: 70004 bytes as JSON, the limit is 65536; use configMap"),
         ({"lines": "a,\n1,2\n", "format": "csv"}, "spec.input: line 1: field 2 of the header has no name"),
-        ({"lines": "", "format": "parquet"}, "spec.input: a ConfigMap's text cannot be a Parquet file"),
+        (
+            {"lines": "", "format": "parquet"},
+            "spec.input: a ConfigMap cannot be read as a Parquet file; use persistentVolumeClaim, s3 or http",
+        ),
+        ({"lines": b"a\xff", "format": "text"}, "record 1 (line 1): not valid UTF-8 at byte 2 of the line"),
         ({"lines": "\udc80", "format": "text"}, "record 1 (line 1): not valid UTF-8 at byte 1 of the line"),
     ],
 )

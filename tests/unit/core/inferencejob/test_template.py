@@ -46,6 +46,14 @@ def test_a_record_becomes_a_text(source: str, record: dict[str, Any], want: str)
             {},
             "the template uses 'tags', which the record does not have; it has: n",
         ),
+        ("{{ user['nmae'] }}", {"user": {"name": "x"}}, "the template uses 'nmae' of a field that does not have it"),
+        ("{{ tags[2] }}", {"tags": ["a"]}, "the template uses 2 of a field that has no such part"),
+        (
+            "{{ users|sort(attribute='name.last')|join }}",
+            {"users": [{"name": {"first": "x"}}] * 2},
+            "the template uses 'last' of a field that does not have it; it has: first",
+        ),
+        ("{{ tags|first }}", {"tags": []}, "the template uses the first or the last of nothing"),
         ("{{ number / 0 }}", {"number": 1}, "the template fails on it (ZeroDivisionError)"),
     ],
 )
@@ -59,6 +67,32 @@ def test_a_failure_names_its_kind_and_quotes_no_field() -> None:
     with pytest.raises(TemplateError) as caught:
         PromptTemplate("{{ text.split(text.strip('secret')) }}").render({"text": "secret"})
     assert str(caught.value) == "the template fails on it (ValueError)"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ prices[product] }}",
+        "{{ prices[product].amount }}",
+        "{{ tags[number] }}",
+        "{{ text[product] }}",
+        "{{ prices[tags] }}",
+        "{{ [prices, prices]|sort(attribute=product)|join }}",
+        "{% for tag in tags %}{{ prices[tag] }}{% endfor %}",
+    ],
+)
+def test_a_name_that_comes_from_the_record_is_not_quoted(source: str) -> None:
+    record = {
+        "product": "secret.of",
+        "prices": {"key-secret": {"of": 1}},
+        "tags": ["secret tag"],
+        "number": 4711,
+        "text": "secret",
+    }
+    with pytest.raises(TemplateError) as caught:
+        PromptTemplate(source).render(record)
+    want = "the template uses a part of a field by a name from the record, and the field has no such part"
+    assert str(caught.value) == want
 
 
 @pytest.mark.parametrize(

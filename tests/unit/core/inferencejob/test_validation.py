@@ -78,6 +78,20 @@ def test_a_custom_id_may_not_take_the_name_of_another_record() -> None:
     )
 
 
+def test_records_that_grow_beyond_what_a_plan_may_hold_are_refused_before_all_are_made() -> None:
+    header = ",".join(f"a column with a long name {number}" for number in range(1000))
+    text = "\n".join([header, *["," * 999] * 1000, "," * 5])
+    problem = "spec.input: more than 14 MiB as JSON, which a plan cannot hold; use persistentVolumeClaim, s3 or http"
+    assert len(text) < 1024 * 1024 + len(header)
+    assert check(text, input={"format": "csv"}, prompt={"template": "hi"}) == (problem,)
+
+
+def test_as_much_as_a_plan_may_hold_is_planned() -> None:
+    text = "\n".join(json.dumps({"text": "x" * 1_000_000}) for _ in range(14))
+    assert check(text) == ()
+    assert len(check(text + "\n" + text)) == 1
+
+
 def test_problems_of_every_kind_come_together_up_to_twenty() -> None:
     problems = check("oops\n" + '{"text": 5}\n' * 30, parameters={"n": 2})
     assert len(problems) == 20

@@ -6,7 +6,7 @@ import pytest
 
 from splai.api.inference_job import InferenceJob, InferenceJobStatus
 from splai.core.inferencejob.plan import plan
-from splai.core.inferencejob.snapshot import ConfigMapMissing
+from splai.core.inferencejob.snapshot import ConfigMapMissing, ConfigMapUnreadable
 from splai.core.plan import TEMPLATE_TIMEOUT, ObjectReference, Refusal
 from tests.unit.core.builders import (
     NOW,
@@ -88,6 +88,13 @@ def test_bad_input_is_told_in_full_in_validated_and_in_short_elsewhere() -> None
     short = "item 1: must be an object or a text (and 2 more, see condition Validated)"
     assert condition(seen, "Failed") == ("True", "ValidationFailed", short)
     assert seen.message == short
+
+
+def test_a_config_map_that_can_never_be_read_fails_the_job() -> None:
+    job = make_job(input={"configMap": {"name": "tickets", "key": "lines"}})
+    seen = status(job, config_map=ConfigMapUnreadable("the gzip data end too early"))
+    want = ("False", "ValidationFailed", "spec.input.configMap: the gzip data end too early")
+    assert (seen.phase, condition(seen, "Validated")) == ("Failed", want)
 
 
 def test_an_input_that_is_not_there_yet_is_waited_for() -> None:
