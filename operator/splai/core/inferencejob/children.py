@@ -60,6 +60,12 @@ def is_lost(pod: ObservedPod, now: datetime) -> bool:
     return pod.deletion is not None and now >= pod.deletion + LOST_AFTER
 
 
+def has_only_lost_pods(child: ObservedJob, pods: Iterable[ObservedPod], now: datetime) -> bool:
+    """Its controller replaces a pod when that has ended, so it waits for ever; pods of other children do not matter."""
+    left = [pod for pod in pods if pod.owner_uid == child.uid and not pod.ended]
+    return bool(left) and all(is_lost(pod, now) for pod in left)
+
+
 def running(pods: Iterable[ObservedPod], now: datetime) -> tuple[ObservedPod, ...]:
     """Pods that may still do something."""
     return tuple(pod for pod in pods if not pod.ended and not is_lost(pod, now))

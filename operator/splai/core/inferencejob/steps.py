@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from splai.api.base import parse_time
 from splai.api.inference_job import TERMINAL_PHASES, InferenceJob, JobPhase
-from splai.core.inferencejob.children import is_active, is_lost, seconds_until_lost
+from splai.core.inferencejob.children import has_only_lost_pods, is_active, seconds_until_lost
 from splai.core.inferencejob.clocks import earliest, retirement
 from splai.core.inferencejob.endings import Ending
 from splai.core.inferencejob.facts import Facts
@@ -126,7 +126,7 @@ def _keep_working(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
         return _replace(snapshot, facts, now)
     if child.deletion:
         return Steps(look_again=seconds_until_lost(facts.busy, now))
-    if not facts.busy and any(is_lost(pod, now) for pod in facts.pods):
+    if has_only_lost_pods(child, facts.pods, now):
         return Steps((_delete(child),))
     if not facts.started and _is_outdated(snapshot.job, child):
         return Steps((_delete(child),))
@@ -137,7 +137,7 @@ def _keep_working(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
     if child.suspended:
         return Steps(look_again=_until_the_queue_may_have_news(child, now))
     due = _until_pods_are_due(child, any(pod.owner_uid == child.uid for pod in facts.pods), now)
-    return Steps(look_again=earliest(_poll(snapshot.job, facts, now), due))
+    return Steps(look_again=earliest(_poll(snapshot.job, facts, now), due, seconds_until_lost(facts.busy, now)))
 
 
 def _replace(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:

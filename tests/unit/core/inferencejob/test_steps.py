@@ -124,6 +124,14 @@ class TestWorking:
         }
         assert steps(job, at=LATE, **observed) == []
 
+    def test_the_lost_pod_of_an_earlier_child_is_none_of_the_present_ones(self) -> None:
+        lost: Observed = {"child_jobs": (make_child(1),), "pods": (make_pod(**GONE),), "progress": make_progress()}
+        assert steps(make_running_job(), at=LATE, **lost) == []
+
+    def test_a_pod_that_is_asked_to_leave_before_it_ran_is_looked_at_when_it_is_overdue(self) -> None:
+        leaving: Observed = {"child_jobs": (make_child(),), "pods": (make_pod(deletion=NOW, phase="Pending"),)}
+        assert decide(make_running_job(), at=SOON, **leaving).requeue_after == 1.0
+
     def test_dedicated_workers_cannot_be_replaced_without_their_backend(self) -> None:
         job = make_running_job(workers={"mode": "Dedicated"})
         assert steps(job, backends=(), progress=make_progress()) == []
