@@ -20,7 +20,7 @@ from splai.core.inferencejob.snapshot import (
     own_pods,
     reported_final,
 )
-from splai.core.observed import CHILD_LABEL, ObservedPod, ObservedWorkload
+from splai.core.observed import CHILD_LABEL, ObservedJob, ObservedPod, ObservedWorkload
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,9 @@ class Facts:
     busy: tuple[ObservedPod, ...]
     """Those of them that may still do something."""
     plan_pods: tuple[ObservedPod, ...]
+    """Those of the Job that reads the input now."""
     finish_pods: tuple[ObservedPod, ...]
+    """Those of the Job that writes the output now."""
     failures: int
     """Failed worker pods so far, disruptions apart."""
     started: bool
@@ -82,9 +84,9 @@ def gather(snapshot: JobSnapshot, refused: PolicyNotFound | PolicyViolation | No
     """Look at everything once; ``refused`` is what the job's policy has against its spec."""
     job, status = snapshot.job, snapshot.job.status
     everyone = own_pods(job, snapshot.pods)
-    plan_pods, finish_pods = (_pods_of(child, everyone) for child in (PLAN, FINISH))
-    pods = tuple(pod for pod in everyone if pod.labels.get(CHILD_LABEL) not in (PLAN, FINISH))
     children = sort_children(job, snapshot.child_jobs)
+    plan_pods, finish_pods = (_pods_of(child, everyone) for child in (children.plan, children.finish))
+    pods = tuple(pod for pod in everyone if pod.labels.get(CHILD_LABEL) not in (PLAN, FINISH))
     progress = snapshot.progress if isinstance(snapshot.progress, Progress) else None
     over = status.phase if status.phase in TERMINAL_PHASES else None
     planned = is_planned(snapshot)
@@ -136,8 +138,9 @@ def gather(snapshot: JobSnapshot, refused: PolicyNotFound | PolicyViolation | No
     )
 
 
-def _pods_of(child: str, pods: tuple[ObservedPod, ...]) -> tuple[ObservedPod, ...]:
-    return tuple(pod for pod in pods if pod.labels.get(CHILD_LABEL) == child)
+def _pods_of(child: ObservedJob | None, pods: tuple[ObservedPod, ...]) -> tuple[ObservedPod, ...]:
+    """Its own, and none of a Job that had its name before."""
+    return tuple(pod for pod in pods if child and pod.owner_uid == child.uid)
 
 
 def _check_backend(snapshot: JobSnapshot, choice: BackendChoice) -> Rejection | None:

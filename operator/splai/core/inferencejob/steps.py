@@ -4,7 +4,7 @@ At most one thing changes hands at a time: before a child is followed by another
 gone, because two engines for one seat would fight for the same GPU.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from splai.api.base import parse_time
@@ -21,7 +21,7 @@ from splai.core.inferencejob.snapshot import PODS_EXPECTED, QUEUE_ANSWERS, QUEUE
 from splai.core.inferencejob.tasks import count_tasks
 from splai.core.inferencejob.work_order import make_reading_order, make_work_order
 from splai.core.inferencejob.worker_job import build_worker_job, engine_address, service_address
-from splai.core.observed import ObservedJob
+from splai.core.observed import ObservedJob, ObservedPod
 from splai.core.plan import Action, Create, Delete, ObjectReference, Scale, WriteReadingOrder, WriteWorkOrder
 
 STORE_RETRY = 5.0
@@ -92,7 +92,7 @@ def _begin(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
 
 
 def _await_input(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
-    """Have it read, unless something else has to come first; a Job that ended without a result is made again."""
+    """Have it read, unless something else has to come first."""
     assert facts.waiting is not None  # noqa: S101 - for mypy: the caller asked
     if facts.waiting.reason == "PolicyNotFound":
         return Steps()  # the operator looks again when its policies change
@@ -105,9 +105,7 @@ def _await_input(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
         earlier = snapshot.earlier_job.metadata["uid"] if snapshot.earlier_job else None
         order = WriteReadingOrder(make_reading_order(job, snapshot.settings.policies, earlier_uid=earlier))
         return Steps((order, Create(build_plan_job(job, snapshot.settings, earlier_uid=earlier))), PODS_DUE)
-    if child.ended and not child.deletion:
-        return _again_later(child, READING_RETRY, now)
-    return Steps(look_again=_until_pods_are_due(child, bool(facts.plan_pods), now))
+    return _wait_for(child, facts.plan_pods, READING_RETRY, now)
 
 
 def _plan_work(snapshot: JobSnapshot, facts: Facts, found: GoodInput) -> Steps:
@@ -195,7 +193,7 @@ def _finalize(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
 
 
 def _finish(snapshot: JobSnapshot, facts: Facts, now: datetime, code: str, message: str) -> Steps:
-    """The finish Job, once the workers are gone; one that gave up is made again after a while."""
+    """The finish Job, once the workers are gone."""
     if facts.busy:
         return Steps(look_again=seconds_until_lost(facts.busy, now))
     finish = facts.children.finish
@@ -204,17 +202,24 @@ def _finish(snapshot: JobSnapshot, facts: Facts, now: datetime, code: str, messa
         return Steps((Create(body),), PODS_DUE)
     if facts.store_trouble:
         return Steps(look_again=STORE_RETRY)
-    if finish.ended and not finish.deletion:
-        return _again_later(finish, FINISH_RETRY, now)
-    due = _until_pods_are_due(finish, bool(facts.finish_pods), now)
-    return Steps(look_again=earliest(_poll(snapshot.job, facts, now), due))
+    wait = _wait_for(finish, facts.finish_pods, FINISH_RETRY, now)
+    return replace(wait, look_again=earliest(_poll(snapshot.job, facts, now), wait.look_again))
 
 
-def _again_later(child: ObservedJob, delay: timedelta, now: datetime) -> Steps:
-    """Delete the Job that ended without its result, after a while; the next is made when it is gone."""
-    since = child.ended.since if child.ended else None
-    wait = ((since or now) + delay - now).total_seconds()
-    return Steps(look_again=wait) if wait > 0 else Steps((_delete(child),))
+def _wait_for(child: ObservedJob, pods: tuple[ObservedPod, ...], delay: timedelta, now: datetime) -> Steps:
+    """The Job that reads or writes files does so, or is deleted and, when it is gone, made again.
+
+    One that ended without its result is, after ``delay``; so is one that sits on nodes which do not answer.
+    """
+    if child.deletion:
+        return Steps()
+    if child.ended:
+        wait = ((child.ended.since or now) + delay - now).total_seconds()
+        return Steps(look_again=wait) if wait > 0 else Steps((_delete(child),))
+    if has_only_lost_pods(child, pods, now):
+        return Steps((_delete(child),))
+    due = _until_pods_are_due(child, bool(pods), now)
+    return Steps(look_again=earliest(due, seconds_until_lost(pods, now)))
 
 
 def wanted_parallelism(job: InferenceJob, facts: Facts) -> int:

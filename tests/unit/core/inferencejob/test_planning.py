@@ -81,6 +81,18 @@ class TestReading:
         assert (decision.actions, decision.requeue_after) == ((), 1.0)
         assert steps(JOB, at=NOW + timedelta(seconds=60), **observed) == ["delete triage-plan"]
 
+    def test_one_whose_pod_is_on_a_lost_node_is_made_again(self) -> None:
+        lost = make_pod(child="plan", deletion=NOW)
+        seen: Observed = {"child_jobs": (PLAN,), "pods": (lost,)}
+        decision = decide(JOB, at=NOW + timedelta(seconds=59), **seen)
+        assert (decision.actions, decision.requeue_after) == ((), 1.0)
+        late = NOW + timedelta(seconds=60)
+        assert steps(JOB, at=late, **seen) == ["delete triage-plan"]
+        again = steps(JOB, at=late, pods=(lost,), progress=make_reading())
+        assert again == ["write the reading order", "create triage-plan"]
+        successor = make_child("plan", uid="uid-of-the-next", created=late)
+        assert steps(JOB, at=late, child_jobs=(successor,), pods=(lost,)) == []
+
     def test_the_store_is_waited_for(self) -> None:
         decision = decide(JOB, progress=Unavailable("refused"))
         assert (decision.actions, decision.requeue_after) == ((), 5.0)

@@ -22,7 +22,7 @@ from tests.unit.core.builders import (
     make_running_job,
     with_status,
 )
-from tests.unit.core.inferencejob.decisions import Observed, closing, created, decide, steps, tell
+from tests.unit.core.inferencejob.decisions import Observed, closing, condition, created, decide, steps, tell
 
 GONE: Observed = {"deletion": NOW, "phase": "Running"}
 SOON = NOW + timedelta(seconds=59)
@@ -239,6 +239,25 @@ class TestFinalizing:
         decision = decide(make_running_job(), at=SOON, **gave_up, **self.ALL)
         assert (decision.actions, decision.requeue_after) == ((), 1.0)
         assert steps(make_running_job(), at=LATE, **gave_up, **self.ALL) == ["delete triage-finish"]
+
+    def test_a_finish_job_whose_pod_is_on_a_lost_node_is_made_again(self) -> None:
+        job = make_running_job()
+        lost = make_pod(child="finish", **GONE)
+        seen: Observed = {"child_jobs": (make_child("finish"),), "pods": (lost,), **self.ALL}
+        decision = decide(job, at=SOON, **seen)
+        assert (decision.actions, decision.requeue_after) == ((), 1.0)
+        assert steps(job, at=LATE, **seen) == ["delete triage-finish"]
+        assert steps(job, at=LATE, pods=(lost,), **self.ALL) == ["create triage-finish"]
+        successor = make_child("finish", uid="uid-of-the-next", created=LATE)
+        assert steps(job, at=LATE, child_jobs=(successor,), pods=(lost,), **self.ALL) == []
+
+    def test_what_an_earlier_finish_job_left_is_no_pod_of_the_present_one(self) -> None:
+        successor = make_child("finish", uid="uid-of-the-next", created=LATE)
+        lost = make_pod(child="finish", phase="Pending", deletion=NOW)
+        seen: Observed = {"child_jobs": (successor,), "pods": (lost,), **self.ALL}
+        assert decide(make_running_job(), at=LATE, **seen).requeue_after == 30.0
+        status = decide(make_running_job(), at=LATE + timedelta(seconds=30), **seen).status
+        assert condition(status, "WorkersReady")[1] == "PodsNotCreated"
 
     def test_the_last_child_stays_when_the_job_is_completed(self) -> None:
         done: Observed = {
