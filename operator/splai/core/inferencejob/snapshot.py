@@ -18,6 +18,7 @@ from splai.core.settings import OperatorSettings
 
 WORKER_CONTAINER = "worker"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+QUEUE_PRIORITY_LABEL = "kueue.x-k8s.io/priority-class"
 PODS_EXPECTED = timedelta(seconds=30)
 """A Job controller makes pods within seconds; after that something keeps it from doing so."""
 QUEUE_ANSWERS = timedelta(seconds=60)

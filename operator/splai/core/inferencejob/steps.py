@@ -16,6 +16,7 @@ from splai.core.inferencejob.facts import Facts
 from splai.core.inferencejob.finish_job import build_finish_job
 from splai.core.inferencejob.history import archive
 from splai.core.inferencejob.input_state import GoodInput
+from splai.core.inferencejob.origin import is_placed_otherwise, origin_labels
 from splai.core.inferencejob.plan_job import build_plan_job
 from splai.core.inferencejob.snapshot import PODS_EXPECTED, QUEUE_ANSWERS, QUEUE_LABEL, JobSnapshot
 from splai.core.inferencejob.tasks import count_tasks
@@ -33,7 +34,6 @@ PODS_DUE = PODS_EXPECTED.total_seconds()
 PODS_RETRY = 60.0
 HELD_SOON = 1.0
 """Nor that it is held, which it was when it was created."""
-PRIORITY_LABEL = "splai.dev/priority"
 QUEUE_RETRIES = (60.0, 1800.0)
 """Seconds between two looks at what a queue says, from a child's first minutes on and at most."""
 
@@ -126,7 +126,7 @@ def _keep_working(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
         return Steps(look_again=seconds_until_lost(facts.busy, now))
     if has_only_lost_pods(child, facts.pods, now):
         return Steps((_delete(child),))
-    if not facts.started and _is_outdated(snapshot.job, child):
+    if not facts.started and is_placed_otherwise(snapshot.job, child):
         return Steps((_delete(child),))
     wanted = wanted_parallelism(snapshot.job, facts)
     # After an index succeeded Kubernetes may end the Job at once; one that Kueue admitted would be evicted.
@@ -159,19 +159,8 @@ def _create_child(snapshot: JobSnapshot, facts: Facts) -> Steps:
         parallelism=wanted_parallelism(job, facts),
         backoff_limit=max(0, job.spec.backoff_limit - facts.failures),
     )
-    body["metadata"]["labels"] |= {PRIORITY_LABEL: _priority(job)}
+    body["metadata"]["labels"] |= origin_labels(job)
     return Steps((Create(body),), HELD_SOON if facts.queue else PODS_DUE)
-
-
-def _is_outdated(job: InferenceJob, child: ObservedJob) -> bool:
-    """Its queue or priority was changed, which a Job that exists cannot follow; the next one can, if none has run."""
-    queue = (job.metadata.get("labels") or {}).get(QUEUE_LABEL)
-    return child.labels.get(QUEUE_LABEL) != queue or child.labels.get(PRIORITY_LABEL, "") != _priority(job)
-
-
-def _priority(job: InferenceJob) -> str:
-    """As the value of a label, which may be shorter than the name of a PriorityClass."""
-    return (job.spec.priority or "")[:63].rstrip("-.")
 
 
 def _close(snapshot: JobSnapshot, facts: Facts, now: datetime, ending: Ending) -> Steps:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from splai.core.inferencejob.snapshot import QUEUE_LABEL, WorkloadMissing
-from splai.core.observed import CHILD_LABEL, ObservedWorkload
+from splai.core.observed import ObservedWorkload
 from tests.unit.core.builders import (
     NOW,
     make_child,
@@ -18,10 +18,10 @@ from tests.unit.core.builders import (
     suspended,
     with_status,
 )
-from tests.unit.core.inferencejob.decisions import Observed, condition, decide, events, steps
+from tests.unit.core.inferencejob.decisions import Observed, condition, created, decide, events, steps
 
 QUEUED = make_planned_job(labels={QUEUE_LABEL: "gpu"})
-LABELS = {CHILD_LABEL: "0", QUEUE_LABEL: "gpu"}
+LABELS = created(QUEUED)["metadata"]["labels"]
 HELD: Observed = {"child_jobs": (make_child(suspended=True, labels=LABELS),)}
 ADMITTED: Observed = {
     "child_jobs": (make_child(parallelism=2, labels=LABELS),),

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import pytest
 
 from splai.api.inference_job import InferenceJob
-from splai.core.inferencejob.snapshot import QUEUE_LABEL, ConfigMapMissing, Unavailable
+from splai.core.inferencejob.snapshot import QUEUE_LABEL, QUEUE_PRIORITY_LABEL, ConfigMapMissing, Unavailable
 from splai.core.observed import CHILD_LABEL
 from splai.core.plan import WriteWorkOrder
 from tests.unit.core.builders import (
@@ -153,8 +153,8 @@ class TestWorking:
 class TestChangesBeforeTheFirstStart:
     """What a Job that exists cannot follow, its successor can, as long as nothing is lost by it."""
 
-    QUEUED = make_planned_job(labels={QUEUE_LABEL: "gpu"})
-    HELD = make_child(suspended=True, labels={CHILD_LABEL: "0", QUEUE_LABEL: "gpu"})
+    QUEUED = make_planned_job(labels={QUEUE_LABEL: "gpu", QUEUE_PRIORITY_LABEL: "high"})
+    HELD = make_child(suspended=True, labels=created(QUEUED)["metadata"]["labels"])
 
     def test_another_priority_takes_another_child(self) -> None:
         labels = created(make_planned_job(priority="batch"))["metadata"]["labels"]
@@ -176,9 +176,27 @@ class TestChangesBeforeTheFirstStart:
     def test_a_child_in_its_queue_is_left_there(self) -> None:
         assert steps(self.QUEUED, child_jobs=(self.HELD,)) == []
 
-    @pytest.mark.parametrize("labels", [{QUEUE_LABEL: "other"}, {}])
-    def test_another_queue_takes_another_child(self, labels: dict[str, str]) -> None:
+    @pytest.mark.parametrize(
+        "labels",
+        [
+            {QUEUE_LABEL: "other", QUEUE_PRIORITY_LABEL: "high"},
+            {QUEUE_LABEL: "gpu", QUEUE_PRIORITY_LABEL: "low"},
+            {QUEUE_LABEL: "gpu"},
+            {},
+        ],
+    )
+    def test_another_queue_or_priority_in_it_takes_another_child(self, labels: dict[str, str]) -> None:
         assert steps(make_planned_job(labels=labels), child_jobs=(self.HELD,)) == ["delete triage-0"]
+
+    def test_a_queue_that_kueue_chose_by_default_is_no_change(self) -> None:
+        """In a namespace with a LocalQueue of that name Kueue gives the label to every Job that has none."""
+        labels = created(make_planned_job())["metadata"]["labels"]
+        defaulted = make_child(suspended=True, labels={**labels, QUEUE_LABEL: "default"})
+        assert steps(make_planned_job(), child_jobs=(defaulted,)) == []
+
+    def test_a_priority_in_a_queue_matters_only_with_a_queue(self) -> None:
+        child = make_child(labels=created(make_planned_job())["metadata"]["labels"])
+        assert steps(make_planned_job(labels={QUEUE_PRIORITY_LABEL: "low"}), child_jobs=(child,)) == []
 
 
 class TestScaling:
