@@ -33,6 +33,12 @@ class Children:
         newest = self.workers[-1] if self.workers else None
         return newest if newest and number_of(newest) == self.next_number - 1 else None
 
+    @property
+    def held(self) -> ObservedJob | None:
+        """The one, of whatever kind, that may make no pods now: it is suspended, by a queue as a rule."""
+        jobs = (self.finish, self.latest, self.plan)
+        return next((job for job in jobs if job and job.suspended and is_active(job)), None)
+
 
 def sort_children(job: InferenceJob, child_jobs: Iterable[ObservedJob]) -> Children:
     """Children by what they are for; one the status knows and nobody sees was deleted, its number is used up."""

@@ -106,6 +106,9 @@ def _read_by_pod(
         return _earlier_job(snapshot) or Waiting("ReadingInput", "the input is being read", "Unknown")
     if found and child.failure:  # the store was asked, and knows nothing that the pod would have left
         return _gave_up(child.failure.reason, child.failure.message, plan_pods)
+    if child.suspended and not child.ended:
+        held = f"Job {child.name}, which reads the input, is suspended by a queue: see condition QuotaReserved"
+        return Waiting("Queued", held, "Unknown")
     if problem := worst_problem(plan_pods):
         return Waiting(problem.reason, f"Job {child.name}, which reads the input: {problem.message}", "Unknown")
     if not plan_pods and child.created and now >= child.created + PODS_EXPECTED and not child.ended:

@@ -68,7 +68,7 @@ class JobSnapshot:
     """The one that ``spec.input.failedOf`` names, if there is one."""
     progress: Progress | Unavailable | None = None
     workload: ObservedWorkload | WorkloadMissing | None = None
-    """Of the newest child, if a queue holds it; None also when it may not be read."""
+    """Of the child that a queue holds; None also when it may not be read."""
     creation_trouble: str = ""
     """What the newest Event says that keeps the child which is waited for from making pods."""
     refusals: Sequence[Refusal] = ()
@@ -107,8 +107,8 @@ def needs_progress(job: InferenceJob, child_jobs: Sequence[ObservedJob], pods: I
 
 def needs_workload(job: InferenceJob, child_jobs: Sequence[ObservedJob], now: datetime) -> ObservedJob | None:
     """The child whose Workload is looked at: one that a queue has held for a while."""
-    child = sort_children(job, child_jobs).latest
-    if _over(job) or child is None or not child.suspended or not is_active(child) or child.created is None:
+    child = sort_children(job, child_jobs).held
+    if _over(job) or child is None or child.created is None:
         return None
     return child if now >= child.created + QUEUE_ANSWERS else None
 

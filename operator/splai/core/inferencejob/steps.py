@@ -207,6 +207,8 @@ def _wait_for(child: ObservedJob, pods: tuple[ObservedPod, ...], delay: timedelt
         return Steps(look_again=wait) if wait > 0 else Steps((_delete(child),))
     if has_only_lost_pods(child, pods, now):
         return Steps((_delete(child),))
+    if child.suspended:
+        return Steps(look_again=_until_the_queue_may_have_news(child, now))
     due = _until_pods_are_due(child, bool(pods), now)
     return Steps(look_again=earliest(due, seconds_until_lost(pods, now)))
 

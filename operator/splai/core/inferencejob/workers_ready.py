@@ -69,6 +69,9 @@ def _ending(facts: Facts, now: datetime) -> tuple[bool, str, str]:
 def _finishing(facts: Facts, finish: ObservedJob, now: datetime) -> tuple[bool, str, str]:
     if finish.failure:
         return False, "FinishFailed", f"Job {finish.name}, which writes the output, failed: {finish_failure(facts)}"
+    if finish.suspended:
+        held = f"Job {finish.name}, which writes the output, is suspended by a queue: see condition QuotaReserved"
+        return False, "Queued", held
     if problem := worst_problem(facts.finish_pods):
         return False, problem.reason, f"Job {finish.name}, which writes the output: {problem.message}"
     if _lacks_pods(finish, facts.finish_pods, now):

@@ -120,7 +120,7 @@ def test_an_earlier_job_matters_until_the_work_is_planned(job: InferenceJob, wan
     assert earlier_job_name(job) == want
 
 
-HELD = make_child(suspended=True)
+HELD, HELD_PLAN = make_child(suspended=True), make_child("plan", suspended=True)
 
 
 @pytest.mark.parametrize(
@@ -131,8 +131,9 @@ HELD = make_child(suspended=True)
         (make_planned_job(), make_child(), 60, None),
         (make_planned_job(), make_child(suspended=True, deletion=NOW), 60, None),
         (make_job(status=OVER), HELD, 60, None),
+        (make_job(input=S3), HELD_PLAN, 60, HELD_PLAN),
     ],
-    ids=["held for a minute", "held for less", "not held", "being deleted", "over"],
+    ids=["held for a minute", "held for less", "not held", "being deleted", "over", "reading the input"],
 )
 def test_kueue_is_asked_about_a_child_that_it_has_held_for_a_while(
     job: InferenceJob, child: ObservedJob, age: int, want: ObservedJob | None
