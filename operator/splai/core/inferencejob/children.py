@@ -13,6 +13,8 @@ from splai.core.observed import CHILD_LABEL, ObservedJob, ObservedPod
 
 PLAN = "plan"
 FINISH = "finish"
+FAILURES_LABEL = "splai.dev/failures-before"
+"""On a child for workers: how many of their pods had failed when it was made, because older children may be gone."""
 LOST_AFTER = timedelta(seconds=60)
 """A pod that long past its grace period sits on a node that does not answer: nobody waits for it any more."""
 
@@ -52,6 +54,11 @@ def number_of(child: ObservedJob) -> int:
     return int(child.labels[CHILD_LABEL])
 
 
+def count_failures(children: Children) -> int:
+    """Failed pods of the workers, disruptions apart, as far as the children that are left tell."""
+    return max((_failures_before(child) + child.failed for child in children.workers), default=0)
+
+
 def child_name(job: InferenceJob, child: int | str) -> str:
     return f"{job.metadata['name']}-{child}"
 
@@ -81,6 +88,11 @@ def seconds_until_lost(pods: Iterable[ObservedPod], now: datetime) -> float | No
     """When to look again in case a pod that should be gone never goes."""
     moments = [pod.deletion + LOST_AFTER for pod in pods if pod.deletion and not pod.ended]
     return min(((moment - now).total_seconds() for moment in moments if moment > now), default=None)
+
+
+def _failures_before(child: ObservedJob) -> int:
+    number = child.labels.get(FAILURES_LABEL, "")
+    return int(number) if number.isdecimal() else 0
 
 
 def _remembered(job: InferenceJob) -> list[int]:

@@ -7,7 +7,7 @@ from splai.api.inference_job import TERMINAL_PHASES, InferenceJob, InferenceJobS
 from splai.api.ledger import Final, Progress
 from splai.core.conditions import find_condition
 from splai.core.inferencejob.backend import BackendChoice, choose_backend
-from splai.core.inferencejob.children import FINISH, PLAN, Children, running, sort_children
+from splai.core.inferencejob.children import FINISH, PLAN, Children, count_failures, running, sort_children
 from splai.core.inferencejob.endings import Ending, allows_failures, find_ending, gives_up_output
 from splai.core.inferencejob.input_state import GoodInput, InputState, Rejection, Waiting, look_at_input
 from splai.core.inferencejob.policy import PolicyNotFound, PolicyViolation, check_backend
@@ -96,7 +96,7 @@ def gather(snapshot: JobSnapshot, refused: PolicyNotFound | PolicyViolation | No
     if isinstance(found, GoodInput):
         found = _check_backend(snapshot, backend) or found
     total = _total(job, found, progress)
-    failures = max(status.workers.failures, sum(child.failed for child in children.workers))
+    failures = max(status.workers.failures, count_failures(children))
     all_committed = _all_committed(progress) if progress and progress.planned else _was_committed(status)
     final = (progress.final if progress else None) or reported_final(everyone)
     return Facts(

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from splai.api.base import parse_time
 from splai.api.inference_job import TERMINAL_PHASES, InferenceJob, JobPhase
-from splai.core.inferencejob.children import has_only_lost_pods, is_active, seconds_until_lost
+from splai.core.inferencejob.children import FAILURES_LABEL, has_only_lost_pods, is_active, seconds_until_lost
 from splai.core.inferencejob.clocks import earliest, retirement
 from splai.core.inferencejob.endings import Ending
 from splai.core.inferencejob.facts import Facts
@@ -159,7 +159,7 @@ def _create_child(snapshot: JobSnapshot, facts: Facts) -> Steps:
         parallelism=wanted_parallelism(job, facts),
         backoff_limit=max(0, job.spec.backoff_limit - facts.failures),
     )
-    body["metadata"]["labels"] |= origin_labels(job)
+    body["metadata"]["labels"] |= {**origin_labels(job), FAILURES_LABEL: str(facts.failures)}
     return Steps((Create(body),), HELD_SOON if facts.queue else PODS_DUE)
 
 

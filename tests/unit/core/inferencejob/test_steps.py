@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from splai.api.inference_job import InferenceJob
+from splai.api.inference_job import InferenceJob, InferenceJobStatus
 from splai.core.inferencejob.snapshot import QUEUE_LABEL, QUEUE_PRIORITY_LABEL, ConfigMapMissing, Unavailable
 from splai.core.observed import CHILD_LABEL
 from splai.core.plan import WriteWorkOrder
@@ -22,7 +22,7 @@ from tests.unit.core.builders import (
     make_running_job,
     with_status,
 )
-from tests.unit.core.inferencejob.decisions import Observed, closing, condition, created, decide, steps, tell
+from tests.unit.core.inferencejob.decisions import Observed, closing, condition, created, decide, events, steps, tell
 
 GONE: Observed = {"deletion": NOW, "phase": "Running"}
 SOON = NOW + timedelta(seconds=59)
@@ -148,6 +148,27 @@ class TestWorking:
         failed = decide(job, child_jobs=(make_child(failed=4),), progress=make_progress()).status
         job = with_status(job, failed)
         assert created(job, progress=make_progress())["spec"]["backoffLimit"] == 2
+
+    def test_failures_of_children_that_are_gone_count_with_those_of_the_present_one(self) -> None:
+        job = make_running_job(backoffLimit=6)
+        failed = decide(job, child_jobs=(make_child(failed=4),), progress=make_progress()).status
+        job = with_status(job, failed)
+        labels = created(job, progress=make_progress())["metadata"]["labels"]
+
+        again: Observed = {"child_jobs": (make_child(1, labels=labels, failed=1),), "progress": make_progress()}
+        decision = decide(job, **again)
+        assert decision.status.workers.failures == 5
+        assert events(decision) == ["WorkersReplaced", "WorkerFailed"]
+        assert created(with_status(job, decision.status), progress=make_progress())["spec"]["backoffLimit"] == 1
+
+        lost = with_status(job, InferenceJobStatus(spec_hash="h", total=3))
+        assert decide(lost, **again).status.workers.failures == 5, "also when the status was lost"
+
+        last: Observed = {"child_jobs": (make_child(1, labels=labels, failed=3),), "progress": make_progress()}
+        assert condition(decide(job, **last).status, "Ready") == (
+            *("True", "BackoffLimitExceeded"),
+            "7 worker pods failed, backoffLimit is 6",
+        )
 
 
 class TestChangesBeforeTheFirstStart:
