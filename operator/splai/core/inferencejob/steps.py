@@ -26,6 +26,7 @@ from splai.core.observed import ObservedJob, ObservedPod
 from splai.core.plan import Action, Create, Delete, ObjectReference, Scale, WriteReadingOrder, WriteWorkOrder
 
 STORE_RETRY = 5.0
+STORE_FULL_RETRY = 60.0
 INPUT_RETRY = 15.0
 READING_RETRY = timedelta(seconds=60)
 FINISH_RETRY = timedelta(seconds=60)
@@ -52,6 +53,11 @@ def next_steps(snapshot: JobSnapshot, facts: Facts, phase: JobPhase, now: dateti
         return Steps()
     if phase in TERMINAL_PHASES:
         return _release(snapshot.job, facts, now)
+    steps = _steps_of_phase(snapshot, facts, phase, now)
+    return replace(steps, look_again=earliest(steps.look_again, _until_the_store_may_have_news(facts)))
+
+
+def _steps_of_phase(snapshot: JobSnapshot, facts: Facts, phase: JobPhase, now: datetime) -> Steps:
     if not facts.planned:
         return _pause(facts, now) if phase == "Suspended" else _begin(snapshot, facts, now)
     if facts.all_committed:
@@ -100,7 +106,7 @@ def _await_input(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
     if job.spec.input.is_read_by_operator or facts.waiting.reason in ("EarlierJobNotFound", "EarlierJobNotOver"):
         return Steps(look_again=INPUT_RETRY)
     if facts.store_trouble:
-        return Steps(look_again=STORE_RETRY)
+        return Steps()
     if child is None:
         earlier = snapshot.earlier_job.metadata["uid"] if snapshot.earlier_job else None
         order = WriteReadingOrder(make_reading_order(job, snapshot.settings.policies, earlier_uid=earlier))
@@ -141,7 +147,7 @@ def _keep_working(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
 def _replace(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
     """The next number takes over where the ledger stands."""
     if facts.store_trouble:
-        return Steps(look_again=STORE_RETRY)
+        return Steps()
     if facts.busy:
         return Steps(look_again=seconds_until_lost(facts.busy, now))
     return _create_child(snapshot, facts)
@@ -190,7 +196,7 @@ def _finish(snapshot: JobSnapshot, facts: Facts, now: datetime, code: str, messa
         body = build_finish_job(snapshot.job, snapshot.settings, code=code, message=message)
         return Steps((Create(body),), PODS_DUE)
     if facts.store_trouble:
-        return Steps(look_again=STORE_RETRY)
+        return Steps()
     wait = _wait_for(finish, facts.finish_pods, FINISH_RETRY, now)
     return replace(wait, look_again=earliest(_poll(snapshot.job, facts, now), wait.look_again))
 
@@ -220,13 +226,18 @@ def wanted_parallelism(job: InferenceJob, facts: Facts) -> int:
 
 def _poll(job: InferenceJob, facts: Facts, now: datetime) -> float | None:
     """Progress is read often in a job's first minute and less and less later; a thirtieth of its age, 2 to 30 s."""
-    if facts.store_trouble:
-        return STORE_RETRY
-    if not any(pod.phase == "Running" for pod in (*facts.busy, *facts.finish_pods)):
+    if facts.store_trouble or not any(pod.phase == "Running" for pod in (*facts.busy, *facts.finish_pods)):
         return None
     started = job.status.start_time
     age = (now - parse_time(started)).total_seconds() if started else 0.0
     return min(30.0, max(2.0, age / 30))
+
+
+def _until_the_store_may_have_news(facts: Facts) -> float | None:
+    """What is wrong with it is told in the status, also while nothing else happens to the job."""
+    if facts.store_trouble:
+        return STORE_RETRY
+    return STORE_FULL_RETRY if facts.progress and facts.progress.store_full else None
 
 
 def _until_pods_are_due(child: ObservedJob, there: bool, now: datetime) -> float | None:

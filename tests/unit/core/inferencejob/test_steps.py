@@ -368,6 +368,11 @@ class TestLookingAgain:
     def test_an_artifact_server_that_is_away_is_asked_again_soon(self) -> None:
         assert decide(make_running_job(), **{**RUNNING, "progress": Unavailable("refused")}).requeue_after == 5.0
 
+    def test_a_full_store_is_asked_again_also_when_no_pod_runs(self) -> None:
+        full = make_progress(committed=1).model_copy(update={"store_full": True})
+        waiting: Observed = {"child_jobs": (make_child(),), "pods": (make_pod(unschedulable=True),)}
+        assert decide(make_running_job(), **waiting, progress=full).requeue_after == 60.0
+
     def test_a_pod_that_waits_for_a_node_takes_no_timer(self) -> None:
         waiting: Observed = {"child_jobs": (make_child(),), "pods": (make_pod(unschedulable=True),)}
         assert decide(make_planned_job(), **waiting).requeue_after is None

@@ -1,8 +1,12 @@
 """Suspend frees all that a job holds and keeps all that it has done; resume goes on where the ledger stands."""
 
 from datetime import timedelta
+from typing import Any
+
+import pytest
 
 from splai.api.inference_job import InferenceJob
+from splai.core.inferencejob.snapshot import Unavailable
 from tests.unit.core.builders import (
     NOW,
     canceled,
@@ -50,6 +54,23 @@ def test_a_pod_on_a_node_that_does_not_answer_is_not_waited_for() -> None:
     assert decide(job, at=NOW + timedelta(seconds=59), **DRAINING).requeue_after == 1.0
     late = decide(job, at=NOW + timedelta(seconds=60), **DRAINING)
     assert condition(late.status, "Suspended")[1] == "Suspended"
+
+
+@pytest.mark.parametrize(
+    ("progress", "reason", "wait"),
+    [
+        (Unavailable("refused"), "ArtifactStoreUnavailable", 5.0),
+        (make_progress(committed=1).model_copy(update={"store_full": True}), "ArtifactStoreFull", 60.0),
+    ],
+)
+def test_what_is_wrong_with_the_store_is_looked_at_again_until_it_is_over(
+    progress: Any, reason: str, wait: float
+) -> None:
+    job = make_suspended_job()
+    decision = decide(job, progress=progress)
+    assert (condition(decision.status, "WorkersReady")[1], decision.requeue_after) == (reason, wait)
+    after = decide(with_status(job, decision.status), **DRAINED)
+    assert (condition(after.status, "WorkersReady")[1], after.requeue_after) == ("Suspended", None)
 
 
 def test_what_workers_commit_while_they_drain_is_counted() -> None:
