@@ -134,14 +134,12 @@ def _keep_working(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
         return Steps((_delete(child),))
     if not facts.started and is_placed_otherwise(snapshot.job, child):
         return Steps((_delete(child),))
+    wait = _until_workers_may_have_news(snapshot.job, facts, child, now)
     wanted = wanted_parallelism(snapshot.job, facts)
     # After an index succeeded Kubernetes may end the Job at once; one that Kueue admitted would be evicted.
     if child.parallelism != wanted and not child.succeeded and QUEUE_LABEL not in child.labels:
-        return Steps((Scale(_reference(child), wanted),))
-    if child.suspended:
-        return Steps(look_again=_until_the_queue_may_have_news(child, now))
-    due = _until_pods_are_due(child, any(pod.owner_uid == child.uid for pod in facts.pods), now)
-    return Steps(look_again=earliest(_poll(snapshot.job, facts, now), due, seconds_until_lost(facts.busy, now)))
+        return Steps((Scale(_reference(child), wanted),), wait)
+    return Steps(look_again=wait)
 
 
 def _replace(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
@@ -231,6 +229,14 @@ def _poll(job: InferenceJob, facts: Facts, now: datetime) -> float | None:
     started = job.status.start_time
     age = (now - parse_time(started)).total_seconds() if started else 0.0
     return min(30.0, max(2.0, age / 30))
+
+
+def _until_workers_may_have_news(job: InferenceJob, facts: Facts, child: ObservedJob, now: datetime) -> float | None:
+    if child.suspended:
+        due = _until_the_queue_may_have_news(child, now)
+    else:
+        due = _until_pods_are_due(child, any(pod.owner_uid == child.uid for pod in facts.pods), now)
+    return earliest(_poll(job, facts, now), due, seconds_until_lost(facts.busy, now))
 
 
 def _until_the_store_may_have_news(facts: Facts) -> float | None:

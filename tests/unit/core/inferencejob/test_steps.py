@@ -226,6 +226,10 @@ class TestScaling:
         job = make_running_job(workers={"parallelism": parallelism})
         assert steps(job, **RUNNING) == [f"scale triage-0 to {want}"]
 
+    def test_progress_is_read_on_meanwhile(self) -> None:
+        job = make_running_job(workers={"parallelism": 2})
+        assert decide(job, **RUNNING).requeue_after == 2.0
+
     def test_it_is_left_alone_once_an_index_succeeded(self) -> None:
         job = make_running_job(workers={"parallelism": 2})
         assert steps(job, **{**RUNNING, "child_jobs": (make_child(succeeded=1),)}) == []
