@@ -52,7 +52,7 @@ class Facts:
     failures: int
     """Failed worker pods so far, disruptions apart."""
     started: bool
-    """A worker has run, since the last suspension."""
+    """A worker has run, since the last suspension, and no queue holds the child now."""
     progress: Progress | None
     store_trouble: str | None
     """Why the artifact server could not be asked."""
@@ -124,7 +124,7 @@ def gather(snapshot: JobSnapshot, refused: PolicyNotFound | PolicyViolation | No
         plan_pods=plan_pods,
         finish_pods=finish_pods,
         failures=failures,
-        started=status.start_time is not None or _has_run(children, pods),
+        started=_is_started(status, children, pods),
         progress=progress,
         store_trouble=snapshot.progress.message if isinstance(snapshot.progress, Unavailable) else None,
         all_committed=all_committed,
@@ -172,11 +172,17 @@ def _was_committed(status: InferenceJobStatus) -> bool:
     return 0 < status.total == done
 
 
-def _has_run(children: Children, pods: tuple[ObservedPod, ...]) -> bool:
-    """Judged by the newest child: what an older one did was before a suspension, or is in the status."""
+def _is_started(status: InferenceJobStatus, children: Children, pods: tuple[ObservedPod, ...]) -> bool:
+    """Judged by the newest child: what an older one did was before a suspension, or is in the status.
+
+    So was what this one did before a queue held it: its counts and the pods that leave tell nothing then.
+    """
     child = children.latest
-    if child is None:
+    if child and child.suspended:
         return False
-    return bool(child.ready or child.succeeded or child.failed) or any(
-        pod.phase != "Pending" and pod.owner_uid == child.uid for pod in pods
-    )
+    if child is None or status.start_time is not None:
+        return status.start_time is not None
+    own = [pod for pod in pods if pod.owner_uid == child.uid]
+    if child.suspension:
+        return bool(child.ready) or any(pod.phase == "Running" and pod.deletion is None for pod in own)
+    return bool(child.ready or child.succeeded or child.failed) or any(pod.phase != "Pending" for pod in own)

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from splai.api.inference_job import InferenceJob
-from splai.core.inferencejob.snapshot import Unavailable
+from splai.core.inferencejob.snapshot import QUEUE_LABEL, Unavailable
+from splai.core.observed import ObservedCondition
 from tests.unit.core.builders import (
     NOW,
     canceled,
@@ -25,6 +26,9 @@ from tests.unit.core.inferencejob.decisions import Observed, closing, condition,
 RUNNING: Observed = {"child_jobs": (make_child(),), "pods": (make_pod(),), "progress": make_progress(claimed=1)}
 DRAINING: Observed = {"pods": (make_pod(deletion=NOW),), "progress": make_progress(committed=1)}
 DRAINED: Observed = {"progress": make_progress(committed=1)}
+
+
+GPU_LABELS = created(make_planned_job(labels={QUEUE_LABEL: "gpu"}))["metadata"]["labels"]
 
 
 def make_suspended_job() -> InferenceJob:
@@ -160,6 +164,36 @@ def test_a_queue_that_takes_the_quota_back_clears_the_clock_as_well() -> None:
     held: Observed = {"child_jobs": (make_child(suspended=True),), **DRAINED}
     status = decide(job, **held).status
     assert (status.phase, status.start_time) == ("Queued", None)
+
+
+RESUMED = ObservedCondition(status="False", since=NOW)
+
+
+def make_queued_job(**spec: Any) -> InferenceJob:
+    """A job that ran until a queue took its quota back; its worker had failed once."""
+    job = make_running_job(labels={QUEUE_LABEL: "gpu"}, **spec)
+    held: Observed = {"child_jobs": (make_child(suspended=True, failed=1),), **DRAINED}
+    return with_status(job, decide(job, **held).status)
+
+
+def test_the_clock_starts_when_a_worker_of_a_child_that_was_admitted_again_runs() -> None:
+    job = make_queued_job()
+    admitted = make_child(failed=1, suspension=RESUMED)
+    waiting = decide(job, child_jobs=(admitted,), pods=(make_pod(unschedulable=True),), **DRAINED).status
+    assert (waiting.phase, waiting.start_time) == ("Pending", None)
+    leaving = decide(job, child_jobs=(admitted,), pods=(make_pod(deletion=NOW),), **DRAINED).status
+    assert (leaving.phase, leaving.start_time) == ("Pending", None)
+    running = decide(job, child_jobs=(admitted,), pods=(make_pod(),), **DRAINED).status
+    assert (running.phase, running.start_time) == ("Running", "2026-05-01T12:00:00Z")
+
+
+@pytest.mark.parametrize("pods", [(), (make_pod(deletion=NOW),)], ids=["drained", "draining"])
+def test_a_queued_job_that_ran_before_follows_another_priority(pods: Any) -> None:
+    job = make_queued_job()
+    held: Observed = {"child_jobs": (make_child(suspended=True, failed=1, labels=GPU_LABELS),), "pods": pods, **DRAINED}
+    assert steps(job, **held) == []
+    job = job.model_copy(update={"spec": job.spec.model_copy(update={"priority": "batch"})})
+    assert steps(job, **held) == ["delete triage-0"]
 
 
 def test_backends_do_not_matter_to_a_suspended_job() -> None:
