@@ -105,6 +105,13 @@ class ObservedJob:
         """The condition that ended the Job, if one did."""
         return self.failure or self.complete
 
+    @property
+    def makes_pods_since(self) -> datetime | None:
+        """When its controller began to; None while it has not, as far as is known."""
+        if self.suspension is None:
+            return self.created
+        return self.suspension.since if self.suspension.status == "False" else None
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObservedContainer:

@@ -14,12 +14,7 @@ from splai.core.inferencejob.children import Children
 from splai.core.inferencejob.last_words import last_words, reason_or, refused_input
 from splai.core.inferencejob.policy import PolicyNotFound, PolicyViolation, record_limits
 from splai.core.inferencejob.records import PROBLEM_LIMIT, Records
-from splai.core.inferencejob.snapshot import (
-    PODS_EXPECTED,
-    ConfigMapText,
-    JobSnapshot,
-    template_timeout,
-)
+from splai.core.inferencejob.snapshot import ConfigMapText, JobSnapshot, should_have_pods, template_timeout
 from splai.core.inferencejob.validation import Invalid, validate
 from splai.core.observed import ObservedPod
 from splai.core.pod_problem import worst_problem
@@ -111,7 +106,7 @@ def _read_by_pod(
         return Waiting("Queued", held, "Unknown")
     if problem := worst_problem(plan_pods):
         return Waiting(problem.reason, f"Job {child.name}, which reads the input: {problem.message}", "Unknown")
-    if not plan_pods and child.created and now >= child.created + PODS_EXPECTED and not child.ended:
+    if not plan_pods and should_have_pods(child, now):
         trouble = snapshot.creation_trouble or "its events say what refuses them"
         return Waiting("PodsNotCreated", f"Job {child.name}, which reads the input, has no pods: {trouble}", "Unknown")
     words = last_words(plan_pods)

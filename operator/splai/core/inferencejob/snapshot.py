@@ -119,9 +119,15 @@ def needs_creation_trouble(
     """The child whose Events are looked at: one that should have had pods for a while."""
     children = sort_children(job, child_jobs)
     child = next((it for it in (children.finish, children.latest, children.plan) if it and is_active(it)), None)
-    if _over(job) or child is None or child.suspended or child.created is None or now < child.created + PODS_EXPECTED:
+    if _over(job) or child is None or not should_have_pods(child, now):
         return None
     return None if any(pod.owner_uid == child.uid for pod in pods) else child
+
+
+def should_have_pods(child: ObservedJob, now: datetime) -> bool:
+    """Whether something keeps its controller from making pods, if it has none by now."""
+    since = child.makes_pods_since
+    return is_active(child) and not child.suspended and since is not None and now >= since + PODS_EXPECTED
 
 
 def is_planned(snapshot: JobSnapshot) -> bool:

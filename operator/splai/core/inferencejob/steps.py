@@ -248,9 +248,9 @@ def _until_the_store_may_have_news(facts: Facts) -> float | None:
 
 def _until_pods_are_due(child: ObservedJob, there: bool, now: datetime) -> float | None:
     """Until they should be ``there``, and from then on until there may be news of what keeps them."""
-    if there or child.created is None:
+    if there or child.makes_pods_since is None:
         return None
-    wait = (child.created + PODS_EXPECTED - now).total_seconds()
+    wait = (child.makes_pods_since + PODS_EXPECTED - now).total_seconds()
     return wait if wait > 0 else PODS_RETRY
 
 

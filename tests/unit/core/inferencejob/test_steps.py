@@ -7,7 +7,7 @@ import pytest
 
 from splai.api.inference_job import InferenceJob, InferenceJobStatus
 from splai.core.inferencejob.snapshot import QUEUE_LABEL, QUEUE_PRIORITY_LABEL, ConfigMapMissing, Unavailable
-from splai.core.observed import CHILD_LABEL
+from splai.core.observed import CHILD_LABEL, ObservedCondition
 from splai.core.plan import WriteWorkOrder
 from tests.unit.core.builders import (
     NOW,
@@ -388,6 +388,15 @@ class TestLookingAgain:
     def test_a_job_without_pods_is_looked_at_when_they_are_overdue(self) -> None:
         at = NOW + timedelta(seconds=10)
         assert decide(make_planned_job(), at=at, child_jobs=(make_child(),)).requeue_after == 20.0
+
+    def test_the_pods_of_a_job_that_was_admitted_late_are_not_overdue_at_once(self) -> None:
+        resumed = ObservedCondition(status="False", since=NOW + timedelta(hours=1))
+        seen: Observed = {"child_jobs": (make_child(suspension=resumed),)}
+        just_admitted = decide(make_planned_job(), at=NOW + timedelta(hours=1, seconds=10), **seen)
+        assert condition(just_admitted.status, "WorkersReady")[1] == "Creating"
+        assert just_admitted.requeue_after == 20.0
+        later = decide(make_planned_job(), at=NOW + timedelta(hours=1, seconds=30), **seen)
+        assert condition(later.status, "WorkersReady")[1] == "PodsNotCreated"
 
     def test_a_job_that_is_over_is_not_looked_at_again(self) -> None:
         done: Observed = {**RUNNING, "progress": make_progress(committed=3, final=make_final())}
