@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from splai.api.inference_job import TERMINAL_PHASES, InferenceJob
+from splai.api.inference_job import TERMINAL_PHASES, InferenceJob, InferenceJobStatus
 from splai.api.ledger import Final, Progress
 from splai.api.model_backend import ModelBackend
 from splai.core.inferencejob.children import PLAN, is_active, sort_children
@@ -101,8 +101,9 @@ def needs_progress(job: InferenceJob, child_jobs: Sequence[ObservedJob], pods: I
         plan = sort_children(job, child_jobs).plan
         unread = not job.spec.input.is_read_by_operator and _reads_input(job)
         return bool(working) or (unread and not (plan and is_active(plan)))
-    paused = job.spec.suspend and job.status.workers.job_name is not None  # its last commits came after its start
-    return job.status.start_time is not None or paused or _started(working, pods)
+    # A start is forgotten when the job is suspended or evicted: the last commits come after that.
+    paused = job.spec.suspend and job.status.workers.job_name is not None
+    return job.status.start_time is not None or paused or _has_worked(job.status) or _started(working, pods)
 
 
 def needs_workload(job: InferenceJob, child_jobs: Sequence[ObservedJob], now: datetime) -> ObservedJob | None:
@@ -164,6 +165,11 @@ def reported_final(pods: Iterable[ObservedPod]) -> Final | None:
 def _reads_input(job: InferenceJob) -> bool:
     """Its input is still to be read, and may be: neither while it is suspended nor once it is canceled."""
     return job.status.spec_hash is None and not job.spec.cancel and not job.spec.suspend and not _over(job)
+
+
+def _has_worked(status: InferenceJobStatus) -> bool:
+    """A task was claimed, as far as was seen; of those that are done a large status keeps only the sum."""
+    return status.succeeded + status.failed > 0 or any(task.attempts for task in status.tasks)
 
 
 def _started(child_jobs: Sequence[ObservedJob], pods: Iterable[ObservedPod]) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from splai.core.inferencejob.snapshot import QUEUE_LABEL, WorkloadMissing
+from splai.core.inferencejob.snapshot import QUEUE_LABEL, WorkloadMissing, needs_progress
 from splai.core.observed import CHILD_LABEL, ObservedJob, ObservedWorkload
 from tests.unit.core.builders import (
     NOW,
@@ -141,6 +141,15 @@ class TestTheQueueThatKueueChoosesByDefault:
             *("False", "Queued"),
             "Job triage-finish, which writes the output, is suspended by a queue: see condition QuotaReserved",
         )
+
+
+def test_what_an_evicted_worker_commits_while_it_drains_is_counted() -> None:
+    job = make_running_job(labels={QUEUE_LABEL: "gpu"})
+    leaving: Observed = {**HELD, "pods": (make_pod(deletion=NOW),)}
+    job = with_status(job, decide(job, **leaving, progress=make_progress(claimed=1)).status)
+    assert needs_progress(job, HELD["child_jobs"], ())
+    gone = decide(job, **HELD, progress=make_progress(committed=1)).status
+    assert (gone.phase, gone.succeeded) == ("Queued", 1)
 
 
 def test_a_suspended_job_leaves_the_queue() -> None:
