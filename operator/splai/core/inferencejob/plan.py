@@ -14,6 +14,7 @@ from splai.core.inferencejob.policy import PolicyNotFound, PolicyViolation, appl
 from splai.core.inferencejob.snapshot import JobSnapshot, is_planned
 from splai.core.inferencejob.status import keep_terminal, make_status
 from splai.core.inferencejob.steps import Steps, next_steps
+from splai.core.inferencejob.throughput import next_look
 from splai.core.inferencejob.verdicts import decide_verdicts
 from splai.core.plan import STORE_REASONS, Plan, WriteWorkOrder
 
@@ -41,7 +42,7 @@ def plan(snapshot: JobSnapshot, now: datetime) -> Plan[InferenceJobStatus]:
         actions=actions,
         events=transitions(job.status, status, last_words=last_words(pods)),
         action_events=of_actions(actions),
-        requeue_after=earliest(steps.look_again, next_moment(job, status, now)),
+        requeue_after=earliest(steps.look_again, next_moment(job, status, now), next_look(status)),
     )
 
 
