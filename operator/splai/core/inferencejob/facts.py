@@ -19,6 +19,7 @@ from splai.core.inferencejob.snapshot import (
     is_planned,
     own_pods,
     reported_final,
+    tells_all,
 )
 from splai.core.observed import CHILD_LABEL, ObservedJob, ObservedPod, ObservedWorkload
 
@@ -58,6 +59,8 @@ class Facts:
     """Why the artifact server could not be asked."""
     all_committed: bool
     final: Final | None
+    final_unread: bool
+    """A pod reported it, but the ledger could not be asked for the rest, and what is said of tasks then is for ever."""
     too_many_failed: bool
     """Every record has its outcome, and more failed than the failure policy allows."""
     output_failed: bool
@@ -98,7 +101,11 @@ def gather(snapshot: JobSnapshot, refused: PolicyNotFound | PolicyViolation | No
     total = _total(job, found, progress)
     failures = max(status.workers.failures, count_failures(children))
     all_committed = _all_committed(progress) if progress and progress.planned else _was_committed(status)
+    store_trouble = snapshot.progress.message if isinstance(snapshot.progress, Unavailable) else None
     final = (progress.final if progress else None) or reported_final(everyone)
+    final_unread = final is not None and store_trouble is not None and not tells_all(final)
+    if final_unread:
+        final = None
     return Facts(
         over=over,
         deleting="deletionTimestamp" in job.metadata,
@@ -126,9 +133,10 @@ def gather(snapshot: JobSnapshot, refused: PolicyNotFound | PolicyViolation | No
         failures=failures,
         started=_is_started(status, children, pods),
         progress=progress,
-        store_trouble=snapshot.progress.message if isinstance(snapshot.progress, Unavailable) else None,
+        store_trouble=store_trouble,
         all_committed=all_committed,
         final=final,
+        final_unread=final_unread,
         too_many_failed=final is not None and final.complete and not allows_failures(job, final),
         # Only a ledger that was seen can be known to have no final.
         output_failed=progress is not None and final is None and gives_up_output(job, children.finish),

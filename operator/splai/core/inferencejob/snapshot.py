@@ -95,7 +95,7 @@ def needs_progress(job: InferenceJob, child_jobs: Sequence[ObservedJob], pods: I
     pods = own_pods(job, pods)
     final = reported_final(pods)
     if final is not None:
-        return final.counts.failed > 0 or not final.complete
+        return not tells_all(final)
     working = [child for child in child_jobs if child.labels.get(CHILD_LABEL) != PLAN]
     if job.status.spec_hash is None:
         plan = sort_children(job, child_jobs).plan
@@ -147,6 +147,11 @@ def own_pods(job: InferenceJob, pods: Iterable[ObservedPod]) -> tuple[ObservedPo
     """Those of this very job: a deleted job of the same name may have left pods that still end."""
     uid = job.metadata["uid"]
     return tuple(pod for pod in pods if pod.labels.get(JOB_UID_LABEL) == uid)
+
+
+def tells_all(final: Final) -> bool:
+    """Of records that failed only the ledger tells which they are."""
+    return final.complete and not final.counts.failed
 
 
 def reported_final(pods: Iterable[ObservedPod]) -> Final | None:

@@ -58,6 +58,8 @@ def next_steps(snapshot: JobSnapshot, facts: Facts, phase: JobPhase, now: dateti
 
 
 def _steps_of_phase(snapshot: JobSnapshot, facts: Facts, phase: JobPhase, now: datetime) -> Steps:
+    if facts.final_unread:
+        return Steps()
     if not facts.planned:
         return _pause(facts, now) if phase == "Suspended" else _begin(snapshot, facts, now)
     if facts.all_committed:
