@@ -4,17 +4,34 @@ A Job that exists cannot follow such a change, its successor can. The labels are
 in a namespace that has a LocalQueue named ``default``, Kueue puts every Job that names no queue into that one.
 """
 
+import hashlib
+import json
+
 from splai.api.inference_job import InferenceJob
 from splai.core.inferencejob.snapshot import QUEUE_LABEL, QUEUE_PRIORITY_LABEL
 from splai.core.observed import ObservedJob
 
+TEMPLATE_LABEL = "splai.dev/template"
 PRIORITY_LABEL = "splai.dev/priority"
 ASKED_QUEUE_LABEL = "splai.dev/queue-name"
 ASKED_QUEUE_PRIORITY_LABEL = "splai.dev/queue-priority-class"
 
 
-def origin_labels(job: InferenceJob) -> dict[str, str]:
-    """Those of a child that is made now."""
+def template_label(job: InferenceJob) -> dict[str, str]:
+    """Of every child that is made now: a hash of ``spec.workers.template``."""
+    template = job.spec.workers.template
+    canonical = json.dumps(template.to_wire() if template else {}, sort_keys=True, separators=(",", ":"))
+    return {TEMPLATE_LABEL: hashlib.sha256(canonical.encode()).hexdigest()[:16]}
+
+
+def has_another_template(job: InferenceJob, child: ObservedJob) -> bool:
+    """Nobody saw the suspension that let it change; a child of an earlier release does not tell its own."""
+    wanted = template_label(job)[TEMPLATE_LABEL]
+    return child.labels.get(TEMPLATE_LABEL, wanted) != wanted
+
+
+def place_labels(job: InferenceJob) -> dict[str, str]:
+    """Of a child for workers that is made now."""
     return {label: value for label, value in _place(job).items() if value}
 
 

@@ -16,7 +16,7 @@ from splai.core.inferencejob.facts import Facts
 from splai.core.inferencejob.finish_job import build_finish_job
 from splai.core.inferencejob.history import archive
 from splai.core.inferencejob.input_state import GoodInput
-from splai.core.inferencejob.origin import is_placed_otherwise, origin_labels
+from splai.core.inferencejob.origin import has_another_template, is_placed_otherwise, place_labels
 from splai.core.inferencejob.plan_job import build_plan_job
 from splai.core.inferencejob.snapshot import PODS_EXPECTED, QUEUE_ANSWERS, QUEUE_LABEL, JobSnapshot
 from splai.core.inferencejob.tasks import count_tasks
@@ -113,7 +113,7 @@ def _await_input(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
         earlier = snapshot.earlier_job.metadata["uid"] if snapshot.earlier_job else None
         order = WriteReadingOrder(make_reading_order(job, snapshot.settings.policies, earlier_uid=earlier))
         return Steps((order, Create(build_plan_job(job, snapshot.settings, earlier_uid=earlier))), PODS_DUE)
-    return _wait_for(child, facts.plan_pods, READING_RETRY, now)
+    return _wait_for(job, child, facts.plan_pods, READING_RETRY, now)
 
 
 def _plan_work(snapshot: JobSnapshot, facts: Facts, found: GoodInput) -> Steps:
@@ -132,9 +132,8 @@ def _keep_working(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
         return _replace(snapshot, facts, now)
     if child.deletion:
         return Steps(look_again=seconds_until_lost(facts.busy, now))
-    if has_only_lost_pods(child, facts.pods, now):
-        return Steps((_delete(child),))
-    if not facts.started and is_placed_otherwise(snapshot.job, child):
+    moved = not facts.started and is_placed_otherwise(snapshot.job, child)
+    if moved or has_another_template(snapshot.job, child) or has_only_lost_pods(child, facts.pods, now):
         return Steps((_delete(child),))
     wait = _until_workers_may_have_news(snapshot.job, facts, child, now)
     wanted = wanted_parallelism(snapshot.job, facts)
@@ -165,7 +164,7 @@ def _create_child(snapshot: JobSnapshot, facts: Facts) -> Steps:
         parallelism=wanted_parallelism(job, facts),
         backoff_limit=max(0, job.spec.backoff_limit - facts.failures),
     )
-    body["metadata"]["labels"] |= {**origin_labels(job), FAILURES_LABEL: str(facts.failures)}
+    body["metadata"]["labels"] |= {**place_labels(job), FAILURES_LABEL: str(facts.failures)}
     return Steps((Create(body),), HELD_SOON if facts.queue else PODS_DUE)
 
 
@@ -197,21 +196,24 @@ def _finish(snapshot: JobSnapshot, facts: Facts, now: datetime, code: str, messa
         return Steps((Create(body),), PODS_DUE)
     if facts.store_trouble:
         return Steps()
-    wait = _wait_for(finish, facts.finish_pods, FINISH_RETRY, now)
+    wait = _wait_for(snapshot.job, finish, facts.finish_pods, FINISH_RETRY, now)
     return replace(wait, look_again=earliest(_poll(snapshot.job, facts, now), wait.look_again))
 
 
-def _wait_for(child: ObservedJob, pods: tuple[ObservedPod, ...], delay: timedelta, now: datetime) -> Steps:
+def _wait_for(
+    job: InferenceJob, child: ObservedJob, pods: tuple[ObservedPod, ...], delay: timedelta, now: datetime
+) -> Steps:
     """The Job that reads or writes files does so, or is deleted and, when it is gone, made again.
 
-    One that ended without its result is, after ``delay``; so is one that sits on nodes which do not answer.
+    One that ended without its result is, after ``delay``; so is one that sits on nodes which do not answer, and one
+    with a template that was changed.
     """
     if child.deletion:
         return Steps()
     if child.ended:
         wait = ((child.ended.since or now) + delay - now).total_seconds()
         return Steps(look_again=wait) if wait > 0 else Steps((_delete(child),))
-    if has_only_lost_pods(child, pods, now):
+    if has_another_template(job, child) or has_only_lost_pods(child, pods, now):
         return Steps((_delete(child),))
     if child.suspended:
         return Steps(look_again=_until_the_queue_may_have_news(child, now))

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from splai.api.inference_job import InferenceJob
+from splai.core.inferencejob.child_job import child_job
 from splai.core.inferencejob.snapshot import QUEUE_LABEL, Unavailable
 from splai.core.observed import ObservedCondition
 from tests.unit.core.builders import (
@@ -119,9 +120,39 @@ def test_an_older_child_that_ended_by_itself_is_no_start() -> None:
 
 def test_the_next_child_has_the_template_that_was_changed_meanwhile() -> None:
     job = suspended(make_suspended_job(), suspend=False)
-    changed = make_job(workers={"template": {"nodeSelector": {"gpu": "l4"}}}).spec.workers
-    job = job.model_copy(update={"spec": job.spec.model_copy(update={"workers": changed})})
-    assert created(job)["spec"]["template"]["spec"]["nodeSelector"] == {"gpu": "l4"}
+    changed = with_template(job, nodeSelector={"gpu": "l4"})
+    assert created(changed)["spec"]["template"]["spec"]["nodeSelector"] == {"gpu": "l4"}
+
+
+def with_template(job: InferenceJob, **template: Any) -> InferenceJob:
+    workers = make_job(workers={"template": template}).spec.workers
+    return job.model_copy(update={"spec": job.spec.model_copy(update={"workers": workers})})
+
+
+FIRST, OTHER = {"nodeSelector": {"gpu": "l4"}}, {"nodeSelector": {"gpu": "a100"}}
+S3 = {"s3": {"uri": "s3://bucket/records.jsonl"}}
+TEMPLATED: dict[str, tuple[InferenceJob, int | str, Observed]] = {
+    "workers that run": (make_running_job(), 0, {"pods": (make_pod(),), "progress": make_progress(claimed=1)}),
+    "workers that wait": (make_planned_job(), 0, {"pods": (make_pod(unschedulable=True),)}),
+    "the reading of the input": (make_job(input=S3), "plan", {}),
+    "the writing of the output": (make_running_job(), "finish", {"progress": make_progress(committed=3)}),
+}
+
+
+@pytest.mark.parametrize(("job", "child", "seen"), TEMPLATED.values(), ids=TEMPLATED)
+def test_a_template_is_followed_although_nobody_saw_the_suspension_that_let_it_change(
+    job: InferenceJob, child: int | str, seen: Observed
+) -> None:
+    job = with_template(job, **FIRST)
+    labels = child_job(job, child, "worker", {})["metadata"]["labels"]
+    seen = {**seen, "child_jobs": (make_child(child, labels=labels),)}
+    assert steps(job, **seen) == []
+    assert steps(with_template(job, **OTHER), **seen) == [f"delete triage-{child}"]
+
+
+def test_a_child_that_does_not_tell_its_template_is_left_alone() -> None:
+    """An earlier release made it."""
+    assert steps(with_template(make_running_job(), **OTHER), **RUNNING) == []
 
 
 def test_a_job_that_is_born_suspended_is_neither_read_nor_planned() -> None:
