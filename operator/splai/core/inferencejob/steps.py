@@ -147,9 +147,17 @@ def _replace(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
     """The next number takes over where the ledger stands."""
     if facts.store_trouble:
         return Steps()
-    if facts.busy:
-        return Steps(look_again=seconds_until_lost(facts.busy, now))
+    if awaited := _awaited(facts):
+        return Steps(look_again=seconds_until_lost(awaited, now))
     return _create_child(snapshot, facts)
+
+
+def _awaited(facts: Facts) -> tuple[ObservedPod, ...]:
+    """Pods that are on their way out; one without an owner was orphaned by hand, and may stay for as long as it likes.
+
+    The ledger bears with it, and the operator may delete no pods.
+    """
+    return tuple(pod for pod in facts.busy if pod.owner_uid is not None)
 
 
 def _create_child(snapshot: JobSnapshot, facts: Facts) -> Steps:
@@ -188,8 +196,8 @@ def _finalize(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
 
 def _finish(snapshot: JobSnapshot, facts: Facts, now: datetime, code: str, message: str) -> Steps:
     """The finish Job, once the workers are gone."""
-    if facts.busy:
-        return Steps(look_again=seconds_until_lost(facts.busy, now))
+    if awaited := _awaited(facts):
+        return Steps(look_again=seconds_until_lost(awaited, now))
     finish = facts.children.finish
     if finish is None:
         body = build_finish_job(snapshot.job, snapshot.settings, code=code, message=message)

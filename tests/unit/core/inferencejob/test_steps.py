@@ -132,6 +132,17 @@ class TestWorking:
         leaving: Observed = {"child_jobs": (make_child(),), "pods": (make_pod(deletion=NOW, phase="Pending"),)}
         assert decide(make_running_job(), at=SOON, **leaving).requeue_after == 1.0
 
+    def test_pods_that_were_orphaned_by_hand_are_not_waited_for(self) -> None:
+        """``kubectl delete job --cascade=orphan``: nobody tells them to end, and what they still commit counts."""
+        orphaned: Observed = {"pods": (make_pod(owner_uid=None),), "progress": make_progress(committed=1)}
+        assert steps(make_running_job(), **orphaned) == ["create triage-1"]
+        assert steps(canceled(make_running_job()), **orphaned) == ["create triage-finish"]
+
+    def test_pods_whose_deletion_has_not_reached_them_yet_are(self) -> None:
+        leaving: Observed = {"pods": (make_pod(),), "progress": make_progress(committed=1)}
+        assert steps(make_running_job(), **leaving) == []
+        assert steps(canceled(make_running_job()), **leaving) == []
+
     def test_dedicated_workers_cannot_be_replaced_without_their_backend(self) -> None:
         job = make_running_job(workers={"mode": "Dedicated"})
         assert steps(job, backends=(), progress=make_progress()) == []
