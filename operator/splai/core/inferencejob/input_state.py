@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from splai.api.condition import ConditionStatus
-from splai.api.inference_job import TERMINAL_PHASES
+from splai.api.inference_job import TERMINAL_PHASES, Workers
 from splai.api.ledger import InputManifest, Progress, Validation
 from splai.core.inferencejob.children import Children
 from splai.core.inferencejob.last_words import last_words, reason_or, refused_input
@@ -69,11 +69,21 @@ def look_at_input(
         return Waiting("PolicyNotFound", refused.message, "Unknown")
     if isinstance(refused, PolicyViolation):
         return Rejection("PolicyViolation", refused.problems, len(refused.problems))
+    if problem := _too_few_workers(snapshot.job.spec.workers):
+        return Rejection("ValidationFailed", (problem,), 1)
     if timeout := template_timeout(snapshot):
         return Rejection("ValidationFailed", (timeout,), 1)
     if snapshot.job.spec.input.is_read_by_operator:
         return _read_here(snapshot)
     return _read_by_pod(snapshot, children, plan_pods, now)
+
+
+def _too_few_workers(workers: Workers) -> str | None:
+    """Only the effective spec has a parallelism to compare with, where the user wrote none."""
+    least, most = workers.min_parallelism, workers.parallelism
+    if least is None or least <= most:
+        return None
+    return f"spec.workers.minParallelism: is {least}, more than the parallelism of {most}; set spec.workers.parallelism"
 
 
 def _read_here(snapshot: JobSnapshot) -> InputState:
