@@ -73,11 +73,14 @@ class ObservedJob:
     """The condition Complete once it is True."""
     failure: ObservedCondition | None = None
     """The condition Failed once it is True."""
+    suspension: ObservedCondition | None = None
+    """The condition Suspended once it was True; it turns False, and stays, when the Job is resumed."""
 
     @classmethod
     def from_object(cls, body: Mapping[str, Any]) -> "ObservedJob":
         metadata, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
-        true = {kind: condition for kind, condition in _conditions(status).items() if condition.status == "True"}
+        conditions = _conditions(status)
+        true = {kind: condition for kind, condition in conditions.items() if condition.status == "True"}
         return cls(
             namespace=metadata["namespace"],
             name=metadata["name"],
@@ -94,12 +97,20 @@ class ObservedJob:
             failed=status.get("failed") or 0,
             complete=true.get("Complete"),
             failure=true.get("Failed"),
+            suspension=conditions.get("Suspended"),
         )
 
     @property
     def ended(self) -> ObservedCondition | None:
         """The condition that ended the Job, if one did."""
         return self.failure or self.complete
+
+    @property
+    def makes_pods_since(self) -> datetime | None:
+        """When its controller began to; None while it has not, as far as is known."""
+        if self.suspension is None:
+            return self.created
+        return self.suspension.since if self.suspension.status == "False" else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,9 @@
 """Slim records keep of an object what decisions look at, also of objects that have hardly begun to exist."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import pytest
 
 from splai.core.observed import ObservedJob, ObservedPod
 
@@ -32,6 +34,32 @@ def test_a_job_has_ended_once_a_condition_says_so() -> None:
     assert job.ended is job.failure
     assert job.failure is not None
     assert (job.failure.reason, job.failure.message, job.complete) == ("PodFailurePolicy", "exit code 42", None)
+
+
+def suspension(status: str, since: str) -> list[dict[str, str]]:
+    return [{"type": "Suspended", "status": status, "reason": "JobResumed", "lastTransitionTime": since}]
+
+
+def test_a_job_is_known_to_have_been_suspended_before() -> None:
+    resumed = ObservedJob.from_object(
+        {"metadata": METADATA, "status": {"conditions": suspension("False", "2026-05-01T13:00:00Z")}}
+    )
+    assert resumed.suspension is not None
+    assert ObservedJob.from_object({"metadata": METADATA}).suspension is None
+
+
+@pytest.mark.parametrize(
+    ("conditions", "want"),
+    [
+        ([], NOON),
+        (suspension("False", "2026-05-01T13:00:00Z"), NOON + timedelta(hours=1)),
+        (suspension("True", "2026-05-01T12:00:01Z"), None),
+    ],
+    ids=["never suspended", "resumed", "resumed, but its controller has not seen it yet"],
+)
+def test_pods_can_be_expected_from_a_job_that_was_resumed(conditions: Any, want: datetime | None) -> None:
+    job = ObservedJob.from_object({"metadata": METADATA, "status": {"conditions": conditions}})
+    assert job.makes_pods_since == want
 
 
 def test_a_pod_keeps_only_the_labels_that_are_ours() -> None:

@@ -7,6 +7,7 @@ from splai.api.inference_job import InferenceJob
 from splai.api.pod_contract import ARTIFACTS_AUDIENCE, EXIT_BAD_INPUT, EXIT_DRAINED, POD_USER
 from splai.api.pod_template import LocalObjectReference, PodTemplate
 from splai.core.inferencejob.children import child_name
+from splai.core.inferencejob.origin import template_label
 from splai.core.inferencejob.snapshot import WORKER_CONTAINER
 from splai.core.observed import CHILD_LABEL, JOB_UID_LABEL
 from splai.core.ownership import Component, child_labels, child_metadata
@@ -48,10 +49,11 @@ FAILURE_RULES: list[Object] = [
 
 def child_job(job: InferenceJob, child: int | str, component: Component, spec: Object) -> Object:
     """The batch/v1 Job ``<job>-<child>`` with ``spec``."""
+    labels = {**_labels(job, component, child), **template_label(job)}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": child_metadata(job, child_name(job, child), _labels(job, component, child)),
+        "metadata": child_metadata(job, child_name(job, child), labels),
         "spec": spec,
     }
 

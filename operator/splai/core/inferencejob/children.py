@@ -13,6 +13,8 @@ from splai.core.observed import CHILD_LABEL, ObservedJob, ObservedPod
 
 PLAN = "plan"
 FINISH = "finish"
+FAILURES_LABEL = "splai.dev/failures-before"
+"""On a child for workers: how many of their pods had failed when it was made, because older children may be gone."""
 LOST_AFTER = timedelta(seconds=60)
 """A pod that long past its grace period sits on a node that does not answer: nobody waits for it any more."""
 
@@ -33,6 +35,12 @@ class Children:
         newest = self.workers[-1] if self.workers else None
         return newest if newest and number_of(newest) == self.next_number - 1 else None
 
+    @property
+    def held(self) -> ObservedJob | None:
+        """The one, of whatever kind, that may make no pods now: it is suspended, by a queue as a rule."""
+        jobs = (self.finish, self.latest, self.plan)
+        return next((job for job in jobs if job and job.suspended and is_active(job)), None)
+
 
 def sort_children(job: InferenceJob, child_jobs: Iterable[ObservedJob]) -> Children:
     """Children by what they are for; one the status knows and nobody sees was deleted, its number is used up."""
@@ -44,6 +52,11 @@ def sort_children(job: InferenceJob, child_jobs: Iterable[ObservedJob]) -> Child
 
 def number_of(child: ObservedJob) -> int:
     return int(child.labels[CHILD_LABEL])
+
+
+def count_failures(children: Children) -> int:
+    """Failed pods of the workers, disruptions apart, as far as the children that are left tell."""
+    return max((_failures_before(child) + child.failed for child in children.workers), default=0)
 
 
 def child_name(job: InferenceJob, child: int | str) -> str:
@@ -60,6 +73,12 @@ def is_lost(pod: ObservedPod, now: datetime) -> bool:
     return pod.deletion is not None and now >= pod.deletion + LOST_AFTER
 
 
+def has_only_lost_pods(child: ObservedJob, pods: Iterable[ObservedPod], now: datetime) -> bool:
+    """Its controller replaces a pod when that has ended, so it waits for ever; pods of other children do not matter."""
+    left = [pod for pod in pods if pod.owner_uid == child.uid and not pod.ended]
+    return bool(left) and all(is_lost(pod, now) for pod in left)
+
+
 def running(pods: Iterable[ObservedPod], now: datetime) -> tuple[ObservedPod, ...]:
     """Pods that may still do something."""
     return tuple(pod for pod in pods if not pod.ended and not is_lost(pod, now))
@@ -69,6 +88,11 @@ def seconds_until_lost(pods: Iterable[ObservedPod], now: datetime) -> float | No
     """When to look again in case a pod that should be gone never goes."""
     moments = [pod.deletion + LOST_AFTER for pod in pods if pod.deletion and not pod.ended]
     return min(((moment - now).total_seconds() for moment in moments if moment > now), default=None)
+
+
+def _failures_before(child: ObservedJob) -> int:
+    number = child.labels.get(FAILURES_LABEL, "")
+    return int(number) if number.isdecimal() else 0
 
 
 def _remembered(job: InferenceJob) -> list[int]:

@@ -7,7 +7,7 @@ from splai.api.inference_job import TERMINAL_PHASES, InferenceJob, InferenceJobS
 from splai.api.ledger import Final, Progress
 from splai.core.conditions import find_condition
 from splai.core.inferencejob.backend import BackendChoice, choose_backend
-from splai.core.inferencejob.children import FINISH, PLAN, Children, running, sort_children
+from splai.core.inferencejob.children import FINISH, PLAN, Children, count_failures, running, sort_children
 from splai.core.inferencejob.endings import Ending, allows_failures, find_ending, gives_up_output
 from splai.core.inferencejob.input_state import GoodInput, InputState, Waiting, look_at_input
 from splai.core.inferencejob.policy import PolicyNotFound, PolicyViolation, check_backend
@@ -19,9 +19,10 @@ from splai.core.inferencejob.snapshot import (
     is_planned,
     own_pods,
     reported_final,
+    tells_all,
 )
 from splai.core.inferencejob.validation import Rejection
-from splai.core.observed import CHILD_LABEL, ObservedPod, ObservedWorkload
+from splai.core.observed import CHILD_LABEL, ObservedJob, ObservedPod, ObservedWorkload
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,16 +48,20 @@ class Facts:
     busy: tuple[ObservedPod, ...]
     """Those of them that may still do something."""
     plan_pods: tuple[ObservedPod, ...]
+    """Those of the Job that reads the input now."""
     finish_pods: tuple[ObservedPod, ...]
+    """Those of the Job that writes the output now."""
     failures: int
     """Failed worker pods so far, disruptions apart."""
     started: bool
-    """A worker has run, since the last suspension."""
+    """A worker has run, since the last suspension, and no queue holds the child now."""
     progress: Progress | None
     store_trouble: str | None
     """Why the artifact server could not be asked."""
     all_committed: bool
     final: Final | None
+    final_unread: bool
+    """A pod reported it, but the ledger could not be asked for the rest, and what is said of tasks then is for ever."""
     too_many_failed: bool
     """Every record has its outcome, and more failed than the failure policy allows."""
     output_failed: bool
@@ -83,9 +88,9 @@ def gather(snapshot: JobSnapshot, refused: PolicyNotFound | PolicyViolation | No
     """Look at everything once; ``refused`` is what the job's policy has against its spec."""
     job, status = snapshot.job, snapshot.job.status
     everyone = own_pods(job, snapshot.pods)
-    plan_pods, finish_pods = (_pods_of(child, everyone) for child in (PLAN, FINISH))
-    pods = tuple(pod for pod in everyone if pod.labels.get(CHILD_LABEL) not in (PLAN, FINISH))
     children = sort_children(job, snapshot.child_jobs)
+    plan_pods, finish_pods = (_pods_of(child, everyone) for child in (children.plan, children.finish))
+    pods = tuple(pod for pod in everyone if pod.labels.get(CHILD_LABEL) not in (PLAN, FINISH))
     progress = snapshot.progress if isinstance(snapshot.progress, Progress) else None
     over = status.phase if status.phase in TERMINAL_PHASES else None
     planned = is_planned(snapshot)
@@ -95,9 +100,13 @@ def gather(snapshot: JobSnapshot, refused: PolicyNotFound | PolicyViolation | No
     if isinstance(found, GoodInput):
         found = _check_backend(snapshot, backend) or found
     total = _total(job, found, progress)
-    failures = max(status.workers.failures, sum(child.failed for child in children.workers))
+    failures = max(status.workers.failures, count_failures(children))
     all_committed = _all_committed(progress) if progress and progress.planned else _was_committed(status)
+    store_trouble = snapshot.progress.message if isinstance(snapshot.progress, Unavailable) else None
     final = (progress.final if progress else None) or reported_final(everyone)
+    final_unread = final is not None and store_trouble is not None and not tells_all(final)
+    if final_unread:
+        final = None
     return Facts(
         over=over,
         deleting="deletionTimestamp" in job.metadata,
@@ -123,11 +132,12 @@ def gather(snapshot: JobSnapshot, refused: PolicyNotFound | PolicyViolation | No
         plan_pods=plan_pods,
         finish_pods=finish_pods,
         failures=failures,
-        started=status.start_time is not None or _has_run(children, pods),
+        started=_is_started(status, children, pods),
         progress=progress,
-        store_trouble=snapshot.progress.message if isinstance(snapshot.progress, Unavailable) else None,
+        store_trouble=store_trouble,
         all_committed=all_committed,
         final=final,
+        final_unread=final_unread,
         too_many_failed=final is not None and final.complete and not allows_failures(job, final),
         # Only a ledger that was seen can be known to have no final.
         output_failed=progress is not None and final is None and gives_up_output(job, children.finish),
@@ -137,8 +147,9 @@ def gather(snapshot: JobSnapshot, refused: PolicyNotFound | PolicyViolation | No
     )
 
 
-def _pods_of(child: str, pods: tuple[ObservedPod, ...]) -> tuple[ObservedPod, ...]:
-    return tuple(pod for pod in pods if pod.labels.get(CHILD_LABEL) == child)
+def _pods_of(child: ObservedJob | None, pods: tuple[ObservedPod, ...]) -> tuple[ObservedPod, ...]:
+    """Its own, and none of a Job that had its name before."""
+    return tuple(pod for pod in pods if child and pod.owner_uid == child.uid)
 
 
 def _check_backend(snapshot: JobSnapshot, choice: BackendChoice) -> Rejection | None:
@@ -170,11 +181,17 @@ def _was_committed(status: InferenceJobStatus) -> bool:
     return 0 < status.total == done
 
 
-def _has_run(children: Children, pods: tuple[ObservedPod, ...]) -> bool:
-    """Judged by the newest child: what an older one did was before a suspension, or is in the status."""
+def _is_started(status: InferenceJobStatus, children: Children, pods: tuple[ObservedPod, ...]) -> bool:
+    """Judged by the newest child: what an older one did was before a suspension, or is in the status.
+
+    So was what this one did before a queue held it: its counts and the pods that leave tell nothing then.
+    """
     child = children.latest
-    if child is None:
+    if child and child.suspended:
         return False
-    return bool(child.ready or child.succeeded or child.failed) or any(
-        pod.phase != "Pending" and pod.owner_uid == child.uid for pod in pods
-    )
+    if child is None or status.start_time is not None:
+        return status.start_time is not None
+    own = [pod for pod in pods if pod.owner_uid == child.uid]
+    if child.suspension:
+        return bool(child.ready) or any(pod.phase == "Running" and pod.deletion is None for pod in own)
+    return bool(child.ready or child.succeeded or child.failed) or any(pod.phase != "Pending" for pod in own)

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from splai.api.condition import ConditionStatus
-from splai.api.inference_job import TERMINAL_PHASES
+from splai.api.inference_job import TERMINAL_PHASES, Workers
 from splai.api.ledger import InputManifest, Progress, Validation
 from splai.core.inferencejob.children import Children
 from splai.core.inferencejob.last_words import last_words, reason_or, refused_input
 from splai.core.inferencejob.policy import PolicyNotFound, PolicyViolation, record_limits
 from splai.core.inferencejob.records import PROBLEM_LIMIT, Records
 from splai.core.inferencejob.snapshot import (
-    PODS_EXPECTED,
     ConfigMapText,
     ConfigMapUnreadable,
     JobSnapshot,
+    should_have_pods,
     template_timeout,
 )
 from splai.core.inferencejob.validation import Rejection, validate
@@ -66,11 +66,21 @@ def look_at_input(
         return Waiting("PolicyNotFound", refused.message, "Unknown")
     if isinstance(refused, PolicyViolation):
         return Rejection("PolicyViolation", refused.problems, len(refused.problems))
+    if problem := _too_few_workers(snapshot.job.spec.workers):
+        return Rejection("ValidationFailed", (problem,), 1)
     if timeout := template_timeout(snapshot):
         return Rejection("ValidationFailed", (timeout,), 1)
     if snapshot.job.spec.input.is_read_by_operator:
         return _read_here(snapshot)
     return _read_by_pod(snapshot, children, plan_pods, now)
+
+
+def _too_few_workers(workers: Workers) -> str | None:
+    """Only the effective spec has a parallelism to compare with, where the user wrote none."""
+    least, most = workers.min_parallelism, workers.parallelism
+    if least is None or least <= most:
+        return None
+    return f"spec.workers.minParallelism: is {least}, more than the parallelism of {most}; set spec.workers.parallelism"
 
 
 def _read_here(snapshot: JobSnapshot) -> InputState:
@@ -98,9 +108,12 @@ def _read_by_pod(
         return _earlier_job(snapshot) or Waiting("ReadingInput", "the input is being read", "Unknown")
     if found and child.failure:  # the store was asked, and knows nothing that the pod would have left
         return _gave_up(child.failure.reason, child.failure.message, plan_pods)
+    if child.suspended and not child.ended:
+        held = f"Job {child.name}, which reads the input, is suspended by a queue: see condition QuotaReserved"
+        return Waiting("Queued", held, "Unknown")
     if problem := worst_problem(plan_pods):
         return Waiting(problem.reason, f"Job {child.name}, which reads the input: {problem.message}", "Unknown")
-    if not plan_pods and child.created and now >= child.created + PODS_EXPECTED and not child.ended:
+    if not plan_pods and should_have_pods(child, now):
         trouble = snapshot.creation_trouble or "its events say what refuses them"
         return Waiting("PodsNotCreated", f"Job {child.name}, which reads the input, has no pods: {trouble}", "Unknown")
     words = last_words(plan_pods)

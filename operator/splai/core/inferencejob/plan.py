@@ -14,10 +14,12 @@ from splai.core.inferencejob.policy import PolicyNotFound, PolicyViolation, appl
 from splai.core.inferencejob.snapshot import JobSnapshot, is_planned
 from splai.core.inferencejob.status import keep_terminal, make_status
 from splai.core.inferencejob.steps import Steps, next_steps
+from splai.core.inferencejob.throughput import next_look
 from splai.core.inferencejob.verdicts import decide_verdicts
 from splai.core.plan import STORE_REASONS, Plan, WriteWorkOrder
 
-STORE_NEWS = 30.0
+STORE_RETRY = 5.0
+STORE_FULL_RETRY = 60.0
 
 
 def plan(snapshot: JobSnapshot, now: datetime) -> Plan[InferenceJobStatus]:
@@ -46,14 +48,17 @@ def plan(snapshot: JobSnapshot, now: datetime) -> Plan[InferenceJobStatus]:
         actions=actions,
         events=transitions(job.status, status, last_words=last_words(pods)),
         action_events=of_actions(actions),
-        requeue_after=earliest(steps.look_again, _until_the_store_may_have_news(facts), next_moment(job, status, now)),
+        requeue_after=earliest(
+            steps.look_again, _until_the_store_may_have_news(facts), next_moment(job, status, now), next_look(status)
+        ),
     )
 
 
 def _until_the_store_may_have_news(facts: Facts) -> float | None:
-    """No event tells that it answers again, or has room."""
-    full = facts.progress is not None and facts.progress.store_full
-    return STORE_NEWS if full or facts.store_trouble else None
+    """What is wrong with it is told in the status, and no event tells that it answers again, or has room."""
+    if facts.store_trouble:
+        return STORE_RETRY
+    return STORE_FULL_RETRY if facts.progress and facts.progress.store_full else None
 
 
 def _with_policy(snapshot: JobSnapshot) -> tuple[JobSnapshot, PolicyNotFound | PolicyViolation | None]:

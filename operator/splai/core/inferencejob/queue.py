@@ -1,12 +1,14 @@
 """The condition QuotaReserved: what Kueue, which admits the child Job of a job with a queue-name label, says about it.
 
 Kueue says it in a Workload of the child. A queue may hold a child for days, so that it waits is no trouble; that there
-is no Workload after a minute is.
+is no Workload after a minute is. Jobs for which no queue was asked are looked at as well: in a namespace with a
+LocalQueue named ``default`` Kueue puts them into that one, and no label of a Job keeps it from doing so.
 """
 
 from splai.core.conditions import Verdict
+from splai.core.inferencejob.children import is_active
 from splai.core.inferencejob.facts import Facts
-from splai.core.inferencejob.snapshot import WorkloadMissing
+from splai.core.inferencejob.snapshot import QUEUE_LABEL, WorkloadMissing
 from splai.core.observed import ObservedJob, ObservedWorkload
 
 MESSAGE_LIMIT = 1024
@@ -19,19 +21,22 @@ def quota_reserved(facts: Facts) -> Verdict:
 
 
 def _quota_reserved(facts: Facts) -> tuple[bool, str, str]:
-    child = facts.children.latest
-    if facts.queue is None and not (child and child.suspended):
+    if facts.children.held:
+        return False, *_held(facts, facts.children.held)
+    latest = facts.children.latest
+    child = latest if latest and is_active(latest) else None
+    queue = (child.labels.get(QUEUE_LABEL) if child else None) or facts.queue
+    if queue is None:
         return True, "NotQueued", "the job has no queue"
-    if child is None or child.deletion or child.ended:
-        return False, "Pending", f"no workers' Job waits in LocalQueue {facts.queue}"
-    if not child.suspended:
-        return True, "QuotaReserved", f"Kueue admitted Job {child.name} with {child.parallelism} of its workers"
-    return False, *_held(facts, child)
+    if child is None:
+        return False, "Pending", f"no workers' Job waits in LocalQueue {queue}"
+    return True, "QuotaReserved", f"Kueue admitted Job {child.name} with {child.parallelism} of its workers"
 
 
 def _held(facts: Facts, child: ObservedJob) -> tuple[str, str]:
-    waits = f"Job {child.name} waits in LocalQueue {facts.queue}"
-    if facts.queue is None:
+    queue = child.labels.get(QUEUE_LABEL)
+    waits = f"Job {child.name} waits in LocalQueue {queue}"
+    if queue is None:
         return "Pending", f"Job {child.name} is suspended"
     if isinstance(facts.workload, WorkloadMissing):
         return "NoKueue", (

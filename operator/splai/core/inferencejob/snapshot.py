@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from splai.api.inference_job import TERMINAL_PHASES, InferenceJob
+from splai.api.inference_job import TERMINAL_PHASES, InferenceJob, InferenceJobStatus
 from splai.api.ledger import Final, Progress
 from splai.api.model_backend import ModelBackend
 from splai.core.conditions import find_condition
@@ -76,7 +76,7 @@ class JobSnapshot:
     """The one that ``spec.input.failedOf`` names, if there is one."""
     progress: Progress | Unavailable | None = None
     workload: ObservedWorkload | WorkloadMissing | None = None
-    """Of the newest child, if a queue holds it; None also when it may not be read."""
+    """Of the child that a queue holds; None also when it may not be read."""
     creation_trouble: str = ""
     """What the newest Event says that keeps the child which is waited for from making pods."""
     refusals: Sequence[Refusal] = ()
@@ -104,19 +104,20 @@ def needs_progress(job: InferenceJob, child_jobs: Sequence[ObservedJob], pods: I
     pods = own_pods(job, pods)
     final = reported_final(pods)
     if final is not None:
-        return final.counts.failed > 0 or not final.complete
+        return not tells_all(final)
     working = [child for child in child_jobs if child.labels.get(CHILD_LABEL) != PLAN]
     if job.status.spec_hash is None:
         unread = not job.spec.input.is_read_by_operator and _reads_input(job)
         return bool(working) or unread or _has_a_plan(job)
-    paused = job.spec.suspend and job.status.workers.job_name is not None  # its last commits came after its start
-    return job.status.start_time is not None or paused or _started(working, pods)
+    # A start is forgotten when the job is suspended or evicted: the last commits come after that.
+    paused = job.spec.suspend and job.status.workers.job_name is not None
+    return job.status.start_time is not None or paused or _has_worked(job.status) or _started(working, pods)
 
 
 def needs_workload(job: InferenceJob, child_jobs: Sequence[ObservedJob], now: datetime) -> ObservedJob | None:
     """The child whose Workload is looked at: one that a queue has held for a while."""
-    child = sort_children(job, child_jobs).latest
-    if _over(job) or child is None or not child.suspended or not is_active(child) or child.created is None:
+    child = sort_children(job, child_jobs).held
+    if _over(job) or child is None or child.created is None:
         return None
     return child if now >= child.created + QUEUE_ANSWERS else None
 
@@ -127,9 +128,15 @@ def needs_creation_trouble(
     """The child whose Events are looked at: one that should have had pods for a while."""
     children = sort_children(job, child_jobs)
     child = next((it for it in (children.finish, children.latest, children.plan) if it and is_active(it)), None)
-    if _over(job) or child is None or child.suspended or child.created is None or now < child.created + PODS_EXPECTED:
+    if _over(job) or child is None or not should_have_pods(child, now):
         return None
     return None if any(pod.owner_uid == child.uid for pod in pods) else child
+
+
+def should_have_pods(child: ObservedJob, now: datetime) -> bool:
+    """Whether something keeps its controller from making pods, if it has none by now."""
+    since = child.makes_pods_since
+    return is_active(child) and not child.suspended and since is not None and now >= since + PODS_EXPECTED
 
 
 def is_planned(snapshot: JobSnapshot) -> bool:
@@ -150,6 +157,11 @@ def own_pods(job: InferenceJob, pods: Iterable[ObservedPod]) -> tuple[ObservedPo
     return tuple(pod for pod in pods if pod.labels.get(JOB_UID_LABEL) == uid)
 
 
+def tells_all(final: Final) -> bool:
+    """Of records that failed only the ledger tells which they are."""
+    return final.complete and not final.counts.failed
+
+
 def reported_final(pods: Iterable[ObservedPod]) -> Final | None:
     """The final report that a worker left as its termination message."""
     for pod in pods:
@@ -166,6 +178,11 @@ def reported_final(pods: Iterable[ObservedPod]) -> Final | None:
 def _reads_input(job: InferenceJob) -> bool:
     """Its input is still to be read, and may be: neither while it is suspended nor once it is canceled."""
     return job.status.spec_hash is None and not job.spec.cancel and not job.spec.suspend and not _over(job)
+
+
+def _has_worked(status: InferenceJobStatus) -> bool:
+    """A task was claimed, as far as was seen; of those that are done a large status keeps only the sum."""
+    return status.succeeded + status.failed > 0 or any(task.attempts for task in status.tasks)
 
 
 def _started(child_jobs: Sequence[ObservedJob], pods: Iterable[ObservedPod]) -> bool:

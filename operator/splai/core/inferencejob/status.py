@@ -49,7 +49,8 @@ def make_status(
     moment = format_time(now)
     conditions = merge_conditions(before.conditions, verdicts, generation=generation, now=now)
     usage = _usage(before.usage, facts)
-    speed = measure(before, counts, usage, now) if phase == "Running" else None
+    working = any(pod.phase == "Running" for pod in facts.busy)
+    speed = measure(before, counts, usage, now, working=working) if phase == "Running" else None
     completed = before.completion_time or (moment if over else None)
     expires = expiry(job, completed)
     return fit_budget(

@@ -9,23 +9,23 @@ from datetime import datetime, timedelta
 
 from splai.api.base import parse_time
 from splai.api.inference_job import TERMINAL_PHASES, InferenceJob, JobPhase
-from splai.core.inferencejob.children import is_active, is_lost, seconds_until_lost
+from splai.core.inferencejob.children import FAILURES_LABEL, has_only_lost_pods, is_active, seconds_until_lost
 from splai.core.inferencejob.clocks import earliest, retirement
 from splai.core.inferencejob.endings import Ending
 from splai.core.inferencejob.facts import Facts
 from splai.core.inferencejob.finish_job import build_finish_job
 from splai.core.inferencejob.history import archive
 from splai.core.inferencejob.input_state import GoodInput
+from splai.core.inferencejob.origin import has_another_template, is_placed_otherwise, place_labels
 from splai.core.inferencejob.plan_job import build_plan_job
 from splai.core.inferencejob.snapshot import PODS_EXPECTED, QUEUE_ANSWERS, QUEUE_LABEL, JobSnapshot
 from splai.core.inferencejob.tasks import count_tasks
 from splai.core.inferencejob.work_order import make_reading_order, make_work_order
 from splai.core.inferencejob.worker_job import build_worker_job, engine_address
 from splai.core.modelbackend.service import service_url
-from splai.core.observed import ObservedJob
+from splai.core.observed import ObservedJob, ObservedPod
 from splai.core.plan import Action, Create, Delete, ObjectReference, Scale, WriteReadingOrder, WriteWorkOrder
 
-STORE_RETRY = 5.0
 INPUT_RETRY = 15.0
 READING_RETRY = timedelta(seconds=60)
 READING_POLL = 30.0
@@ -36,7 +36,6 @@ PODS_DUE = PODS_EXPECTED.total_seconds()
 PODS_RETRY = 60.0
 HELD_SOON = 1.0
 """Nor that it is held, which it was when it was created."""
-PRIORITY_LABEL = "splai.dev/priority"
 QUEUE_RETRIES = (60.0, 1800.0)
 """Seconds between two looks at what a queue says, from a child's first minutes on and at most."""
 
@@ -55,6 +54,8 @@ def next_steps(snapshot: JobSnapshot, facts: Facts, phase: JobPhase, now: dateti
         return Steps()
     if phase in TERMINAL_PHASES:
         return _release(snapshot.job, facts, now)
+    if facts.final_unread:
+        return Steps()
     if not facts.planned:
         return _pause(facts, now) if phase == "Suspended" else _begin(snapshot, facts, now)
     if facts.all_committed:
@@ -97,7 +98,7 @@ def _begin(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
 
 
 def _await_input(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
-    """Have it read, unless something else has to come first; a Job that ended without a result is made again."""
+    """Have it read, unless something else has to come first."""
     assert facts.waiting is not None  # noqa: S101 - for mypy: the caller asked
     if facts.waiting.reason == "PolicyNotFound":
         return Steps()  # the operator looks again when its policies change
@@ -105,14 +106,12 @@ def _await_input(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
     if job.spec.input.is_read_by_operator or facts.waiting.reason in ("EarlierJobNotFound", "EarlierJobNotOver"):
         return Steps(look_again=INPUT_RETRY)
     if facts.store_trouble:
-        return Steps(look_again=STORE_RETRY)
+        return Steps()
     if child is None:
         earlier = snapshot.earlier_job.metadata["uid"] if snapshot.earlier_job else None
         order = WriteReadingOrder(make_reading_order(job, snapshot.settings.policies, earlier_uid=earlier))
         return Steps((order, Create(build_plan_job(job, snapshot.settings, earlier_uid=earlier))), PODS_DUE)
-    if child.ended and not child.deletion:
-        return _again_later(child, READING_RETRY, now)
-    return Steps(look_again=_until_pods_are_due(child, bool(facts.plan_pods), now))
+    return _wait_for(job, child, facts.plan_pods, READING_RETRY, now)
 
 
 def _plan_work(snapshot: JobSnapshot, facts: Facts, found: GoodInput) -> Steps:
@@ -131,27 +130,32 @@ def _keep_working(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
         return _replace(snapshot, facts, now)
     if child.deletion:
         return Steps(look_again=seconds_until_lost(facts.busy, now))
-    if not facts.busy and any(is_lost(pod, now) for pod in facts.pods):
+    moved = not facts.started and is_placed_otherwise(snapshot.job, child)
+    if moved or has_another_template(snapshot.job, child) or has_only_lost_pods(child, facts.pods, now):
         return Steps((_delete(child),))
-    if not facts.started and _is_outdated(snapshot.job, child):
-        return Steps((_delete(child),))
+    wait = _until_workers_may_have_news(snapshot.job, facts, child, now)
     wanted = wanted_parallelism(snapshot.job, facts)
     # After an index succeeded Kubernetes may end the Job at once; one that Kueue admitted would be evicted.
     if child.parallelism != wanted and not child.succeeded and QUEUE_LABEL not in child.labels:
-        return Steps((Scale(_reference(child), wanted),))
-    if child.suspended:
-        return Steps(look_again=_until_the_queue_may_have_news(child, now))
-    due = _until_pods_are_due(child, any(pod.owner_uid == child.uid for pod in facts.pods), now)
-    return Steps(look_again=earliest(_poll(snapshot.job, facts, now), due))
+        return Steps((Scale(_reference(child), wanted),), wait)
+    return Steps(look_again=wait)
 
 
 def _replace(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
     """The next number takes over where the ledger stands."""
     if facts.store_trouble:
-        return Steps(look_again=STORE_RETRY)
-    if facts.busy:
-        return Steps(look_again=seconds_until_lost(facts.busy, now))
+        return Steps()
+    if awaited := _awaited(facts):
+        return Steps(look_again=seconds_until_lost(awaited, now))
     return _create_child(snapshot, facts)
+
+
+def _awaited(facts: Facts) -> tuple[ObservedPod, ...]:
+    """Pods that are on their way out; one without an owner was orphaned by hand, and may stay for as long as it likes.
+
+    The ledger bears with it, and the operator may delete no pods.
+    """
+    return tuple(pod for pod in facts.busy if pod.owner_uid is not None)
 
 
 def _create_child(snapshot: JobSnapshot, facts: Facts) -> Steps:
@@ -166,19 +170,8 @@ def _create_child(snapshot: JobSnapshot, facts: Facts) -> Steps:
         parallelism=wanted_parallelism(job, facts),
         backoff_limit=max(0, job.spec.backoff_limit - facts.failures),
     )
-    body["metadata"]["labels"] |= {PRIORITY_LABEL: _priority(job)}
+    body["metadata"]["labels"] |= {**place_labels(job), FAILURES_LABEL: str(facts.failures)}
     return Steps((Create(body),), HELD_SOON if facts.queue else PODS_DUE)
-
-
-def _is_outdated(job: InferenceJob, child: ObservedJob) -> bool:
-    """Its queue or priority was changed, which a Job that exists cannot follow; the next one can, if none has run."""
-    queue = (job.metadata.get("labels") or {}).get(QUEUE_LABEL)
-    return child.labels.get(QUEUE_LABEL) != queue or child.labels.get(PRIORITY_LABEL, "") != _priority(job)
-
-
-def _priority(job: InferenceJob) -> str:
-    """As the value of a label, which may be shorter than the name of a PriorityClass."""
-    return (job.spec.priority or "")[:63].rstrip("-.")
 
 
 def _close(snapshot: JobSnapshot, facts: Facts, now: datetime, ending: Ending) -> Steps:
@@ -200,26 +193,38 @@ def _finalize(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
 
 
 def _finish(snapshot: JobSnapshot, facts: Facts, now: datetime, code: str, message: str) -> Steps:
-    """The finish Job, once the workers are gone; one that gave up is made again after a while."""
-    if facts.busy:
-        return Steps(look_again=seconds_until_lost(facts.busy, now))
+    """The finish Job, once the workers are gone."""
+    if awaited := _awaited(facts):
+        return Steps(look_again=seconds_until_lost(awaited, now))
     finish = facts.children.finish
     if finish is None:
         body = build_finish_job(snapshot.job, snapshot.settings, code=code, message=message)
         return Steps((Create(body),), PODS_DUE)
     if facts.store_trouble:
-        return Steps(look_again=STORE_RETRY)
-    if finish.ended and not finish.deletion:
-        return _again_later(finish, FINISH_RETRY, now)
-    due = _until_pods_are_due(finish, bool(facts.finish_pods), now)
-    return Steps(look_again=earliest(_poll(snapshot.job, facts, now), due))
+        return Steps()
+    wait = _wait_for(snapshot.job, finish, facts.finish_pods, FINISH_RETRY, now)
+    return replace(wait, look_again=earliest(_poll(snapshot.job, facts, now), wait.look_again))
 
 
-def _again_later(child: ObservedJob, delay: timedelta, now: datetime) -> Steps:
-    """Delete the Job that ended without its result, after a while; the next is made when it is gone."""
-    since = child.ended.since if child.ended else None
-    wait = ((since or now) + delay - now).total_seconds()
-    return Steps(look_again=wait) if wait > 0 else Steps((_delete(child),))
+def _wait_for(
+    job: InferenceJob, child: ObservedJob, pods: tuple[ObservedPod, ...], delay: timedelta, now: datetime
+) -> Steps:
+    """The Job that reads or writes files does so, or is deleted and, when it is gone, made again.
+
+    One that ended without its result is, after ``delay``; so is one that sits on nodes which do not answer, and one
+    with a template that was changed.
+    """
+    if child.deletion:
+        return Steps()
+    if child.ended:
+        wait = ((child.ended.since or now) + delay - now).total_seconds()
+        return Steps(look_again=wait) if wait > 0 else Steps((_delete(child),))
+    if has_another_template(job, child) or has_only_lost_pods(child, pods, now):
+        return Steps((_delete(child),))
+    if child.suspended:
+        return Steps(look_again=_until_the_queue_may_have_news(child, now))
+    due = _until_pods_are_due(child, bool(pods), now)
+    return Steps(look_again=earliest(due, seconds_until_lost(pods, now)))
 
 
 def wanted_parallelism(job: InferenceJob, facts: Facts) -> int:
@@ -229,20 +234,26 @@ def wanted_parallelism(job: InferenceJob, facts: Facts) -> int:
 
 def _poll(job: InferenceJob, facts: Facts, now: datetime) -> float | None:
     """Progress is read often in a job's first minute and less and less later; a thirtieth of its age, 2 to 30 s."""
-    if facts.store_trouble:
-        return STORE_RETRY
-    if not any(pod.phase == "Running" for pod in (*facts.busy, *facts.finish_pods)):
+    if facts.store_trouble or not any(pod.phase == "Running" for pod in (*facts.busy, *facts.finish_pods)):
         return None
     started = job.status.start_time
     age = (now - parse_time(started)).total_seconds() if started else 0.0
     return min(30.0, max(2.0, age / 30))
 
 
+def _until_workers_may_have_news(job: InferenceJob, facts: Facts, child: ObservedJob, now: datetime) -> float | None:
+    if child.suspended:
+        due = _until_the_queue_may_have_news(child, now)
+    else:
+        due = _until_pods_are_due(child, any(pod.owner_uid == child.uid for pod in facts.pods), now)
+    return earliest(_poll(job, facts, now), due, seconds_until_lost(facts.busy, now))
+
+
 def _until_pods_are_due(child: ObservedJob, there: bool, now: datetime) -> float | None:
     """Until they should be ``there``, and from then on until there may be news of what keeps them."""
-    if there or child.created is None:
+    if there or child.makes_pods_since is None:
         return None
-    wait = (child.created + PODS_EXPECTED - now).total_seconds()
+    wait = (child.makes_pods_since + PODS_EXPECTED - now).total_seconds()
     return wait if wait > 0 else PODS_RETRY
 
 

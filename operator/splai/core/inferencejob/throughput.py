@@ -13,12 +13,14 @@ from splai.api.inference_job import InferenceJobStatus, RequestCounts, Throughpu
 
 AVERAGED_SECONDS = (120.0, 600.0)
 AVERAGED_RECORDS = 10
-IDLE_SECONDS = 60
+IDLE_SECONDS = 60.0
 """A job that makes no progress is said to go slower only so often: each time costs a write."""
 
 
-def measure(before: InferenceJobStatus, counts: RequestCounts, usage: Usage, now: datetime) -> Throughput:
-    """The rate now; as it was while nothing has changed."""
+def measure(
+    before: InferenceJobStatus, counts: RequestCounts, usage: Usage, now: datetime, *, working: bool
+) -> Throughput:
+    """The rate now; as it was while nothing has changed, but none once no worker has run for a while."""
     known = before.throughput
     if known is None or known.measured_at is None:
         return Throughput(measured_at=format_time(now))
@@ -28,6 +30,8 @@ def measure(before: InferenceJobStatus, counts: RequestCounts, usage: Usage, now
     idle = not records and not tokens
     if seconds <= 0 or (idle and (seconds < IDLE_SECONDS or known.records_per_second == "0")):
         return known
+    if idle and not working:
+        return Throughput(measured_at=format_time(now))
     started = parse_time(before.start_time) if before.start_time else parse_time(known.measured_at)
     age = max(seconds, (now - started).total_seconds())
     weight = max(1 - math.exp(-seconds / _averaged_seconds(known)), seconds / age)
@@ -36,6 +40,12 @@ def measure(before: InferenceJobStatus, counts: RequestCounts, usage: Usage, now
         tokens_per_second=_mix(known.tokens_per_second, tokens / seconds, weight),
         measured_at=format_time(now),
     )
+
+
+def next_look(status: InferenceJobStatus) -> float | None:
+    """Seconds until a job that has a speed may have to be said to have none."""
+    speed = status.throughput
+    return IDLE_SECONDS if speed is not None and speed.records_per_second != "0" else None
 
 
 def estimate(speed: Throughput, counts: RequestCounts) -> int | None:

@@ -7,13 +7,12 @@ successor takes the seat and knows that its predecessor is gone. Failures are co
 from splai.api.inference_job import InferenceJob
 from splai.api.model_backend import ModelBackend
 from splai.core.inferencejob.child_job import FAILURE_RULES, Object, child_job, child_pod, priority_template
-from splai.core.inferencejob.snapshot import QUEUE_LABEL, WORKER_CONTAINER
+from splai.core.inferencejob.snapshot import QUEUE_LABEL, QUEUE_PRIORITY_LABEL, WORKER_CONTAINER
 from splai.core.pod_overlay import overlay_pod
 from splai.core.settings import OperatorSettings
 from splai.engines import ENGINE_CONTAINER, EnginePod, engine_pod
 
 _KUEUE = "kueue.x-k8s.io"
-_QUEUE_PRIORITY_LABEL = f"{_KUEUE}/priority-class"
 # A worker waits for answers most of the time: 64 requests in flight take a tenth of a core and some 100 MiB.
 _REQUESTS = {"cpu": "50m", "memory": "128Mi"}
 
@@ -61,9 +60,7 @@ def build_worker_job(
 def _put_in_queue(body: Object, job: InferenceJob) -> None:
     """Leave the start to Kueue. Suspended from the first moment, also where Kueue's webhooks come late or never."""
     labels, spec = job.metadata["labels"], body["spec"]
-    body["metadata"]["labels"] |= {
-        name: labels[name] for name in (QUEUE_LABEL, _QUEUE_PRIORITY_LABEL) if name in labels
-    }
+    body["metadata"]["labels"] |= {name: labels[name] for name in (QUEUE_LABEL, QUEUE_PRIORITY_LABEL) if name in labels}
     # Kueue may run fewer pods than asked for; then the Job stays one whose completions equal its parallelism.
     annotations = {f"{_KUEUE}/job-completions-equal-parallelism": "true"}
     least = job.spec.workers.min_parallelism

@@ -13,8 +13,8 @@ from splai.core.inferencejob.cause import finish_failure, written
 from splai.core.inferencejob.endings import JOB_FAILED
 from splai.core.inferencejob.facts import Facts
 from splai.core.inferencejob.last_words import last_words
-from splai.core.inferencejob.snapshot import PODS_EXPECTED
-from splai.core.observed import ObservedJob, ObservedPod
+from splai.core.inferencejob.snapshot import should_have_pods
+from splai.core.observed import ObservedJob
 from splai.core.plan import Refusal
 from splai.core.pod_problem import pod_problem, worst_problem
 
@@ -70,9 +70,12 @@ def _ending(facts: Facts, now: datetime) -> tuple[bool, str, str]:
 def _finishing(facts: Facts, finish: ObservedJob, now: datetime) -> tuple[bool, str, str]:
     if finish.failure:
         return False, "FinishFailed", f"Job {finish.name}, which writes the output, failed: {finish_failure(facts)}"
+    if finish.suspended:
+        held = f"Job {finish.name}, which writes the output, is suspended by a queue: see condition QuotaReserved"
+        return False, "Queued", held
     if problem := worst_problem(facts.finish_pods):
         return False, problem.reason, f"Job {finish.name}, which writes the output: {problem.message}"
-    if _lacks_pods(finish, facts.finish_pods, now):
+    if not facts.finish_pods and should_have_pods(finish, now):
         return _pods_not_created(finish, facts.creation_trouble)
     words = last_words(facts.finish_pods)
     tried = f"; a try failed: {words}" if words else ""
@@ -92,15 +95,9 @@ def _pods_ready(facts: Facts, child: ObservedJob | None, now: datetime) -> tuple
     ready = sum(1 for pod in pods if pod.ready or pod.phase == "Succeeded")
     if ready >= child.parallelism:
         return True, "WorkersReady", f"{child.parallelism} of {child.parallelism} workers are ready"
-    if _lacks_pods(child, pods, now):
+    if not pods and should_have_pods(child, now):
         return _pods_not_created(child, facts.creation_trouble)
     return False, "Creating", f"{ready} of {child.parallelism} workers are ready"
-
-
-def _lacks_pods(child: ObservedJob, pods: Sequence[ObservedPod], now: datetime) -> bool:
-    if pods or child.ended or child.created is None:
-        return False
-    return now >= child.created + PODS_EXPECTED
 
 
 def _pods_not_created(child: ObservedJob, trouble: str) -> tuple[bool, str, str]:

@@ -54,6 +54,7 @@ def facts(**observed: Any) -> Facts:
         "store_trouble": None,
         "all_committed": False,
         "final": None,
+        "final_unread": False,
         "too_many_failed": False,
         "output_failed": False,
         "queue": None,

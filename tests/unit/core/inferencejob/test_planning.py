@@ -101,6 +101,18 @@ class TestReading:
         assert (decision.actions, decision.requeue_after) == ((), 1.0)
         assert steps(JOB, at=NOW + timedelta(seconds=60), **observed) == ["delete triage-plan"]
 
+    def test_one_whose_pod_is_on_a_lost_node_is_made_again(self) -> None:
+        lost = make_pod(child="plan", deletion=NOW)
+        seen: Observed = {"child_jobs": (PLAN,), "pods": (lost,)}
+        decision = decide(JOB, at=NOW + timedelta(seconds=59), **seen)
+        assert (decision.actions, decision.requeue_after) == ((), 1.0)
+        late = NOW + timedelta(seconds=60)
+        assert steps(JOB, at=late, **seen) == ["delete triage-plan"]
+        again = steps(JOB, at=late, pods=(lost,), progress=make_reading())
+        assert again == ["write the reading order", "create triage-plan"]
+        successor = make_child("plan", uid="uid-of-the-next", created=late)
+        assert steps(JOB, at=late, child_jobs=(successor,), pods=(lost,)) == []
+
     def test_the_store_is_waited_for(self) -> None:
         decision = decide(JOB, progress=Unavailable("refused"))
         assert (decision.actions, decision.requeue_after) == ((), 5.0)
@@ -230,7 +242,7 @@ class TestFinding:
         full = make_reading(found=make_manifest(5000)).model_copy(update={"store_full": True})
         waits = decide(JOB, child_jobs=(READ,), progress=full, backends=())
         assert condition(waits.status, "WorkersReady")[1] == "ArtifactStoreFull"
-        assert waits.requeue_after == 30.0
+        assert waits.requeue_after == 60.0
         assert decide(JOB, **FOUND, backends=()).requeue_after is None
 
     def test_a_workers_child_proves_that_it_was_planned(self) -> None:

@@ -49,6 +49,29 @@ def test_a_job_that_names_no_model_has_the_policys() -> None:
     assert order.order.model == "llama3-8b-q4"
 
 
+@pytest.mark.parametrize(
+    ("job", "parallelism"),
+    [
+        (make_job(workers={"minParallelism": 3}), 1),
+        (make_policy_job(workers={"minParallelism": 3}), 2),
+        (make_policy_job(workers={"minParallelism": 3}, input={"s3": {"uri": "s3://bucket/records.jsonl"}}), 2),
+    ],
+    ids=["the built-in one", "the policy's", "before an input is read"],
+)
+def test_more_workers_at_least_than_the_default_has_at_most_are_refused(job: InferenceJob, parallelism: int) -> None:
+    """Where both are written the CRD's rule refuses it."""
+    status = decide(job, policies=POLICIES).status
+    assert (status.phase, condition(status, "Failed")[1]) == ("Failed", "ValidationFailed")
+    assert condition(status, "Validated")[2] == (
+        f"spec.workers.minParallelism: is 3, more than the parallelism of {parallelism}; set spec.workers.parallelism"
+    )
+
+
+def test_as_many_workers_at_least_as_at_most_are_fine() -> None:
+    job = make_policy_job(workers={"minParallelism": 2})
+    assert steps(job, policies=POLICIES) == ["write the work order of 3 records", "create triage-0"]
+
+
 def test_a_default_deadline_is_a_deadline() -> None:
     late = decide(make_policy_job(), at=NOW + timedelta(hours=1), policies=POLICIES)
     assert condition(late.status, "Failed")[:2] == ("True", "Expired")

@@ -1,12 +1,13 @@
 """What Kueue says about the child of a job with a queue-name label, in the condition QuotaReserved."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from splai.core.inferencejob.snapshot import QUEUE_LABEL, WorkloadMissing
-from splai.core.observed import CHILD_LABEL, ObservedWorkload
+from splai.core.inferencejob.snapshot import QUEUE_LABEL, WorkloadMissing, needs_progress
+from splai.core.observed import CHILD_LABEL, ObservedJob, ObservedWorkload
 from tests.unit.core.builders import (
     NOW,
     make_child,
@@ -18,10 +19,10 @@ from tests.unit.core.builders import (
     suspended,
     with_status,
 )
-from tests.unit.core.inferencejob.decisions import Observed, condition, decide, events, steps
+from tests.unit.core.inferencejob.decisions import Observed, condition, created, decide, events, steps
 
 QUEUED = make_planned_job(labels={QUEUE_LABEL: "gpu"})
-LABELS = {CHILD_LABEL: "0", QUEUE_LABEL: "gpu"}
+LABELS = created(QUEUED)["metadata"]["labels"]
 HELD: Observed = {"child_jobs": (make_child(suspended=True, labels=LABELS),)}
 ADMITTED: Observed = {
     "child_jobs": (make_child(parallelism=2, labels=LABELS),),
@@ -94,6 +95,61 @@ def test_an_evicted_child_is_queued_again_with_the_reason() -> None:
     assert decision.status.message.endswith("preempted; to accommodate a workload in the queue")
     again = decide(with_status(job, decision.status), **ADMITTED)
     assert (again.status.phase, condition(again.status, "QuotaReserved")[0]) == ("Running", "True")
+
+
+class TestTheQueueThatKueueChoosesByDefault:
+    """A namespace may have a LocalQueue named default: Kueue holds in it every Job that names no queue."""
+
+    S3 = make_job(input={"s3": {"uri": "s3://bucket/records.jsonl"}})
+
+    def held(self, child: int | str) -> ObservedJob:
+        return make_child(child, suspended=True, labels={CHILD_LABEL: str(child), QUEUE_LABEL: "default"})
+
+    def test_workers_that_it_holds_wait(self) -> None:
+        status = decide(make_planned_job(), child_jobs=(self.held(0),)).status
+        assert (status.phase, status.message) == ("Queued", "Job triage-0 waits in LocalQueue default")
+
+    def test_workers_that_it_admitted_have_their_quota(self) -> None:
+        admitted = replace(self.held(0), suspended=False)
+        status = decide(make_planned_job(), child_jobs=(admitted,)).status
+        assert condition(status, "QuotaReserved")[:2] == ("True", "QuotaReserved")
+
+    def test_an_input_that_cannot_be_read_for_it_is_told(self) -> None:
+        late = NOW + timedelta(seconds=60)
+        words = workload(QuotaReserved=("False", "insufficient unused quota for cpu"))
+        decision = decide(self.S3, at=late, child_jobs=(self.held("plan"),), workload=words)
+        assert (decision.status.phase, decision.requeue_after) == ("Pending", 60.0)
+        assert condition(decision.status, "QuotaReserved") == (
+            *("False", "Pending"),
+            "Job triage-plan waits in LocalQueue default: insufficient unused quota for cpu",
+        )
+        assert condition(decision.status, "Validated") == (
+            *("Unknown", "Queued"),
+            "Job triage-plan, which reads the input, is suspended by a queue: see condition QuotaReserved",
+        )
+
+    def test_so_is_an_output_that_cannot_be_written_for_it(self) -> None:
+        late = NOW + timedelta(seconds=60)
+        seen: Observed = {"child_jobs": (make_child(complete=True), self.held("finish"))}
+        decision = decide(make_running_job(), at=late, **seen, progress=make_progress(committed=3))
+        assert (decision.status.phase, decision.requeue_after) == ("Finalizing", 60.0)
+        assert condition(decision.status, "QuotaReserved") == (
+            *("False", "Pending"),
+            "Job triage-finish waits in LocalQueue default",
+        )
+        assert condition(decision.status, "WorkersReady") == (
+            *("False", "Queued"),
+            "Job triage-finish, which writes the output, is suspended by a queue: see condition QuotaReserved",
+        )
+
+
+def test_what_an_evicted_worker_commits_while_it_drains_is_counted() -> None:
+    job = make_running_job(labels={QUEUE_LABEL: "gpu"})
+    leaving: Observed = {**HELD, "pods": (make_pod(deletion=NOW),)}
+    job = with_status(job, decide(job, **leaving, progress=make_progress(claimed=1)).status)
+    assert needs_progress(job, HELD["child_jobs"], ())
+    gone = decide(job, **HELD, progress=make_progress(committed=1)).status
+    assert (gone.phase, gone.succeeded) == ("Queued", 1)
 
 
 def test_a_suspended_job_leaves_the_queue() -> None:

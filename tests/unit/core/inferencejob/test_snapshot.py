@@ -24,9 +24,12 @@ from tests.unit.core.builders import (
     make_job,
     make_planned_job,
     make_pod,
+    make_progress,
     make_running_job,
     suspended,
+    with_status,
 )
+from tests.unit.core.inferencejob.decisions import decide
 
 CONFIG_MAP = {"configMap": {"name": "tickets", "key": "lines"}}
 S3 = {"s3": {"uri": "s3://bucket/records.jsonl"}}
@@ -42,6 +45,18 @@ def paused() -> InferenceJob:
     """A job that ran, and whose start was cleared when it was suspended."""
     job = suspended(make_running_job())
     return job.model_copy(update={"status": job.status.model_copy(update={"start_time": None})})
+
+
+def queued() -> InferenceJob:
+    """A job whose child was seen in its queue."""
+    return with_status(make_planned_job(), decide(make_planned_job(), child_jobs=(make_child(suspended=True),)).status)
+
+
+def evicted() -> InferenceJob:
+    """A job whose worker had claimed a task, and whose start was cleared when its queue took the quota back."""
+    job = make_running_job()
+    held = decide(job, child_jobs=(make_child(suspended=True),), progress=make_progress(claimed=1))
+    return with_status(job, held.status)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +96,9 @@ def test_the_config_map_is_read_until_the_work_is_planned(job: InferenceJob, wan
         (make_job(input=S3, suspend=True), (), (), False),
         (suspended(make_planned_job()), (), (), False),
         (paused(), (), (), True),
+        (evicted(), (make_child(suspended=True),), (), True),
+        (evicted(), (), (), True),
+        (queued(), (make_child(suspended=True),), (), False),
     ],
     ids=[
         "unplanned",
@@ -101,6 +119,9 @@ def test_the_config_map_is_read_until_the_work_is_planned(job: InferenceJob, wan
         "an input that is not to be read yet",
         "suspended before it began",
         "suspended at work",
+        "evicted at work",
+        "evicted at work, and its child was deleted",
+        "in a queue since it was made",
     ],
 )
 def test_progress_is_read_once_there_may_be_some(job: InferenceJob, child_jobs: Any, pods: Any, want: bool) -> None:
@@ -120,7 +141,7 @@ def test_an_earlier_job_matters_until_the_work_is_planned(job: InferenceJob, wan
     assert earlier_job_name(job) == want
 
 
-HELD = make_child(suspended=True)
+HELD, HELD_PLAN = make_child(suspended=True), make_child("plan", suspended=True)
 
 
 @pytest.mark.parametrize(
@@ -131,8 +152,9 @@ HELD = make_child(suspended=True)
         (make_planned_job(), make_child(), 60, None),
         (make_planned_job(), make_child(suspended=True, deletion=NOW), 60, None),
         (make_job(status=OVER), HELD, 60, None),
+        (make_job(input=S3), HELD_PLAN, 60, HELD_PLAN),
     ],
-    ids=["held for a minute", "held for less", "not held", "being deleted", "over"],
+    ids=["held for a minute", "held for less", "not held", "being deleted", "over", "reading the input"],
 )
 def test_kueue_is_asked_about_a_child_that_it_has_held_for_a_while(
     job: InferenceJob, child: ObservedJob, age: int, want: ObservedJob | None

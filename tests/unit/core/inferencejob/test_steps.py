@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 import pytest
 
-from splai.api.inference_job import InferenceJob
-from splai.core.inferencejob.snapshot import QUEUE_LABEL, ConfigMapMissing, Unavailable
-from splai.core.observed import CHILD_LABEL
+from splai.api.inference_job import InferenceJob, InferenceJobStatus
+from splai.core.inferencejob.snapshot import QUEUE_LABEL, QUEUE_PRIORITY_LABEL, ConfigMapMissing, Unavailable
+from splai.core.observed import CHILD_LABEL, ObservedCondition
 from splai.core.plan import WriteWorkOrder
 from tests.unit.core.builders import (
     NOW,
@@ -22,7 +22,7 @@ from tests.unit.core.builders import (
     make_running_job,
     with_status,
 )
-from tests.unit.core.inferencejob.decisions import Observed, closing, created, decide, steps, tell
+from tests.unit.core.inferencejob.decisions import Observed, closing, condition, created, decide, events, steps, tell
 
 GONE: Observed = {"deletion": NOW, "phase": "Running"}
 SOON = NOW + timedelta(seconds=59)
@@ -124,6 +124,25 @@ class TestWorking:
         }
         assert steps(job, at=LATE, **observed) == []
 
+    def test_the_lost_pod_of_an_earlier_child_is_none_of_the_present_ones(self) -> None:
+        lost: Observed = {"child_jobs": (make_child(1),), "pods": (make_pod(**GONE),), "progress": make_progress()}
+        assert steps(make_running_job(), at=LATE, **lost) == []
+
+    def test_a_pod_that_is_asked_to_leave_before_it_ran_is_looked_at_when_it_is_overdue(self) -> None:
+        leaving: Observed = {"child_jobs": (make_child(),), "pods": (make_pod(deletion=NOW, phase="Pending"),)}
+        assert decide(make_running_job(), at=SOON, **leaving).requeue_after == 1.0
+
+    def test_pods_that_were_orphaned_by_hand_are_not_waited_for(self) -> None:
+        """``kubectl delete job --cascade=orphan``: nobody tells them to end, and what they still commit counts."""
+        orphaned: Observed = {"pods": (make_pod(owner_uid=None),), "progress": make_progress(committed=1)}
+        assert steps(make_running_job(), **orphaned) == ["create triage-1"]
+        assert steps(canceled(make_running_job()), **orphaned) == ["create triage-finish"]
+
+    def test_pods_whose_deletion_has_not_reached_them_yet_are(self) -> None:
+        leaving: Observed = {"pods": (make_pod(),), "progress": make_progress(committed=1)}
+        assert steps(make_running_job(), **leaving) == []
+        assert steps(canceled(make_running_job()), **leaving) == []
+
     def test_dedicated_workers_cannot_be_replaced_without_their_backend(self) -> None:
         job = make_running_job(workers={"mode": "Dedicated"})
         assert steps(job, backends=(), progress=make_progress()) == []
@@ -141,12 +160,33 @@ class TestWorking:
         job = with_status(job, failed)
         assert created(job, progress=make_progress())["spec"]["backoffLimit"] == 2
 
+    def test_failures_of_children_that_are_gone_count_with_those_of_the_present_one(self) -> None:
+        job = make_running_job(backoffLimit=6)
+        failed = decide(job, child_jobs=(make_child(failed=4),), progress=make_progress()).status
+        job = with_status(job, failed)
+        labels = created(job, progress=make_progress())["metadata"]["labels"]
+
+        again: Observed = {"child_jobs": (make_child(1, labels=labels, failed=1),), "progress": make_progress()}
+        decision = decide(job, **again)
+        assert decision.status.workers.failures == 5
+        assert events(decision) == ["WorkersReplaced", "WorkerFailed"]
+        assert created(with_status(job, decision.status), progress=make_progress())["spec"]["backoffLimit"] == 1
+
+        lost = with_status(job, InferenceJobStatus(spec_hash="h", total=3))
+        assert decide(lost, **again).status.workers.failures == 5, "also when the status was lost"
+
+        last: Observed = {"child_jobs": (make_child(1, labels=labels, failed=3),), "progress": make_progress()}
+        assert condition(decide(job, **last).status, "Ready") == (
+            *("True", "BackoffLimitExceeded"),
+            "7 worker pods failed, backoffLimit is 6",
+        )
+
 
 class TestChangesBeforeTheFirstStart:
     """What a Job that exists cannot follow, its successor can, as long as nothing is lost by it."""
 
-    QUEUED = make_planned_job(labels={QUEUE_LABEL: "gpu"})
-    HELD = make_child(suspended=True, labels={CHILD_LABEL: "0", QUEUE_LABEL: "gpu"})
+    QUEUED = make_planned_job(labels={QUEUE_LABEL: "gpu", QUEUE_PRIORITY_LABEL: "high"})
+    HELD = make_child(suspended=True, labels=created(QUEUED)["metadata"]["labels"])
 
     def test_another_priority_takes_another_child(self) -> None:
         labels = created(make_planned_job(priority="batch"))["metadata"]["labels"]
@@ -168,9 +208,27 @@ class TestChangesBeforeTheFirstStart:
     def test_a_child_in_its_queue_is_left_there(self) -> None:
         assert steps(self.QUEUED, child_jobs=(self.HELD,)) == []
 
-    @pytest.mark.parametrize("labels", [{QUEUE_LABEL: "other"}, {}])
-    def test_another_queue_takes_another_child(self, labels: dict[str, str]) -> None:
+    @pytest.mark.parametrize(
+        "labels",
+        [
+            {QUEUE_LABEL: "other", QUEUE_PRIORITY_LABEL: "high"},
+            {QUEUE_LABEL: "gpu", QUEUE_PRIORITY_LABEL: "low"},
+            {QUEUE_LABEL: "gpu"},
+            {},
+        ],
+    )
+    def test_another_queue_or_priority_in_it_takes_another_child(self, labels: dict[str, str]) -> None:
         assert steps(make_planned_job(labels=labels), child_jobs=(self.HELD,)) == ["delete triage-0"]
+
+    def test_a_queue_that_kueue_chose_by_default_is_no_change(self) -> None:
+        """In a namespace with a LocalQueue of that name Kueue gives the label to every Job that has none."""
+        labels = created(make_planned_job())["metadata"]["labels"]
+        defaulted = make_child(suspended=True, labels={**labels, QUEUE_LABEL: "default"})
+        assert steps(make_planned_job(), child_jobs=(defaulted,)) == []
+
+    def test_a_priority_in_a_queue_matters_only_with_a_queue(self) -> None:
+        child = make_child(labels=created(make_planned_job())["metadata"]["labels"])
+        assert steps(make_planned_job(labels={QUEUE_PRIORITY_LABEL: "low"}), child_jobs=(child,)) == []
 
 
 class TestScaling:
@@ -178,6 +236,10 @@ class TestScaling:
     def test_a_child_follows_the_spec_up_to_its_tasks(self, parallelism: int, want: int) -> None:
         job = make_running_job(workers={"parallelism": parallelism})
         assert steps(job, **RUNNING) == [f"scale triage-0 to {want}"]
+
+    def test_progress_is_read_on_meanwhile(self) -> None:
+        job = make_running_job(workers={"parallelism": 2})
+        assert decide(job, **RUNNING).requeue_after == 2.0
 
     def test_it_is_left_alone_once_an_index_succeeded(self) -> None:
         job = make_running_job(workers={"parallelism": 2})
@@ -231,6 +293,25 @@ class TestFinalizing:
         decision = decide(make_running_job(), at=SOON, **gave_up, **self.ALL)
         assert (decision.actions, decision.requeue_after) == ((), 1.0)
         assert steps(make_running_job(), at=LATE, **gave_up, **self.ALL) == ["delete triage-finish"]
+
+    def test_a_finish_job_whose_pod_is_on_a_lost_node_is_made_again(self) -> None:
+        job = make_running_job()
+        lost = make_pod(child="finish", **GONE)
+        seen: Observed = {"child_jobs": (make_child("finish"),), "pods": (lost,), **self.ALL}
+        decision = decide(job, at=SOON, **seen)
+        assert (decision.actions, decision.requeue_after) == ((), 1.0)
+        assert steps(job, at=LATE, **seen) == ["delete triage-finish"]
+        assert steps(job, at=LATE, pods=(lost,), **self.ALL) == ["create triage-finish"]
+        successor = make_child("finish", uid="uid-of-the-next", created=LATE)
+        assert steps(job, at=LATE, child_jobs=(successor,), pods=(lost,), **self.ALL) == []
+
+    def test_what_an_earlier_finish_job_left_is_no_pod_of_the_present_one(self) -> None:
+        successor = make_child("finish", uid="uid-of-the-next", created=LATE)
+        lost = make_pod(child="finish", phase="Pending", deletion=NOW)
+        seen: Observed = {"child_jobs": (successor,), "pods": (lost,), **self.ALL}
+        assert decide(make_running_job(), at=LATE, **seen).requeue_after == 30.0
+        status = decide(make_running_job(), at=LATE + timedelta(seconds=30), **seen).status
+        assert condition(status, "WorkersReady")[1] == "PodsNotCreated"
 
     def test_the_last_child_stays_when_the_job_is_completed(self) -> None:
         done: Observed = {
@@ -302,6 +383,11 @@ class TestLookingAgain:
     def test_an_artifact_server_that_is_away_is_asked_again_soon(self) -> None:
         assert decide(make_running_job(), **{**RUNNING, "progress": Unavailable("refused")}).requeue_after == 5.0
 
+    def test_a_full_store_is_asked_again_also_when_no_pod_runs(self) -> None:
+        full = make_progress(committed=1).model_copy(update={"store_full": True})
+        waiting: Observed = {"child_jobs": (make_child(),), "pods": (make_pod(unschedulable=True),)}
+        assert decide(make_running_job(), **waiting, progress=full).requeue_after == 60.0
+
     def test_a_pod_that_waits_for_a_node_takes_no_timer(self) -> None:
         waiting: Observed = {"child_jobs": (make_child(),), "pods": (make_pod(unschedulable=True),)}
         assert decide(make_planned_job(), **waiting).requeue_after is None
@@ -313,6 +399,15 @@ class TestLookingAgain:
     def test_a_job_without_pods_is_looked_at_when_they_are_overdue(self) -> None:
         at = NOW + timedelta(seconds=10)
         assert decide(make_planned_job(), at=at, child_jobs=(make_child(),)).requeue_after == 20.0
+
+    def test_the_pods_of_a_job_that_was_admitted_late_are_not_overdue_at_once(self) -> None:
+        resumed = ObservedCondition(status="False", since=NOW + timedelta(hours=1))
+        seen: Observed = {"child_jobs": (make_child(suspension=resumed),)}
+        just_admitted = decide(make_planned_job(), at=NOW + timedelta(hours=1, seconds=10), **seen)
+        assert condition(just_admitted.status, "WorkersReady")[1] == "Creating"
+        assert just_admitted.requeue_after == 20.0
+        later = decide(make_planned_job(), at=NOW + timedelta(hours=1, seconds=30), **seen)
+        assert condition(later.status, "WorkersReady")[1] == "PodsNotCreated"
 
     def test_a_job_that_is_over_is_not_looked_at_again(self) -> None:
         done: Observed = {**RUNNING, "progress": make_progress(committed=3, final=make_final())}
