@@ -92,6 +92,9 @@ def _begin(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
         steps = _await_input(snapshot, facts, now)
         reads = any(pod.phase == "Running" for pod in facts.plan_pods)
         return replace(steps, look_again=earliest(steps.look_again, READING_POLL if reads else None))
+    plan = facts.children.plan
+    if plan and is_active(plan):  # what it is to find is there: by a pod of it that is about to end, or was orphaned
+        return Steps((_delete(plan),))
     if facts.good_input is None or not facts.backend.usable or facts.backend.backend is None:
         return Steps()
     return _plan_work(snapshot, facts, facts.good_input)

@@ -189,6 +189,11 @@ class TestFinding:
         assert isinstance(action, WriteWorkOrder)
         assert (action.order.records, action.order.chunks) == ([], make_manifest(5000))
 
+    def test_a_job_that_still_reads_them_ends_before_workers_begin(self) -> None:
+        """Its pod is about to end, or waits in a queue while one that was orphaned has found them."""
+        reading: Observed = {**FOUND, "child_jobs": (PLAN,)}
+        assert steps(JOB, **reading) == ["delete triage-plan"]
+
     def test_they_are_counted_before_a_backend_exists(self) -> None:
         status = decide(JOB, **FOUND, backends=()).status
         assert (status.phase, status.total) == ("Pending", 5000)
