@@ -110,8 +110,9 @@ def needs_progress(job: InferenceJob, child_jobs: Sequence[ObservedJob], pods: I
         unread = not job.spec.input.is_read_by_operator and _reads_input(job)
         return bool(working) or unread or _has_a_plan(job)
     # A start is forgotten when the job is suspended or evicted: the last commits come after that.
-    paused = job.spec.suspend and job.status.workers.job_name is not None
-    return job.status.start_time is not None or paused or _has_worked(job.status) or _started(working, pods)
+    children = sort_children(job, child_jobs)
+    replaced = children.next_number > (1 if children.latest else 0)
+    return job.status.start_time is not None or replaced or _has_worked(job.status) or _started(working, pods)
 
 
 def needs_workload(job: InferenceJob, child_jobs: Sequence[ObservedJob], now: datetime) -> ObservedJob | None:

@@ -168,6 +168,17 @@ def test_a_status_that_nobody_is_to_look_at_again_says_nothing_that_is_over(
             assert (fresh.status, fresh.actions) == (world.job.status, ())
 
 
+def test_what_was_committed_while_the_store_was_away_is_told_before_workers_run_again() -> None:
+    sleeper = Sleeper(World(make_job()))
+    life = (World.pods_are_made, World.the_store_goes_away, World.pods_start, World.a_task_is_committed)
+    for happening in (*life, World.the_user_suspends, World.pods_leave, World.the_user_resumes):
+        sleeper.let(happening)
+    for happening in (World.the_store_comes_back, World.the_user_resumes, World.pods_are_made):
+        sleeper.let(happening)
+        sleeper.wait()
+    assert (sleeper.world.job.status.phase, sleeper.world.job.status.succeeded) == ("Pending", 1)
+
+
 def test_an_undisturbed_job_takes_few_decisions() -> None:
     """Each is a status patch at most: the first plans and creates, the others follow what the workers do."""
 
