@@ -6,7 +6,7 @@ from pydantic import Field
 
 from splai.api.base import APIModel, ObjectName, rules
 from splai.api.pod_template import LocalObjectReference
-from splai.api.storage import DEFAULT_S3_REGION, S3Access, VolumePath
+from splai.api.storage import S3Access, VolumePath
 
 InputFormat = Literal["auto", "jsonl", "openai-batch", "csv", "parquet", "text"]
 
@@ -36,12 +36,6 @@ class S3Input(S3Access):
             description="s3://bucket/key, or s3://bucket/prefix/ with a slash at its end.",
         ),
     ]
-    region: Annotated[
-        str | None,
-        Field(
-            max_length=64, description=f"Default: AWS_REGION of the ServiceAccount's identity, or {DEFAULT_S3_REGION}."
-        ),
-    ] = None
 
 
 class HTTPInput(APIModel):

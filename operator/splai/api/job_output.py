@@ -7,7 +7,7 @@ from pydantic import Field
 
 from splai.api.base import APIModel, rules
 from splai.api.pod_template import LocalObjectReference
-from splai.api.storage import DEFAULT_S3_REGION, S3Access, VolumePath
+from splai.api.storage import S3Access, VolumePath
 
 OutputFormat = Literal["openai-batch", "parquet"]
 OutputOrder = Literal["input", "completion"]
@@ -25,16 +25,6 @@ class S3Output(S3Access):
     uri: Annotated[
         str, Field(pattern=r"^s3://[a-z0-9][-a-z0-9.]+(/.*)?$", max_length=1200, json_schema_extra=_PLAIN_PATH)
     ]
-    region: Annotated[
-        str | None,
-        Field(
-            max_length=64,
-            description=(
-                "Of the bucket. Default: for Amazon's own S3 the AWS_REGION that the ServiceAccount's cloud identity "
-                f"gives to its pods, else {DEFAULT_S3_REGION}."
-            ),
-        ),
-    ] = None
 
 
 class GCSOutput(APIModel):

@@ -1,5 +1,7 @@
 """Places that inputs come from and outputs go to: volumes of the namespace, and buckets."""
 
+import re
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field
@@ -8,6 +10,7 @@ from splai.api.base import APIModel, ObjectName, rules
 from splai.api.pod_template import LocalObjectReference
 
 DEFAULT_S3_REGION = "us-east-1"
+_REGION = re.compile(r"[a-z0-9-]+")
 S3_IDENTITIES = (
     "AWS_ACCESS_KEY_ID",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -44,7 +47,16 @@ class S3Access(APIModel):
             description="URL of another S3 service than Amazon's, e.g. http://minio.minio.svc:9000.",
         ),
     ] = None
-    region: Annotated[str | None, Field(max_length=64, description=f"Default: {DEFAULT_S3_REGION}.")] = None
+    region: Annotated[
+        str | None,
+        Field(
+            max_length=64,
+            description=(
+                "Region of the bucket. Default: at Amazon's own S3 the AWS_REGION that the ServiceAccount's cloud "
+                f"identity gives to its pods, else {DEFAULT_S3_REGION}."
+            ),
+        ),
+    ] = None
     secret_ref: Annotated[
         LocalObjectReference | None,
         Field(
@@ -54,3 +66,15 @@ class S3Access(APIModel):
             )
         ),
     ] = None
+
+    def region_in(self, environment: Mapping[str, str]) -> str:
+        """The region to ask for; others' services have regions of their own, or none.
+
+        Raises ValueError for what is none and would become a part of Amazon's host name.
+        """
+        if self.endpoint is not None:
+            return self.region or DEFAULT_S3_REGION
+        region = self.region or environment.get("AWS_REGION") or DEFAULT_S3_REGION
+        if not _REGION.fullmatch(region):
+            raise ValueError("s3.region is not the name of a region")
+        return region

@@ -16,7 +16,7 @@ from obstore.exceptions import (
 from obstore.store import ObjectStore, S3Store
 
 from splai.api.job_input import S3Input
-from splai.api.storage import DEFAULT_S3_REGION, S3_IDENTITIES
+from splai.api.storage import S3_IDENTITIES
 from splai.inputs.errors import CHANGED, FORBIDDEN, NOT_FOUND, SourceUnavailable, SourceUnusable
 from splai.inputs.resume import PATIENCE, Patience, call_again
 from splai.inputs.source import SourceFile, is_left_out
@@ -31,7 +31,6 @@ _OTHER_REGION: Final = re.compile(
     r"|<Code>(AuthorizationHeaderMalformed|IllegalLocationConstraintException|PermanentRedirect)</Code>"
 )
 _WORDLESS_REFUSAL: Final = re.compile(r"\bstatus code: 400 Bad Request: *(\n|$)")
-_REGION: Final = re.compile(r"[a-z0-9-]+")
 
 
 @dataclass(kw_only=True)
@@ -65,13 +64,13 @@ def open_bucket(source: S3Input, environment: Mapping[str, str], guard: URLGuard
     """A client with the credentials of the environment, which obstore reads; without any the bucket must be public.
 
     Raises SourceUnusable for half of them. A node's own identity is not used: it is the machine's and not the user's.
-    A ServiceAccount's cloud identity brings along the region it is at home in.
     """
-    region = source.region or environment.get("AWS_REGION") or DEFAULT_S3_REGION
     if source.endpoint:
         guard.check_url(source.endpoint)
-    elif not _REGION.fullmatch(region):  # it becomes a part of the host's name
-        raise SourceUnusable(NOT_FOUND, "spec.input.s3.region is not the name of a region")
+    try:
+        region = source.region_in(environment)
+    except ValueError as error:
+        raise SourceUnusable(NOT_FOUND, f"spec.input.{error}") from None
     try:
         return S3Store(
             source.uri.removeprefix("s3://").partition("/")[0],

@@ -15,7 +15,7 @@ from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
 from splai.api.job_output import AzureOutput, GCSOutput, S3Output
-from splai.api.storage import DEFAULT_S3_REGION, S3_IDENTITIES
+from splai.api.storage import S3_IDENTITIES
 from splai.outputs.destination import OutputProblem, Produce
 from splai.outputs.store_errors import explain
 
@@ -89,7 +89,10 @@ def open_bucket(output: S3Output | GCSOutput | AzureOutput, folder_uri: str, *, 
     and not the user's. Of Google's metadata server nobody can tell whose it answers with.
     """
     name, _, prefix = folder_uri.partition("://")[2].partition("/")  # a key may have a # or a ?
-    region = _region(output) if isinstance(output, S3Output) else ""
+    try:
+        region = output.region_in(os.environ) if isinstance(output, S3Output) else ""
+    except ValueError as error:
+        raise OutputProblem("OutputInvalid", f"spec.output.{error}") from None
     try:
         if isinstance(output, S3Output):
             store: ObjectStore = _s3(output, name, region)
@@ -109,12 +112,6 @@ def open_bucket(output: S3Output | GCSOutput | AzureOutput, folder_uri: str, *, 
     if any(segment in ("", ".", "..") for segment in prefix.removesuffix("/").split("/")):
         raise OutputProblem("OutputInvalid", f"{folder_uri}: the path has an empty segment, or . or ..")
     return BucketFolder(store, prefix, folder_uri, region=region, expected_bytes=expected_bytes)
-
-
-def _region(output: S3Output) -> str:
-    """The bucket's, else that of the cluster, which Amazon's webhook tells the pods of a ServiceAccount."""
-    clusters_own = os.environ.get("AWS_REGION") if output.endpoint is None else None  # others' services have their own
-    return output.region or clusters_own or DEFAULT_S3_REGION
 
 
 def _s3(output: S3Output, bucket: str, region: str) -> S3Store:

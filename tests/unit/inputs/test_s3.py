@@ -252,6 +252,7 @@ def test_the_place_is_that_of_the_spec_and_the_region_by_default_that_of_the_ide
     assert config(with_identity, region="eu-central-1")["endpoint"] == "https://s3.eu-central-1.amazonaws.com"
     other = config({}, endpoint="http://10.0.0.1:9000", region="here")
     assert (other["endpoint"], other["region"]) == ("http://10.0.0.1:9000", "here")
+    assert config(with_identity, endpoint="http://10.0.0.1:9000")["region"] == "us-east-1"
 
 
 def test_an_endpoint_that_is_the_machine_is_refused() -> None:

@@ -82,6 +82,12 @@ def test_without_a_region_a_bucket_of_amazon_is_in_the_clusters_own(
     assert bucket(spec)._store.config.get("region") == region  # type: ignore[union-attr]
 
 
+def test_a_region_that_would_lead_to_another_host_is_refused() -> None:
+    with pytest.raises(OutputProblem, match=r"spec.output.s3.region is not the name of a region") as problem:
+        bucket(output(s3={"uri": "s3://bucket", "region": "x@169.254.169.254/"}))
+    assert (problem.value.reason, problem.value.may_pass) == ("OutputInvalid", False)
+
+
 def test_google_and_azure_by_their_uris() -> None:
     google = bucket(output(gcs={"uri": "gs://bucket/2026"}))
     azure = bucket(output(azure={"uri": "az://account/container/2026"}))
