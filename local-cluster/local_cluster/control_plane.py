@@ -325,4 +325,5 @@ def _audit_arguments(audit: Audit | None) -> list[str]:
         f"--audit-policy-file={audit.policy}",
         f"--audit-log-path={audit.log}",
         "--audit-log-format=json",
+        "--audit-log-maxsize=1000000",  # MB; the default makes a new file after 100, and whoever counts lines sees half
     ]

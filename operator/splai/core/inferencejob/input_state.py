@@ -113,9 +113,9 @@ def _read_by_pod(
         return Waiting("Queued", held, "Unknown")
     if problem := worst_problem(plan_pods):
         return Waiting(problem.reason, f"Job {child.name}, which reads the input: {problem.message}", "Unknown")
-    if not plan_pods and should_have_pods(child, now):
-        trouble = snapshot.creation_trouble or "its events say what refuses them"
-        return Waiting("PodsNotCreated", f"Job {child.name}, which reads the input, has no pods: {trouble}", "Unknown")
+    if snapshot.creation_trouble and not plan_pods and should_have_pods(child, now):
+        refused = f"Job {child.name}, which reads the input, has no pods: {snapshot.creation_trouble}"
+        return Waiting("PodsNotCreated", refused, "Unknown")
     words = last_words(plan_pods)
     return Waiting("ReadingInput", f"Job {child.name} reads the input" + (f"; {words}" if words else ""), "Unknown")
 

@@ -75,7 +75,7 @@ def _finishing(facts: Facts, finish: ObservedJob, now: datetime) -> tuple[bool, 
         return False, "Queued", held
     if problem := worst_problem(facts.finish_pods):
         return False, problem.reason, f"Job {finish.name}, which writes the output: {problem.message}"
-    if not facts.finish_pods and should_have_pods(finish, now):
+    if facts.creation_trouble and not facts.finish_pods and should_have_pods(finish, now):
         return _pods_not_created(finish, facts.creation_trouble)
     words = last_words(facts.finish_pods)
     tried = f"; a try failed: {words}" if words else ""
@@ -95,14 +95,15 @@ def _pods_ready(facts: Facts, child: ObservedJob | None, now: datetime) -> tuple
     ready = sum(1 for pod in pods if pod.ready or pod.phase == "Succeeded")
     if ready >= child.parallelism:
         return True, "WorkersReady", f"{child.parallelism} of {child.parallelism} workers are ready"
-    if not pods and should_have_pods(child, now):
+    if facts.creation_trouble and not pods and should_have_pods(child, now):
         return _pods_not_created(child, facts.creation_trouble)
     return False, "Creating", f"{ready} of {child.parallelism} workers are ready"
 
 
 def _pods_not_created(child: ObservedJob, trouble: str) -> tuple[bool, str, str]:
+    """Where no Event tells of trouble its controller is only slow, as it is when thousands of Jobs come at once."""
     reason = "PriorityClassNotFound" if "no PriorityClass with name" in trouble else "PodsNotCreated"
-    return False, reason, f"Job {child.name} has no pods: {trouble or 'its events say what refuses them'}"
+    return False, reason, f"Job {child.name} has no pods: {trouble}"
 
 
 def backend_ready(facts: Facts, phase: JobPhase) -> Verdict:

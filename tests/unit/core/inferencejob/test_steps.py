@@ -310,8 +310,8 @@ class TestFinalizing:
         lost = make_pod(child="finish", phase="Pending", deletion=NOW)
         seen: Observed = {"child_jobs": (successor,), "pods": (lost,), **self.ALL}
         assert decide(make_running_job(), at=LATE, **seen).requeue_after == 30.0
-        status = decide(make_running_job(), at=LATE + timedelta(seconds=30), **seen).status
-        assert condition(status, "WorkersReady")[1] == "PodsNotCreated"
+        refused = decide(make_running_job(), at=LATE + timedelta(seconds=30), creation_trouble="exceeded quota", **seen)
+        assert condition(refused.status, "WorkersReady")[1] == "PodsNotCreated"
 
     def test_the_last_child_stays_when_the_job_is_completed(self) -> None:
         done: Observed = {
@@ -402,7 +402,7 @@ class TestLookingAgain:
 
     def test_the_pods_of_a_job_that_was_admitted_late_are_not_overdue_at_once(self) -> None:
         resumed = ObservedCondition(status="False", since=NOW + timedelta(hours=1))
-        seen: Observed = {"child_jobs": (make_child(suspension=resumed),)}
+        seen: Observed = {"child_jobs": (make_child(suspension=resumed),), "creation_trouble": "exceeded quota: pods"}
         just_admitted = decide(make_planned_job(), at=NOW + timedelta(hours=1, seconds=10), **seen)
         assert condition(just_admitted.status, "WorkersReady")[1] == "Creating"
         assert just_admitted.requeue_after == 20.0
