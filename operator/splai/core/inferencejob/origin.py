@@ -4,10 +4,8 @@ A Job that exists cannot follow such a change, its successor can. The labels are
 in a namespace that has a LocalQueue named ``default``, Kueue puts every Job that names no queue into that one.
 """
 
-import hashlib
-import json
-
 from splai.api.inference_job import InferenceJob
+from splai.core.content_hash import content_hash
 from splai.core.inferencejob.snapshot import QUEUE_LABEL, QUEUE_PRIORITY_LABEL
 from splai.core.observed import ObservedJob
 
@@ -20,8 +18,7 @@ ASKED_QUEUE_PRIORITY_LABEL = "splai.dev/queue-priority-class"
 def template_label(job: InferenceJob) -> dict[str, str]:
     """Of every child that is made now: a hash of ``spec.workers.template``."""
     template = job.spec.workers.template
-    canonical = json.dumps(template.to_wire() if template else {}, sort_keys=True, separators=(",", ":"))
-    return {TEMPLATE_LABEL: hashlib.sha256(canonical.encode()).hexdigest()[:16]}
+    return {TEMPLATE_LABEL: content_hash(template.to_wire() if template else {})}
 
 
 def has_another_template(job: InferenceJob, child: ObservedJob) -> bool:

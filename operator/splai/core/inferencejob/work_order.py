@@ -1,13 +1,12 @@
 """What pods are told, fixed once, whatever happens to the spec afterwards: what to read, and what to do with it."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 
 from splai.api.inference_job import InferenceJob, InferenceJobSpec
 from splai.api.ledger import InputManifest, ReadingOrder, WorkOrder
 from splai.api.model_backend import ModelBackend
 from splai.api.policy import Policy
+from splai.core.content_hash import content_hash
 from splai.core.inferencejob.policy import record_limits
 from splai.core.inferencejob.records import Records
 
@@ -15,8 +14,7 @@ from splai.core.inferencejob.records import Records
 def spec_hash(spec: InferenceJobSpec) -> str:
     """Of what the CRD's rules keep as it is, so that a plan can be told to be this spec's."""
     fixed = spec.model_dump(mode="json", by_alias=True, include={"input", "parameters"})
-    canonical = json.dumps(fixed, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+    return content_hash(fixed, digits=16)
 
 
 def make_reading_order(job: InferenceJob, policies: Mapping[str, Policy], *, earlier_uid: str | None) -> ReadingOrder:

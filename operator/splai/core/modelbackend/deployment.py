@@ -1,10 +1,9 @@
 """The Deployment that runs the engine, as it should be."""
 
-import hashlib
-import json
 from typing import Any
 
 from splai.api.model_backend import ModelBackend
+from splai.core.content_hash import content_hash
 from splai.core.observed import BACKEND_LABEL, COMPONENT_LABEL, REVISION_LABEL
 from splai.core.ownership import child_labels, child_metadata
 from splai.core.pod_overlay import overlay_pod
@@ -49,11 +48,6 @@ def revision(deployment: Object) -> str:
     """The revision of a Deployment that ``build_deployment`` made."""
     label: str = deployment["spec"]["template"]["metadata"]["labels"][REVISION_LABEL]
     return label
-
-
-def content_hash(content: Any) -> str:
-    """A short name for a JSON value: equal values have equal hashes, in every process."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:12]
 
 
 def _pod_template(backend: ModelBackend, settings: OperatorSettings) -> Object:

@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Any
 
 from splai.api.model_backend import ModelBackendStatus
+from splai.core.content_hash import content_hash
 from splai.core.field_ownership import owns
-from splai.core.modelbackend.deployment import build_deployment, content_hash, revision
+from splai.core.modelbackend.deployment import build_deployment, revision
 from splai.core.modelbackend.service import build_service
 from splai.core.modelbackend.snapshot import BackendSnapshot
 from splai.core.modelbackend.status import decide_status, next_look, transitions

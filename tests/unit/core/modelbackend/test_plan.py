@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from splai.core.modelbackend.deployment import build_deployment, content_hash
+from splai.core.content_hash import content_hash
+from splai.core.modelbackend.deployment import build_deployment
 from splai.core.modelbackend.plan import plan
 from splai.core.modelbackend.snapshot import BackendSnapshot
 from splai.core.plan import Apply
