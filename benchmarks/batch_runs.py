@@ -15,6 +15,7 @@ import uvloop
 from pydantic import BaseModel
 
 from benchmarks.artifact_store import NAMESPACE
+from splai.api.json import encode_compact
 from splai.api.ledger import WorkOrder
 from splai.artifacts.client import ArtifactClient
 from splai.core.inferencejob.prompt import PATHS, RequestBuilder
@@ -26,8 +27,6 @@ from splai.worker.main import STORE_DEADLINE, collect_garbage_seldom, read_plan
 from splai.worker.outcome import Success, judge
 from splai.worker.settings import Identity
 from splai.worker.store import PatientFolder
-
-_to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Load(BaseModel):
@@ -76,7 +75,7 @@ async def bare(load: Load) -> int:
             client, answered = _client(order), 0
             for position, line in lines:
                 record = json.loads(line)
-                body = _to_json(requests.build(record)).encode()
+                body = encode_compact(requests.build(record))
                 verdict = judge(await client.post(body), order.type)
                 assert isinstance(verdict, Success), verdict
                 custom_id = requests.custom_id(record, position)
@@ -93,7 +92,7 @@ async def prepared(load: Load) -> int:
     order = load.order
     requests = RequestBuilder.for_order(order)
     with load.records.open("rb") as source:
-        bodies = iter([_to_json(requests.build(json.loads(line))).encode() for line in source])
+        bodies = iter([encode_compact(requests.build(json.loads(line))) for line in source])
     _start_clock()
 
     async def loop() -> int:

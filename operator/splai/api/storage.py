@@ -20,6 +20,12 @@ S3_IDENTITIES = (
 """Variables that say whom a pod is to S3: a Secret's, or a ServiceAccount's. Without one of them it is nobody."""
 
 
+def bucket_and_key(uri: str) -> tuple[str, str]:
+    """What stands behind the scheme, before and after the first slash; in a key # and ? mean nothing."""
+    bucket, _, key = uri.partition("://")[2].partition("/")
+    return bucket, key
+
+
 class VolumePath(APIModel):
     """A path on a PersistentVolumeClaim of the same namespace."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, LocalStore, ObjectStore, S3Store
 
-from splai.api.storage import DEFAULT_S3_REGION
+from splai.api.storage import DEFAULT_S3_REGION, bucket_and_key
 from splai.artifacts.disk import MeasureSpace, space_of
 from splai.artifacts.settings import MinioSettings, Settings
 
@@ -35,7 +35,7 @@ def open_store(settings: Settings) -> tuple[ObjectStore, MeasureSpace | None]:
 def _open_bucket(settings: Settings) -> ObjectStore:
     if settings.minio:
         return _open_minio(settings.minio)
-    name, _, path = settings.bucket.partition("://")[2].partition("/")  # a key may have a # or a ?
+    name, path = bucket_and_key(settings.bucket)
     prefix = path.strip("/")
     if settings.backend == "s3":
         return S3Store(name, prefix=prefix or None, retry_config=_RETRIES, client_options=_client())

@@ -18,7 +18,7 @@ from yarl import URL
 
 CONNECT_SECONDS: Constant = 5.0
 SILENCE_SECONDS: Constant = 30.0
-KEEPING_SECONDS: Constant = 300.0
+KEEPING_SECONDS: Constant = 300.0  # in which a store makes a file of what it was sent
 KEPT_ALIVE_SECONDS: Constant = 30.0
 CONNECTIONS: Constant = 64
 _AT_ONCE = 1024 * 1024  # of a body; aiohttp warns of more, because the event loop stands still meanwhile
@@ -98,7 +98,7 @@ class HTTP:
             return await self._send_stream(method, path, headers, body)
         data = io.BytesIO(body) if body and len(body) > _AT_ONCE else body
         try:
-            async with self._request(method, path, headers, query, data) as response:
+            async with self._request(method, path, headers, query, data, silence=SILENCE_SECONDS) as response:
                 return Reply(response.status, await response.read())
         except _FAILURES as error:
             raise _failure(error) from error
@@ -120,7 +120,7 @@ class HTTP:
     async def open(self, method: str, path: str, *, headers: Mapping[str, str]) -> AsyncGenerator[RelayedReply]:
         """An answer that is read while it comes; raises TransportError."""
         try:
-            response = await self._request(method, path, headers, None, None)
+            response = await self._request(method, path, headers, None, None, silence=SILENCE_SECONDS)
         except _FAILURES as error:
             raise _failure(error) from error
         async with response:
@@ -139,7 +139,7 @@ class HTTP:
         query: Mapping[str, str] | None,
         data: object,
         *,
-        silence: float | None = None,
+        silence: float,
     ) -> "aiohttp.client._RequestContextManager":
         if self._session is None:  # not before there is a loop
             self._session = aiohttp.ClientSession(
@@ -155,9 +155,7 @@ class HTTP:
             params=query,
             data=data,
             allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS if silence is None else silence
-            ),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=silence),
         )
 
 

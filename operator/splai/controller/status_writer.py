@@ -8,13 +8,13 @@ stored now is what was known, with the new status. Where somebody else was faste
 decision is made again. (A UID in the patch would prevent nothing: the status subresource ignores metadata.)
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from typing import Any
 
 from splai.api.inference_job import TERMINAL_PHASES, InferenceJobStatus, WorkersStatus
+from splai.api.json import compact_text
 from splai.api.model_backend import ModelBackendStatus
 from splai.controller.queue import Key
 from splai.controller.status_budget import LITTLE_NEWS_INTERVAL, OBJECT_INTERVAL, StatusBudget
@@ -133,7 +133,7 @@ def _essence(status: InferenceJobStatus) -> tuple[InferenceJobStatus, list[tuple
 
 
 def _size(wanted: dict[str, Any]) -> int:
-    return len(json.dumps(wanted, separators=(",", ":"), ensure_ascii=False).encode())
+    return len(compact_text(wanted).encode())
 
 
 def _readiness(status: Status) -> str | None:

@@ -16,7 +16,7 @@ from obstore.exceptions import (
 from obstore.store import ObjectStore, S3Store
 
 from splai.api.job_input import S3Input
-from splai.api.storage import S3_IDENTITIES
+from splai.api.storage import S3_IDENTITIES, bucket_and_key
 from splai.inputs.errors import CHANGED, FORBIDDEN, NOT_FOUND, SourceUnavailable, SourceUnusable
 from splai.inputs.resume import PATIENCE, Patience, call_again
 from splai.inputs.source import SourceFile, is_left_out
@@ -73,7 +73,7 @@ def open_bucket(source: S3Input, environment: Mapping[str, str], guard: URLGuard
         raise SourceUnusable(NOT_FOUND, f"spec.input.{error}") from None
     try:
         return S3Store(
-            source.uri.removeprefix("s3://").partition("/")[0],
+            bucket_and_key(source.uri)[0],
             endpoint=source.endpoint or f"https://s3.{region}.amazonaws.com",
             region=region,
             virtual_hosted_style_request=False,
@@ -89,7 +89,7 @@ def open_bucket(source: S3Input, environment: Mapping[str, str], guard: URLGuard
 
 def s3_objects(store: ObjectStore, uri: str, patience: Patience = PATIENCE) -> list[S3Object]:
     """The object, or with a slash at the end of the URI all objects below it in the order of their keys."""
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    bucket, key = bucket_and_key(uri)
     if not key.endswith("/"):
         head = call_again(lambda: _head(store, key, uri), patience)
         return [_object(store, bucket, head, patience)]

@@ -15,7 +15,7 @@ from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
 
 from splai.api.job_output import AzureOutput, GCSOutput, S3Output
-from splai.api.storage import S3_IDENTITIES
+from splai.api.storage import S3_IDENTITIES, bucket_and_key
 from splai.outputs.destination import OutputProblem, Produce
 from splai.outputs.store_errors import explain
 
@@ -88,7 +88,7 @@ def open_bucket(output: S3Output | GCSOutput | AzureOutput, folder_uri: str, *, 
     Without any a request is not signed: a node's own identity, which the libraries would ask for next, is the machine's
     and not the user's. Of Google's metadata server nobody can tell whose it answers with.
     """
-    name, _, prefix = folder_uri.partition("://")[2].partition("/")  # a key may have a # or a ?
+    name, prefix = bucket_and_key(folder_uri)
     try:
         region = output.region_in(os.environ) if isinstance(output, S3Output) else ""
     except ValueError as error:

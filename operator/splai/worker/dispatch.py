@@ -15,13 +15,13 @@ word gets through afterwards.
 """
 
 import asyncio
-import json
 import random
 from collections.abc import Callable, Sequence
 from typing import Final as Constant
 from typing import Protocol
 
 from splai.api.base import parse_duration
+from splai.api.json import encode_compact
 from splai.api.ledger import WorkOrder
 from splai.artifacts.part_lines import RecordLine
 from splai.core.inferencejob.prompt import RecordError, RequestBuilder
@@ -47,7 +47,6 @@ from splai.worker.pending import Pending, Work
 from splai.worker.recorder import OpenTask, Recorder
 from splai.worker.records import Records
 
-_to_json = json.JSONEncoder(separators=(",", ":")).encode
 WAITING_FOR_EACH_LANE: Constant = 4  # records in backoff, at which no more are claimed
 REFUSED_FOR_FREE: Constant = 3  # times, by a proxy
 AHEAD_SECONDS: Constant = 0.25  # of work that is claimed before it is needed, because the store takes its time
@@ -158,7 +157,7 @@ class Dispatcher:
         except RecordError as error:
             self._record_error(work, NoAnswer("invalid_record", str(error)))
             return
-        body = _to_json(request).encode()
+        body = encode_compact(request)
         settled = False
         while not settled:
             alone = work.is_suspect

@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable
 from typing import Final as Constant
 
+from splai.artifacts.http import KEEPING_SECONDS
+
 GRACE: Constant = 60.0
-KEEPING_SECONDS: Constant = 300.0  # in which a store makes a file of what it was sent
 
 
 def still_limit(request_timeout: float) -> float:
