@@ -18,7 +18,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
-from benchmarks.restartable import free_ports
+from local_cluster.ports import free_ports
 
 NAMESPACE = "benchmark"
 ISSUER = "https://kubernetes.default.svc"

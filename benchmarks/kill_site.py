@@ -18,9 +18,10 @@ from benchmarks.kill_run import FIRST_MOMENT, Outcome, Run, Victim, judge
 from benchmarks.operator_process import QuietHandler, kubectl
 from benchmarks.pod_processes import PodProcesses
 from benchmarks.reconcile import prepare
-from benchmarks.restartable import Restartable, free_ports
+from benchmarks.restartable import Restartable
 from local_cluster.control_plane import ISSUER, ControlPlane
 from local_cluster.kwok import Kwok, create_nodes, default_stages
+from local_cluster.ports import free_ports
 from splai.core.observed import JOB_LABEL
 from splai.kube.client import Client
 from splai.kube.connection import load_configuration

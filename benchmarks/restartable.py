@@ -1,10 +1,8 @@
 """SPLAI's own processes, as their pods would run them, to be killed and started again."""
 
 import os
-import socket
 import subprocess
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 
 SPLAI = Path(sys.executable).parent / "splai"
@@ -37,12 +35,3 @@ class Restartable:
                 self._process.wait(timeout=30)
             except subprocess.TimeoutExpired:
                 self.kill()
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody uses now, all of them held until the last is found: none is given twice."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for bound in sockets:
-            bound.bind(("127.0.0.1", 0))
-        return [int(bound.getsockname()[1]) for bound in sockets]

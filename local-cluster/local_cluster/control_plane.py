@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -27,9 +26,9 @@ from local_cluster import build, kubeconfig, waiting
 from local_cluster.api import Api, ApiError
 from local_cluster.certificates import Authority, Certificate
 from local_cluster.errors import ClusterError
+from local_cluster.ports import LOOPBACK, free_ports
 from local_cluster.process import Process
 
-LOOPBACK = "127.0.0.1"
 SERVICE_CIDR = "10.96.0.0/16"
 KUBERNETES_SERVICE = "10.96.0.1"
 ISSUER = "https://kubernetes.default.svc.cluster.local"
@@ -51,14 +50,7 @@ class Ports:
     @classmethod
     def free(cls) -> Ports:
         """Ports that nobody on loopback uses now."""
-        sockets = [socket.socket() for _ in range(5)]
-        try:
-            for bound in sockets:
-                bound.bind((LOOPBACK, 0))
-            return cls(*(bound.getsockname()[1] for bound in sockets))
-        finally:
-            for bound in sockets:
-                bound.close()
+        return cls(*free_ports(5))
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from obstore.store import S3Store
 
 from local_cluster import build, waiting
 from local_cluster.errors import ClusterError
+from local_cluster.ports import free_ports
 from local_cluster.process import Process
-from tests.integration.controller.operator_process import free_port
 
 REGION = "us-east-1"
 _READY_SECONDS = 60
@@ -56,7 +56,8 @@ class Minio:
 @contextmanager
 def running_minio(directory: Path) -> Iterator[Minio]:
     """A MinIO with random credentials whose data lie in the directory."""
-    minio = Minio(f"http://127.0.0.1:{free_port()}", secrets.token_hex(8), secrets.token_hex(16))
+    (port,) = free_ports(1)
+    minio = Minio(f"http://127.0.0.1:{port}", secrets.token_hex(8), secrets.token_hex(16))
     try:
         process = Process("minio", _command(minio, directory), directory, outlive=False)
         process.start()

@@ -17,8 +17,8 @@ import pytest
 
 from local_cluster import command, host, waiting
 from local_cluster.errors import ClusterError
+from local_cluster.ports import free_ports
 from local_cluster.process import Identity, Process
-from tests.integration.controller.operator_process import free_port
 
 NAME = "splai"
 """The superuser, its password and the database."""
@@ -85,7 +85,7 @@ def running_postgres(directory: Path) -> Iterator[Postgres]:
     # Not in the directory: pytest's belong to root, who may not run PostgreSQL.
     with TemporaryDirectory(prefix="splai-postgres-", ignore_cleanup_errors=True) as data:
         _initialize(programs, Path(data))
-        port = free_port()
+        (port,) = free_ports(1)
         settings = ("listen_addresses=127.0.0.1", "unix_socket_directories=", f"port={port}", "fsync=off")
         options = [f"--{setting}" for setting in settings]
         process = Process(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import httpx
 
+from local_cluster.ports import free_ports
 from splai.artifacts.client import ArtifactClient
-from tests.integration.controller.operator_process import free_ports
 from tests.integration.minio import Minio
 from tests.unit.artifacts.conftest import ISSUER, OPERATOR, Cluster, cluster, service_token
 

@@ -14,7 +14,7 @@ import pytest
 
 from charts import render
 from local_cluster import waiting
-from tests.integration.controller.operator_process import free_ports
+from local_cluster.ports import free_ports
 from tests.integration.running_control_plane import RunningControlPlane, running_control_plane
 
 TEAMS = ["team-a", "team-b"]

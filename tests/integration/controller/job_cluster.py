@@ -23,8 +23,9 @@ from local_cluster import build
 from local_cluster.control_plane import ISSUER, Audit, ControlPlane
 from local_cluster.errors import ClusterError
 from local_cluster.kwok import Kwok, create_nodes, default_stages
+from local_cluster.ports import free_ports
 from tests.integration.controller.objects import Namespace
-from tests.integration.controller.operator_process import SPLAI, OperatorProcess, free_ports
+from tests.integration.controller.operator_process import SPLAI, OperatorProcess
 from tests.integration.running_control_plane import CRDS, RunningControlPlane
 
 STAGES = Path(__file__).parents[3] / "benchmarks" / "kwok"

@@ -3,13 +3,11 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,8 @@ from urllib.request import urlopen
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+
+from local_cluster.ports import free_ports
 
 PATIENCE = 90.0
 LEASE_SECONDS = 12
@@ -36,19 +36,6 @@ def eventually(condition: Callable[[], bool], what: str, *, seconds: float = PAT
             return
         time.sleep(0.1)
     pytest.fail(f"not within {seconds:g} s: {what}")
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody uses now, all of them held until the last is found: none is given twice."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for bound in sockets:
-            bound.bind(("127.0.0.1", 0))
-        return [int(bound.getsockname()[1]) for bound in sockets]
-
-
-def free_port() -> int:
-    return free_ports(1)[0]
 
 
 @dataclass(frozen=True)

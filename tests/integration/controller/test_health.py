@@ -6,10 +6,10 @@ from urllib.request import urlopen
 
 import pytest
 
+from local_cluster.ports import free_ports
 from splai.controller import handlers
 from splai.controller.caches import Caches
 from splai.controller.liveness import Unhealthy
-from tests.integration.controller.operator_process import free_port
 from tests.integration.running_control_plane import RunningControlPlane
 
 
@@ -31,7 +31,7 @@ async def answers(namespace: str, problems: list[Exception]) -> list[int]:
             raise problems[0]
         return "well"
 
-    ready, stop, port = asyncio.Event(), asyncio.Event(), free_port()
+    ready, stop, (port,) = asyncio.Event(), asyncio.Event(), free_ports(1)
     registry = handlers.registry(Caches(lambda *_: None), {"probe": probe})
     serving = asyncio.create_task(
         handlers.serve(registry, namespaces=(namespace,), health_port=port, ready=ready, stop=stop)

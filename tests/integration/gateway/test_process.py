@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 
 import httpx
 
+from local_cluster.ports import free_ports
 from splai.kube.client import Client
 from splai.kube.resource import ENDPOINT_SLICES, MODEL_BACKENDS
-from tests.integration.controller.operator_process import free_ports
 from tests.integration.gateway.conftest import endpoint_slice, model_backend
 from tests.integration.running_control_plane import RunningControlPlane
 from tests.unit.gateway.scripted_engine import STREAM_HEAD, Connection, Received, answer, running_engine

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from local_cluster.ports import free_ports
 from splai.artifacts.client import ArtifactClient
 from tests.unit.artifacts.conftest import ISSUER, Cluster, job_token
 
@@ -24,18 +24,11 @@ def resident_bytes(pid: int, field: str) -> int:
     raise AssertionError(field)
 
 
-def free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as two:
-        for listener in (one, two):
-            listener.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], two.getsockname()[1]
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 async def test_a_large_object_streams_in_bounded_memory_and_sigterm_ends_cleanly(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    port, metrics_port = free_ports()
+    port, metrics_port = free_ports(2)
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": os.pathsep.join(sys.path),
