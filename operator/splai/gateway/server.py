@@ -18,15 +18,15 @@ import uvloop
 from aiohttp import web
 
 from splai.artifacts.client import ArtifactClient
-from splai.gateway.application import gateway_application, metrics_application
-from splai.gateway.artifacts import Artifacts
-from splai.gateway.balance import Balancer
-from splai.gateway.discovery import Discovery
+from splai.gateway.endpoints.application import gateway_application, metrics_application
+from splai.gateway.endpoints.artifacts import Artifacts
+from splai.gateway.endpoints.models import Models
+from splai.gateway.inference.relay import Relay
+from splai.gateway.inference.upstream import Engines, engine_session
 from splai.gateway.metrics import Metrics
-from splai.gateway.models import Models
-from splai.gateway.relay import Relay
+from splai.gateway.routing.balance import Balancer
+from splai.gateway.routing.discovery import Discovery
 from splai.gateway.settings import GatewaySettings
-from splai.gateway.upstream import Engines, engine_session
 from splai.kube.client import Client
 from splai.kube.connection import load_configuration
 from splai.logs import configure_logging

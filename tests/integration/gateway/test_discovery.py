@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from splai.gateway.discovery import Discovery
 from splai.gateway.metrics import Metrics
+from splai.gateway.routing.discovery import Discovery
 from splai.kube.client import Client
 from splai.kube.resource import ENDPOINT_SLICES, MODEL_BACKENDS, SERVICES
 from tests.integration.gateway.conftest import endpoint_slice, model_backend

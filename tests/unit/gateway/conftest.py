@@ -12,15 +12,15 @@ import pytest
 import uvloop
 
 from splai.artifacts.client import ArtifactClient
-from splai.gateway.application import gateway_application
-from splai.gateway.artifacts import Artifacts
-from splai.gateway.balance import Balancer
+from splai.gateway.endpoints.application import gateway_application
+from splai.gateway.endpoints.artifacts import Artifacts
+from splai.gateway.endpoints.models import Models
+from splai.gateway.inference.relay import Relay
+from splai.gateway.inference.upstream import Engines, engine_session
 from splai.gateway.metrics import Metrics
-from splai.gateway.models import Models
-from splai.gateway.relay import Relay
-from splai.gateway.routes import Backend, Endpoints, RouteTable, build_routes
+from splai.gateway.routing.balance import Balancer
+from splai.gateway.routing.routes import Backend, Endpoints, RouteTable, build_routes
 from splai.gateway.server import listening
-from splai.gateway.upstream import Engines, engine_session
 from tests.unit.gateway.scripted_engine import Script, ScriptedEngine, running_engine
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splai.gateway.answer_stream import AnswerStream
-from splai.gateway.request import parse_request
+from splai.gateway.inference.answer_stream import AnswerStream
+from splai.gateway.inference.request import parse_request
 
 
 def request(**fields: Any) -> bytes:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splai.gateway import sse
-from splai.gateway.sse import EventSplitter, EventTooLarge
+from splai.gateway.inference import sse
+from splai.gateway.inference.sse import EventSplitter, EventTooLarge
 
 
 @pytest.mark.parametrize(

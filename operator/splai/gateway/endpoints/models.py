@@ -5,7 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from splai.gateway.errors import RequestError
-from splai.gateway.routes import Pool, RouteSource, RouteTable
+from splai.gateway.routing.routes import Pool, RouteSource, RouteTable
 
 NAMED_IN_ERRORS = 20
 

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 from splai.gateway.metrics import Metrics
-from splai.gateway.reflector import Reflector
-from splai.gateway.routes import Backend, Endpoints, RouteTable, build_routes
+from splai.gateway.routing.reflector import Reflector
+from splai.gateway.routing.routes import Backend, Endpoints, RouteTable, build_routes
 from splai.kube.client import Client
 from splai.kube.resource import ENDPOINT_SLICES, MODEL_BACKENDS
 

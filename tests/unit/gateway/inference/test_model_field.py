@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splai.gateway.model_field import has_model, with_model
+from splai.gateway.inference.model_field import has_model, with_model
 
 KEYS = ["model", "a", '"', "é", 'x"model', '"model"', "model\\", '\\"model']
 JSON_VALUES: st.SearchStrategy[Any] = st.recursive(

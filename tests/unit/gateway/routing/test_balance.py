@@ -3,8 +3,8 @@
 import random
 from collections import Counter
 
-from splai.gateway.balance import Balancer
-from splai.gateway.routes import Target
+from splai.gateway.routing.balance import Balancer
+from splai.gateway.routing.routes import Target
 
 ONE, TWO, THREE = (Target(f"10.0.0.{number}:8000", "m") for number in (1, 2, 3))
 

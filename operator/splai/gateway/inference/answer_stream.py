@@ -17,9 +17,9 @@ import json
 import re
 
 from splai.gateway.errors import UPSTREAM, error_body
-from splai.gateway.model_field import has_model, with_model
-from splai.gateway.request import InferenceRequest
-from splai.gateway.sse import DONE, EventSplitter
+from splai.gateway.inference.model_field import has_model, with_model
+from splai.gateway.inference.request import InferenceRequest
+from splai.gateway.inference.sse import DONE, EventSplitter
 
 _FINISH = re.compile(rb'"finish_reason"\s*:\s*"')
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from splai.gateway.reflector import Reflector
+from splai.gateway.routing.reflector import Reflector
 from splai.kube.client import Page, WatchEvent
 from splai.kube.errors import Forbidden, Gone, Unavailable
 from splai.kube.resource import MODEL_BACKENDS, Resource

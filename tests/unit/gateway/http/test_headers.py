@@ -2,7 +2,7 @@
 
 from multidict import CIMultiDict
 
-from splai.gateway.headers import forwarded, returned
+from splai.gateway.http.headers import forwarded, returned
 
 
 def test_the_engine_gets_what_is_the_callers_and_nothing_of_the_hop() -> None:

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from splai.gateway.artifacts import Artifacts
+from splai.gateway.endpoints.artifacts import Artifacts
+from splai.gateway.endpoints.middleware import MAX_BODY_BYTES, add_common_headers, request_observer
+from splai.gateway.endpoints.models import Models
+from splai.gateway.inference.relay import ENGINE_PATHS, Relay
 from splai.gateway.metrics import CONTENT_TYPE, Metrics
-from splai.gateway.middleware import MAX_BODY_BYTES, add_common_headers, request_observer
-from splai.gateway.models import Models
-from splai.gateway.relay import ENGINE_PATHS, Relay
 
 PREFIXES = ("/v1", "/v1/openai")
 """The second one is where an SDK ends up that adds `openai` to the address of the native API."""

@@ -6,7 +6,7 @@ Drawing two keeps several gateways, which do not know of each other's requests, 
 import random
 from collections.abc import Sequence
 
-from splai.gateway.routes import Target
+from splai.gateway.routing.routes import Target
 
 
 class Balancer:

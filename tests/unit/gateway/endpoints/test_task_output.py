@@ -7,8 +7,8 @@ import pytest
 
 from splai.api.ledger import PartLine
 from splai.artifacts.part_lines import Kind
-from splai.gateway import task_output
-from splai.gateway.task_output import task_lines
+from splai.gateway.endpoints import task_output
+from splai.gateway.endpoints.task_output import task_lines
 
 
 def part(*lines: tuple[int, Kind, str]) -> bytes:

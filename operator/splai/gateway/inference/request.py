@@ -6,7 +6,7 @@ from typing import Any
 
 from splai.api.json import decode_strict
 from splai.gateway.errors import RequestError
-from splai.gateway.model_field import with_model
+from splai.gateway.inference.model_field import with_model
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from splai.gateway.routes import Backend, Endpoints, RouteTable, Target, build_routes
+from splai.gateway.routing.routes import Backend, Endpoints, RouteTable, Target, build_routes
 
 
 def backend(namespace: str, name: str, model: str, *aliases: str, created: int = 100) -> Backend:

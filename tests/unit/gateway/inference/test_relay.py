@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from splai.gateway import relay
-from splai.gateway.routes import Target
+from splai.gateway.inference import relay
+from splai.gateway.routing.routes import Target
 from tests.unit.gateway.conftest import EngineRoom, Gateway, running_gateway
 from tests.unit.gateway.scripted_engine import (
     STREAM_HEAD,
@@ -199,7 +199,7 @@ async def test_a_body_that_is_too_large_is_413_before_it_is_sent(gateway: Gatewa
 
 
 async def test_a_body_that_turns_out_too_large_is_413(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("splai.gateway.application.MAX_BODY_BYTES", 1000)
+    monkeypatch.setattr("splai.gateway.endpoints.application.MAX_BODY_BYTES", 1000)
     async with running_gateway() as small:
 
         async def endless() -> Any:

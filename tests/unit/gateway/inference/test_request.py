@@ -5,7 +5,7 @@ import json
 import pytest
 
 from splai.gateway.errors import RequestError
-from splai.gateway.request import parse_request
+from splai.gateway.inference.request import parse_request
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from splai.artifacts.folder import StoreRefused, StoreUnavailable
 from splai.artifacts.http import RelayedReply
 from splai.artifacts.part_lines import Kind
 from splai.artifacts.paths import folder_problem, object_problem
+from splai.gateway.endpoints.task_output import FetchPart, task_lines
 from splai.gateway.errors import SERVER, RequestError
-from splai.gateway.task_output import FetchPart, task_lines
 
 CONTENT_TYPE = "application/jsonl"
 PARQUET_TYPE = "application/vnd.apache.parquet"

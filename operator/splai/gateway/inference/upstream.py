@@ -9,11 +9,11 @@ from functools import lru_cache
 import aiohttp
 from yarl import URL
 
-from splai.gateway.balance import Balancer
 from splai.gateway.errors import UPSTREAM, RequestError
+from splai.gateway.inference.request import InferenceRequest
 from splai.gateway.metrics import Metrics
-from splai.gateway.request import InferenceRequest
-from splai.gateway.routes import Pool, Target
+from splai.gateway.routing.balance import Balancer
+from splai.gateway.routing.routes import Pool, Target
 
 CONNECT_SECONDS = 5.0
 IDLE_SECONDS = 600.0

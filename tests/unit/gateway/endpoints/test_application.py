@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from splai.gateway.application import metrics_application
-from splai.gateway.routes import Backend, build_routes
+from splai.gateway.endpoints.application import metrics_application
+from splai.gateway.routing.routes import Backend, build_routes
 from splai.gateway.server import listening
 from tests.unit.gateway.conftest import Gateway
 

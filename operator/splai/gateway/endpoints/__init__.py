@@ -1,0 +1,4 @@
+"""The cold paths, a Starlette application: models, artifacts, health, documents.
+
+May import routing; inference is beside it, behind the same listener.
+"""
