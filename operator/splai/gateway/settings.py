@@ -15,6 +15,17 @@ class GatewaySettings:
     metrics_port: int = 9464
     artifacts_url: str = "http://splai-artifacts.splai-system.svc:8080"
     artifacts_token_file: Path = Path("/var/run/secrets/splai/token")
+    token_file: Path | None = None
+    """Holds the bearer token that callers must show; None lets everybody in."""
+    max_in_flight: int = 10_000
+    """Requests to models that this process works on at a time; more are refused with status 503."""
+    max_held: int = 1_000
+    """Requests that wait at a time for backends without replicas."""
+    max_hold_seconds: int = 60
+    cache_bytes: int = 64 * 1024 * 1024
+    """For the answers of backends that ask for a cache, unless they are kept in Redis."""
+    redis_url: str = ""
+    access_log: bool = True
     log_level: str = "INFO"
 
     @classmethod
@@ -27,6 +38,13 @@ class GatewaySettings:
             metrics_port=_port(environment, "SPLAI_METRICS_PORT", cls.metrics_port),
             artifacts_url=environment.get("SPLAI_ARTIFACTS_CLIENT_URL") or cls.artifacts_url,
             artifacts_token_file=Path(environment.get("SPLAI_ARTIFACTS_TOKEN_FILE") or cls.artifacts_token_file),
+            token_file=Path(file) if (file := environment.get("SPLAI_GATEWAY_TOKEN_FILE")) else None,
+            max_in_flight=_count(environment, "SPLAI_GATEWAY_MAX_IN_FLIGHT", cls.max_in_flight),
+            max_held=_count(environment, "SPLAI_GATEWAY_MAX_HELD", cls.max_held),
+            max_hold_seconds=_count(environment, "SPLAI_GATEWAY_MAX_HOLD_SECONDS", cls.max_hold_seconds),
+            cache_bytes=_count(environment, "SPLAI_GATEWAY_CACHE_BYTES", cls.cache_bytes),
+            redis_url=environment.get("REDIS_URL", ""),
+            access_log=_switch(environment, "SPLAI_GATEWAY_ACCESS_LOG", cls.access_log),
             log_level=environment.get("SPLAI_LOG_LEVEL") or cls.log_level,
         )
 
@@ -36,3 +54,17 @@ def _port(environment: Mapping[str, str], name: str, default: int) -> int:
     if not text.isdecimal() or not 0 <= int(text) <= 65535:
         raise ValueError(f"{name} must be a port number, not {text!r}")
     return int(text)
+
+
+def _count(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name) or str(default)
+    if not text.isdecimal():
+        raise ValueError(f"{name} must be a whole number from 0, not {text!r}")
+    return int(text)
+
+
+def _switch(environment: Mapping[str, str], name: str, default: bool) -> bool:
+    text = environment.get(name) or ("true" if default else "false")
+    if text not in ("true", "false"):
+        raise ValueError(f"{name} must be true or false, not {text!r}")
+    return text == "true"

@@ -1,186 +1,176 @@
-"""A request to a model, from the caller to an engine pod and back.
+"""A request to a model, from the caller to an engine and back.
 
-The request is parsed once, to learn its model; what goes on, and what comes back, are bytes. A reply is held until it
-is known to be one (all of it, or its first whole event), so that an engine's failure up to there is an HTTP status.
-After that nothing can be taken back: a stream that breaks says so in an `error` event.
+::
+
+    parse ─▶ route ─▶ hold (backend at zero) ─▶ admission ─▶ cache ─▶ attempts ─▶ answer
+                                                                        │ ▲
+                                                     another pod, another backend, or the same after a pause
+
+The request is parsed once; what goes on, and what comes back, are bytes. Until the first content of an answer is given
+out a failure costs the caller nothing: another engine is tried, or an HTTP status tells what happened. After that
+nothing can be taken back: a stream that breaks says so in an `error` event.
 """
 
 import asyncio
-import json
+import logging
 import time
-from contextlib import suppress
 
-import aiohttp
-from aiohttp import web
-from aiohttp.typedefs import Handler
-
-from splai.gateway.endpoints.middleware import MAX_BODY_BYTES, MODEL, REQUEST_ID, STARTED, route_name
-from splai.gateway.endpoints.models import find_pool
-from splai.gateway.errors import completed_error_body, is_unknown_model
-from splai.gateway.http.headers import forwarded, returned
-from splai.gateway.inference.answer_stream import AnswerStream
-from splai.gateway.inference.model_field import has_model, with_model
+from splai.gateway.access_log import AccessLog
+from splai.gateway.errors import SERVER, RequestError
+from splai.gateway.http.exchange import Exchange
+from splai.gateway.inference.attempts import Attempts
+from splai.gateway.inference.call import Call
+from splai.gateway.inference.dialect import dialects, failed_event
+from splai.gateway.inference.failure import TIMED_OUT, Reply
 from splai.gateway.inference.request import InferenceRequest, parse_request
-from splai.gateway.inference.sse import EventTooLarge
-from splai.gateway.inference.upstream import BROKEN, Engines, Failure, failure_of
-from splai.gateway.metrics import Metrics
-from splai.gateway.routing.routes import RouteSource
+from splai.gateway.inference.waiting import wait
+from splai.gateway.metrics import CALLER_LEFT, Metrics, RouteMetrics
+from splai.gateway.routing.admission import Admission
+from splai.gateway.routing.hold import Hold
+from splai.gateway.routing.resolve import CAPABILITY_HEADER, asks_for_choice, last_user_text, resolve
+from splai.gateway.routing.routes import Pool, RouteSource
+from splai.logs import origin
+from splai.resilience.cache import ResponseCache, cache_key
 
-ENGINE_PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
-_EVENT_STREAM = "text/event-stream"
-MAX_REPLY_BYTES = 256 * 1024 * 1024
-_END_SECONDS = 1.0
+TENANT = ""
+"""Whose answers a cache may share: everybody's, as long as callers have no identity."""
+PREFIX_CHARACTERS = 2048
+"""How much of a prompt's beginning decides where PrefixHash sends it."""
 
-
-class ReplyTooLarge(Exception):
-    """An engine sent more than any answer can have."""
+_log = logging.getLogger(__name__)
 
 
 class Relay:
-    """The handlers of the routes that end at an engine."""
+    """Serves the APIs whose requests end at an engine."""
 
-    def __init__(self, routes: RouteSource, engines: Engines, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        *,
+        routes: RouteSource,
+        hold: Hold,
+        admission: Admission,
+        attempts: Attempts,
+        cache: ResponseCache[bytes],
+        metrics: Metrics,
+        access_log: AccessLog | None,
+    ) -> None:
         self._routes = routes
-        self._engines = engines
+        self._hold = hold
+        self._admission = admission
+        self._attempts = attempts
+        self._cache = cache
         self._metrics = metrics
+        self._access_log = access_log
 
-    def handler(self, path: str) -> Handler:
-        """Relays to ``path`` of an engine."""
+    async def serve(self, exchange: Exchange, api: str) -> None:
+        """Answer one request to ``api``, one of the keys of ``dialects``."""
+        call: Call | None = None
+        code = CALLER_LEFT
+        try:
+            request = parse_request(await exchange.body())
+            pool = self._resolve(exchange, request)
+            call = self._begin(exchange, api, request, pool)
+            reply = await self._timed(call, pool)
+            code = 200
+            if reply is not None:
+                code = reply.status
+                exchange.reply(reply.status, reply.headers, reply.body)
+        except RequestError as error:
+            code = _refuse(exchange, api, error)
+        except Exception as error:
+            facts = {"api": api, "request_id": exchange.request_id}
+            _log.error("request failed", extra=facts | origin(error))
+            message = "Error processing request: internal error"
+            code = _refuse(exchange, api, RequestError(500, message, type=SERVER, code="internal_error"))
+        finally:
+            self._end(exchange, api, call, code)
 
-        async def relay(http: web.Request) -> web.StreamResponse:
-            return await self._relay(http, path)
+    def _resolve(self, exchange: Exchange, request: InferenceRequest) -> Pool:
+        table = self._routes.table
+        if not asks_for_choice(table, request.model):
+            return resolve(table, request.model).pool
+        asked = exchange.header(CAPABILITY_HEADER)
+        text = last_user_text(request.document)
+        return resolve(table, request.model, asked=asked.decode("latin-1") if asked else None, text=text).pool
 
-        return relay
-
-    async def _relay(self, http: web.Request, path: str) -> web.StreamResponse:
-        if (http.content_length or 0) > MAX_BODY_BYTES:  # said before the body is read
-            raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, http.content_length or 0)
-        request = parse_request(await http.read())
-        pool = find_pool(self._routes.table, request.model)
-        http[MODEL] = request.model
-        headers = forwarded(http.headers, http[REQUEST_ID])
-        async with self._engines.reply(pool, path, request, headers) as upstream:
-            if upstream.status >= 300:
-                return await self._refusal(http, request, upstream)
-            if upstream.headers.get("Content-Type", "").startswith(_EVENT_STREAM):
-                return await self._stream(http, request, upstream)
-            return await self._whole(http, request, upstream)
-
-    async def _whole(
-        self, http: web.Request, request: InferenceRequest, upstream: aiohttp.ClientResponse
-    ) -> web.Response:
-        body = await self._body(http, request, upstream)
-        if not _is_delimited(upstream) and not _is_json(body):
-            self._engines.count(request, BROKEN, http[REQUEST_ID])
-            raise BROKEN.as_error()
-        model = request.model.encode()
-        self._first_byte(http)
-        return web.Response(
-            status=upstream.status,
-            body=body if has_model(body, model) else with_model(body, model),
-            headers=returned(upstream.headers),
+    def _begin(self, exchange: Exchange, api: str, request: InferenceRequest, pool: Pool) -> Call:
+        policy = pool.policy
+        return Call(
+            exchange=exchange,
+            request=request,
+            dialect=dialects(api, request),
+            metrics=self._metrics.for_route(api, request.model),
+            deadline=asyncio.get_running_loop().time() + policy.timeout,
+            silence=policy.timeout,
+            prefix=_prefix(request) if policy.strategy == "PrefixHash" else None,
         )
 
-    async def _refusal(
-        self, http: web.Request, request: InferenceRequest, upstream: aiohttp.ClientResponse
-    ) -> web.Response:
-        """An engine's error, unless it is one between the gateway and the engine that the caller cannot mend."""
-        body = await self._body(http, request, upstream)
-        status = upstream.status
-        if status < 400 or status in (401, 403):
-            failure = Failure("refused", 502, f"The engine refuses the gateway with HTTP status {status}")
-        elif is_unknown_model(status, body):
-            message = f"The engine behind '{request.model}' says that it does not serve this model"
-            failure = Failure("model_mismatch", 502, message)
-        else:
-            if status >= 500:
-                self._engines.count(request, Failure("server_error", status, ""), http[REQUEST_ID])
-            headers = returned(upstream.headers) | {"Content-Type": "application/json"}
-            return web.Response(status=status, body=completed_error_body(status, body), headers=headers)
-        self._engines.count(request, failure, http[REQUEST_ID])
-        raise failure.as_error()
-
-    async def _body(self, http: web.Request, request: InferenceRequest, upstream: aiohttp.ClientResponse) -> bytes:
+    async def _timed(self, call: Call, pool: Pool) -> Reply | None:
+        call.metrics.began()
         try:
-            return await _read(upstream)
-        except (aiohttp.ClientError, TimeoutError, ReplyTooLarge) as error:
-            failure = failure_of(error)
-            self._engines.count(request, failure, http[REQUEST_ID])
-            raise failure.as_error() from error
+            async with asyncio.timeout_at(call.deadline) as call.clock:
+                return await self._answer(call, pool)
+        except TimeoutError as error:
+            raise TIMED_OUT.as_error() from error
 
-    async def _stream(
-        self, http: web.Request, request: InferenceRequest, upstream: aiohttp.ClientResponse
-    ) -> web.StreamResponse:
-        answer = AnswerStream(request)
-        response: web.StreamResponse | None = None
-        failure: Failure | None = None
-        while not answer.done:
-            try:
-                data = await upstream.content.readany()
-                events = answer.feed(data)
-            except (aiohttp.ClientError, TimeoutError, EventTooLarge) as error:
-                failure = failure_of(error)
-                break
-            if not data:
-                break
-            if events:
-                response = response or await self._begin(http, upstream)
-                await response.write(events)
-        last = answer.end(failure.message if failure else None)
-        if answer.was_cut:
-            failure = failure or BROKEN
-            self._engines.count(request, failure, http[REQUEST_ID])
-            if response is None:
-                raise failure.as_error()
-        response = response or await self._begin(http, upstream)
-        await response.write_eof(last)
-        await _read_to_end(upstream)
-        return response
+    async def _answer(self, call: Call, pool: Pool) -> Reply | None:
+        """The reply, or None when it was streamed; waits for a pod, and then for its turn."""
+        if not pool.is_ready:
+            pool = await wait(call, self._hold.until_ready(pool.name, call.deadline))
+        if not self._admission.try_enter(pool):
+            began = time.perf_counter()
+            await wait(call, self._admission.wait(pool, call.deadline))
+            call.metrics.model.waited(time.perf_counter() - began)
+        try:
+            if pool.policy.cache_seconds is not None and not call.request.stream:
+                return await self._cached(call, pool, pool.policy.cache_seconds)
+            return await self._attempts.answer(call, pool)
+        finally:
+            self._admission.leave(pool)
 
-    async def _begin(self, http: web.Request, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
-        headers = returned(upstream.headers) | {
-            "Content-Type": _EVENT_STREAM,
-            "Cache-Control": "no-cache",
-            "X-Accel-Buffering": "no",  # nginx before us would hold events back
-        }
-        if http.keep_alive:
-            headers["Connection"] = "keep-alive"
-        response = web.StreamResponse(status=upstream.status, headers=headers)
-        await response.prepare(http)
-        self._first_byte(http)
-        return response
+    async def _cached(self, call: Call, pool: Pool, seconds: float) -> Reply | None:
+        """An answer that was given before to the same request, or a new one; only good answers are kept."""
+        reply: Reply | None = None
 
-    def _first_byte(self, http: web.Request) -> None:
-        seconds = time.perf_counter() - http[STARTED]
-        self._metrics.first_byte.labels(route_name(http), http[MODEL]).observe(seconds)
+        async def compute() -> bytes | None:
+            nonlocal reply
+            reply = await self._attempts.answer(call, pool)
+            return reply.body if reply is not None and reply.status == 200 else None
+
+        key = cache_key(TENANT, call.request.model, pool.key, call.request.document)
+        body, hit = await self._cache.get_or_compute(key, compute, seconds)
+        call.metrics.model.looked_up(hit=hit)
+        if hit and body is not None:
+            return Reply(200, [(b"content-type", b"application/json"), (b"x-splai-cache", b"hit")], body)
+        return reply
+
+    def _end(self, exchange: Exchange, api: str, call: Call | None, code: int) -> None:
+        seconds = time.perf_counter() - exchange.started
+        model = "" if call is None else call.request.model
+        metrics: RouteMetrics = self._metrics.for_route(api, "") if call is None else call.metrics
+        if call is None:
+            metrics.began()
+        elif call.usage is not None:
+            metrics.model.used(*call.tokens())
+        metrics.ended(code, seconds)
+        if self._access_log is not None:
+            stream = call is not None and call.request.stream
+            self._access_log.add(exchange.request_id, api, model, stream=stream, status=code, seconds=seconds)
 
 
-async def _read(upstream: aiohttp.ClientResponse) -> bytes:
-    """The body; raises ReplyTooLarge."""
-    body = bytearray()
-    async for data in upstream.content.iter_any():
-        body += data
-        if len(body) > MAX_REPLY_BYTES:
-            raise ReplyTooLarge
-    return bytes(body)
+def _prefix(request: InferenceRequest) -> bytes:
+    """The beginning of the prompt, as far as requests of one conversation or one application share it."""
+    document = request.document
+    prompt = document.get("messages") or document.get("prompt") or document.get("input") or ""
+    return repr(prompt)[:PREFIX_CHARACTERS].encode(errors="backslashreplace")
 
 
-async def _read_to_end(upstream: aiohttp.ClientResponse) -> None:
-    """After [DONE] only the end of the body is due; with it read, the connection serves the next request."""
-    with suppress(aiohttp.ClientError, TimeoutError):
-        async with asyncio.timeout(_END_SECONDS):
-            while not upstream.content.at_eof():
-                await upstream.content.readany()
-
-
-def _is_delimited(upstream: aiohttp.ClientResponse) -> bool:
-    """Whether HTTP itself tells a whole body from one that broke off."""
-    return "Content-Length" in upstream.headers or "Transfer-Encoding" in upstream.headers
-
-
-def _is_json(body: bytes) -> bool:
-    try:
-        json.loads(body)
-    except (ValueError, RecursionError):
-        return False
-    return True
+def _refuse(exchange: Exchange, api: str, error: RequestError) -> int:
+    """Tell the caller what failed: by status, or, where pings have said 200 already, in the stream; the code of it."""
+    if exchange.ended:
+        return error.status
+    if exchange.reply_started:
+        exchange.finish(failed_event(api, error))
+    else:
+        exchange.reply(error.status, error.header_pairs(), error.body())
+    return error.status

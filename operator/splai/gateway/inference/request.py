@@ -1,53 +1,72 @@
-"""A request to a model: what the gateway reads of it, and the bytes that go on to the engine."""
+"""A request to a model: what the gateway reads of it. Everything that is not named here is the engine's business."""
 
 import json
 from dataclasses import dataclass
 from typing import Any
 
-from splai.api.json import decode_strict
+import orjson
+
 from splai.gateway.errors import RequestError
-from splai.gateway.inference.model_field import with_model
+
+_NUMBER = (int, float)
+_TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "stream": (bool, "a boolean"),
+    "stream_options": (dict, "an object"),
+    "messages": (list, "an array"),
+    "tools": (list, "an array"),
+    "n": (int, "an integer"),
+    "max_tokens": (int, "an integer"),
+    "max_completion_tokens": (int, "an integer"),
+    "max_output_tokens": (int, "an integer"),
+    "temperature": (_NUMBER, "a number"),
+    "top_p": (_NUMBER, "a number"),
+}
+"""Members whose type is the same for every engine; null means that a member is left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class InferenceRequest:
-    """A checked body; everything that is not named here is the engine's business."""
+    """A checked body."""
 
     body: bytes
+    document: dict[str, Any]
     model: str
+    stream: bool
     include_usage: bool
     choices: int
     """How many answers end with a finish_reason: what a whole stream must show."""
-
-    def body_for(self, served_model: str) -> bytes:
-        """The caller's own bytes, with ``model`` replaced where the engine knows it by another id."""
-        if served_model == self.model:
-            return self.body
-        body = with_model(self.body, served_model.encode())
-        if body is not self.body:
-            return body
-        return json.dumps({**json.loads(self.body), "model": served_model}).encode()  # the key was written in escapes
 
 
 def parse_request(body: bytes) -> InferenceRequest:
     """Read a request whatever its content type says; raises RequestError with status 400."""
     try:
-        document = decode_strict(body.decode())
-    except UnicodeDecodeError as error:
-        raise RequestError(400, f"The request body is not UTF-8 at byte {error.start}", code="invalid_json") from error
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno} column {error.colno}"
-        raise RequestError(400, f"The request body is not JSON: {error.msg} at {place}", code="invalid_json") from error
-    except (ValueError, RecursionError) as error:
-        raise RequestError(400, f"The request body is not JSON: {error}", code="invalid_json") from error
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise _not_json(body, error) from error
     if not isinstance(document, dict):
         raise RequestError(400, "The request body must be a JSON object", code="invalid_json")
+    model = _model(document)
+    for name, value in document.items():
+        if (expected := _TYPES.get(name)) and value is not None and not _is_a(value, expected[0]):
+            raise _wrong_type(name, expected[1])
     return InferenceRequest(
         body=body,
-        model=_model(document),
+        document=document,
+        model=model,
+        stream=document.get("stream") is True,
         include_usage=_includes_usage(document.get("stream_options")),
         choices=_choices(document),
     )
+
+
+def _not_json(body: bytes, error: json.JSONDecodeError) -> RequestError:
+    """Where it went wrong; orjson says neither that a text is not UTF-8 nor that NaN is no JSON."""
+    place = f"line {error.lineno} column {error.colno}"
+    try:
+        body.decode()
+    except UnicodeDecodeError as broken:
+        return RequestError(400, f"The request body is not UTF-8 at byte {broken.start}", code="invalid_json")
+    return RequestError(400, f"The request body is not JSON: {error.msg} at {place}", code="invalid_json")
 
 
 def _model(document: dict[str, Any]) -> str:
@@ -55,8 +74,17 @@ def _model(document: dict[str, Any]) -> str:
     if model is None or model == "":
         raise RequestError(400, "The request names no model: set `model`", param="model", code="missing_model")
     if not isinstance(model, str):
-        raise RequestError(400, "`model` must be a string", param="model", code="invalid_type")
+        raise _wrong_type("model", "a string")
     return model
+
+
+def _is_a(value: Any, expected: type | tuple[type, ...]) -> bool:
+    """True and false are Python's integers, and no numbers in JSON."""
+    return isinstance(value, expected) and (expected is bool or not isinstance(value, bool))
+
+
+def _wrong_type(name: str, expected: str) -> RequestError:
+    return RequestError(400, f"`{name}` must be {expected}", param=name, code="invalid_type")
 
 
 def _includes_usage(stream_options: Any) -> bool:
@@ -65,7 +93,7 @@ def _includes_usage(stream_options: Any) -> bool:
 
 def _choices(document: dict[str, Any]) -> int:
     """`n` for each prompt; a list of integers is one prompt, in tokens."""
-    count = document.get("n")
+    count = document.get("n") or 1
     prompt = document.get("prompt")
     prompts = len(prompt) if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int) else 1
-    return prompts * (count if isinstance(count, int) and count > 0 else 1)
+    return prompts * max(1, count)

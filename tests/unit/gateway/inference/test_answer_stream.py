@@ -136,5 +136,92 @@ def test_a_last_event_without_its_empty_line_counts_if_it_is_whole() -> None:
 def test_an_engine_that_says_nothing_has_cut_the_answer() -> None:
     stream = AnswerStream(parse_request(request()))
 
-    assert is_error_then_done(b"\n\n" + stream.end())
+    assert stream.end() == b""
     assert stream.was_cut
+    assert not stream.committed
+
+
+def role() -> bytes:
+    return event(choices=[{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}])
+
+
+def test_nothing_is_given_out_before_the_first_content() -> None:
+    stream = AnswerStream(parse_request(request()))
+
+    assert stream.feed(role()) == b""
+    assert not stream.committed
+    assert stream.feed(text("a")) == role() + text("a")
+    assert stream.committed
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        {"content": "a"},
+        {"reasoning_content": "a"},
+        {"reasoning": "a"},
+        {"refusal": "a"},
+        {"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": ""}}]},
+        {"function_call": {"name": "f"}},
+    ],
+    ids=lambda delta: next(iter(delta)),
+)
+def test_whatever_is_said_is_content(delta: dict[str, Any]) -> None:
+    said = event(choices=[{"index": 0, "delta": delta, "finish_reason": None}])
+
+    assert AnswerStream(parse_request(request())).feed(said) == said
+
+
+def test_the_text_of_a_completion_is_content() -> None:
+    said = event(choices=[{"index": 0, "text": "a", "finish_reason": None}])
+
+    assert AnswerStream(parse_request(request())).feed(said) == said
+
+
+def test_an_empty_answer_is_given_out_with_its_end() -> None:
+    assert relayed(role() + finish() + DONE) == role() + finish() + DONE
+
+
+def test_a_stream_that_only_ever_begins_is_not_held_for_ever() -> None:
+    stream = AnswerStream(parse_request(request()))
+
+    passed = b"".join(stream.feed(role()) for _ in range(3000))
+
+    assert passed.startswith(role())
+
+
+@pytest.mark.parametrize("reason", ["abort", "error", "cancelled"])
+def test_an_answer_that_its_engine_gave_up_is_not_finished(reason: str) -> None:
+    given_up = event(choices=[{"index": 0, "delta": {}, "finish_reason": reason}])
+
+    passed = relayed(text("a") + given_up + DONE)
+
+    assert passed.startswith(text("a"))
+    assert b'"finish_reason": "' not in passed
+    assert is_error_then_done(passed)
+
+
+def test_an_answer_that_is_given_up_before_it_began_can_be_asked_for_elsewhere() -> None:
+    stream = AnswerStream(parse_request(request()))
+
+    passed = stream.feed(role() + event(choices=[{"index": 0, "delta": {}, "finish_reason": "abort"}]))
+
+    assert passed == b""
+    assert stream.was_cut
+    assert stream.done
+
+
+def test_an_engines_error_before_any_content_is_told_apart() -> None:
+    stream = AnswerStream(parse_request(request()))
+
+    assert stream.feed(role() + event(error={"message": "out of memory"})) == b""
+    assert stream.error is not None
+    assert not stream.committed
+
+
+def test_the_tokens_of_an_answer_are_learnt_whoever_asked_for_them() -> None:
+    stream = AnswerStream(parse_request(request()))
+
+    stream.feed(text("a") + finish() + USAGE + DONE)
+
+    assert stream.usage == {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}

@@ -1,6 +1,4 @@
-"""What is refused before it costs an engine anything, and what the engine gets of the rest."""
-
-import json
+"""What is refused before it costs an engine anything, and what is read of the rest."""
 
 import pytest
 
@@ -11,12 +9,21 @@ from splai.gateway.inference.request import parse_request
 @pytest.mark.parametrize(
     ("body", "message", "param"),
     [
-        (b"", "not JSON: Expecting value at line 1 column 1", None),
+        (b"", "not JSON: .* at line 1 column 1", None),
         (b'{"model": "m",}', "not JSON: .* at line 1 column", None),
-        (b'{"model": "m", "temperature": NaN}', "NaN is not a JSON number", None),
-        (b'{"model": "m", "temperature": -Infinity}', "-Infinity is not a JSON number", None),
+        (b'{"model": "m", "temperature": NaN}', "not JSON: .* at line 1 column 31", None),
+        (b'{"model": "m", "temperature": -Infinity}', "not JSON: .* at line 1 column", None),
         (b'\xff\xfe{"model"', "not UTF-8 at byte 0", None),
-        (b"[" * 200_000, "not JSON: .*recursion", None),
+        (b'{"model": "m", "user": "\\ud800"}', "not JSON: .* at line 1 column", None),
+        (b"[" * 200_000, "not JSON: depth limit", None),
+        (b'{"model": "m", "stream": 1}', "`stream` must be a boolean", "stream"),
+        (b'{"model": "m", "stream": "true"}', "`stream` must be a boolean", "stream"),
+        (b'{"model": "m", "messages": "hi"}', "`messages` must be an array", "messages"),
+        (b'{"model": "m", "n": true}', "`n` must be an integer", "n"),
+        (b'{"model": "m", "n": 1.5}', "`n` must be an integer", "n"),
+        (b'{"model": "m", "max_tokens": "9"}', "`max_tokens` must be an integer", "max_tokens"),
+        (b'{"model": "m", "temperature": "0"}', "`temperature` must be a number", "temperature"),
+        (b'{"model": "m", "stream_options": []}', "`stream_options` must be an object", "stream_options"),
         (b'["model"]', "must be a JSON object", None),
         (b'{"messages": []}', "names no model", "model"),
         (b'{"model": ""}', "names no model", "model"),
@@ -31,26 +38,6 @@ def test_a_bad_body_is_the_callers_fault(body: bytes, message: str, param: str |
     assert caught.value.status == 400
     assert caught.value.param == param
     assert caught.value.type == "invalid_request_error"
-
-
-def test_the_engine_gets_the_callers_own_bytes() -> None:
-    body = b'{ "messages" : [],  "model":"m", "seed": 1.50 }'
-
-    assert parse_request(body).body_for("m") is body
-
-
-def test_an_alias_becomes_the_id_that_the_engine_serves() -> None:
-    body = b'{"messages":[{"content":"\\"model\\":\\"gpt\\""}],"model":"gpt"}'
-
-    changed = parse_request(body).body_for("llama3-8b-q4")
-
-    assert changed == b'{"messages":[{"content":"\\"model\\":\\"gpt\\""}],"model":"llama3-8b-q4"}'
-
-
-def test_a_key_in_escapes_is_replaced_too() -> None:
-    changed = parse_request(b'{"mod\\u0065l":"gpt","n":1}').body_for("llama")
-
-    assert json.loads(changed) == {"model": "llama", "n": 1}
 
 
 @pytest.mark.parametrize(
@@ -74,7 +61,7 @@ def test_how_many_answers_a_whole_stream_has(fields: str, choices: int) -> None:
 
 @pytest.mark.parametrize(
     ("options", "asked"),
-    [('{"include_usage":true}', True), ('{"include_usage":false}', False), ("null", False), ("[]", False)],
+    [('{"include_usage":true}', True), ('{"include_usage":false}', False), ("null", False)],
 )
 def test_usage_is_sent_to_those_who_asked(options: str, asked: bool) -> None:
     assert parse_request(f'{{"model":"m","stream_options":{options}}}'.encode()).include_usage is asked

@@ -1,0 +1,50 @@
+"""One line of JSON a request on standard output, never with what was asked or answered.
+
+A logger's record costs more than a small request, so lines are put together here and written many at a time.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from typing import TextIO
+
+WRITE_SECONDS = 1.0
+WRITE_BYTES = 64 * 1024
+
+
+class AccessLog:
+    """Collects lines; ``close`` writes the last of them."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+        self._lines: list[str] = []
+        self._bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, *, request_id: str, path: str, model: str, stream: bool, status: int, seconds: float) -> None:
+        """``model`` is the caller's text, and so is quoted; path and id are made of safe characters only."""
+        line = (
+            f'{{"time":{time.time():.3f},"message":"request","request_id":"{request_id}","path":"{path}",'
+            f'"model":{json.dumps(model)},"stream":{"true" if stream else "false"},"status":{status},'
+            f'"seconds":{seconds:.6f}}}\n'
+        )
+        self._lines.append(line)
+        self._bytes += len(line)
+        if self._bytes >= WRITE_BYTES:
+            self._write()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(WRITE_SECONDS, self._write)
+
+    def close(self) -> None:
+        self._write()
+
+    def _write(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._lines:
+            self._stream.write("".join(self._lines))
+            self._stream.flush()
+            self._lines.clear()
+            self._bytes = 0

@@ -1,0 +1,192 @@
+"""Tries at engines until one of them answers: how many, where, and after what pause.
+
+A retry goes at once to a pod that was not tried yet, of this backend or of its fallbacks. Only when all were tried does
+it wait: what an engine asked for by Retry-After if that is short, else a random part of 25 ms, 50 ms, … All tries share
+the request's one deadline, and all requests of a model a budget, so that an engine in trouble is not called all the
+more.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+
+from splai.gateway.errors import RequestError
+from splai.gateway.http.engine_pool import EngineError, EnginePool, EngineReply
+from splai.gateway.http.headers import forwarded, returned
+from splai.gateway.inference.call import Call
+from splai.gateway.inference.dialect import BrokenAnswer, Dialect
+from splai.gateway.inference.failure import BROKEN, AttemptFailed, Refusal, Reply, attempt_failed
+from splai.gateway.inference.streaming import Streaming
+from splai.gateway.metrics import Metrics
+from splai.gateway.routing.routes import Pool, RouteSource, RouteTable, Target
+from splai.gateway.routing.selection import Lease, Selection
+from splai.resilience.retry_budget import RetryBudget
+
+_log = logging.getLogger(__name__)
+
+MAX_REPLY_BYTES = 256 * 1024 * 1024
+FIRST_PAUSE_SECONDS = 0.025
+LONGEST_PAUSE_SECONDS = 2.0
+"""Beyond it the caller is told when to come back instead of being kept waiting."""
+
+
+class Attempts:
+    """Gets an answer out of a pool."""
+
+    def __init__(
+        self,
+        routes: RouteSource,
+        engines: EnginePool,
+        selection: Selection,
+        metrics: Metrics,
+        *,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._routes = routes
+        self._engines = engines
+        self._selection = selection
+        self._metrics = metrics
+        self._jitter = jitter
+        self._budgets: dict[str, RetryBudget] = {}
+
+    def update(self, table: RouteTable) -> None:
+        """Forget what was spent on pools that are gone."""
+        known = {pool.key for pool in table.pools.values()}
+        for key in self._budgets.keys() - known:
+            del self._budgets[key]
+
+    async def answer(self, call: Call, pool: Pool) -> Reply | None:
+        """The reply for the caller, or None if it was streamed to it; raises RequestError."""
+        budget = self._budgets.get(pool.key)
+        if budget is None:
+            budget = self._budgets[pool.key] = RetryBudget()
+        budget.request()
+        tried: set[str] = set()
+        last: AttemptFailed | None = None
+        while call.attempts <= pool.policy.retries:
+            target = self._next(call, pool, tried)
+            if target is None:
+                if not tried or last is None or not await self._paused(call, last):
+                    break
+                tried.clear()
+                continue
+            if call.attempts:
+                if not budget.try_spend():
+                    break
+                call.metrics.model.retried()
+            call.attempts += 1
+            try:
+                return await self._attempt(call, target)
+            except AttemptFailed as failed:
+                last = failed
+                tried.add(target.address)
+                self._count(call, target, failed)
+        return self._given_up(call, pool, last)
+
+    def _next(self, call: Call, pool: Pool, tried: set[str]) -> Target | None:
+        """A pod of the pool that was not tried, else one of its fallbacks; of the newest table, if the pool is in it."""
+        table = self._routes.table
+        for candidates in table.chain(table.find(pool.name) or pool):
+            target = self._selection.choose(candidates, tried=tried, prefix=call.prefix)
+            if target is not None:
+                if candidates.key != pool.key:
+                    call.metrics.model.fell_back()
+                return target
+        return None
+
+    def _count(self, call: Call, target: Target, failed: AttemptFailed) -> None:
+        reason = failed.failure.reason
+        self._metrics.upstream_errors.labels(call.request.model, reason).inc()
+        facts = {"model": call.request.model, "backend": target.backend.key, "reason": reason}
+        _log.warning("engine failed", extra=facts | {"request_id": call.exchange.request_id})
+
+    async def _paused(self, call: Call, last: AttemptFailed) -> bool:
+        """Wait before the same pods are tried again; False if that would take too long."""
+        seconds = last.retry_after
+        if seconds is None:
+            seconds = FIRST_PAUSE_SECONDS * 2 ** (call.attempts - 1) * self._jitter()
+        if seconds > LONGEST_PAUSE_SECONDS or asyncio.get_running_loop().time() + seconds >= call.deadline:
+            return False
+        await asyncio.sleep(seconds)
+        return True
+
+    def _given_up(self, call: Call, pool: Pool, last: AttemptFailed | None) -> Reply:
+        if last is None:
+            message = f"The model '{call.request.model}' has no replica that can answer now"
+            seconds = max(1, round(self._selection.retry_after(pool)))
+            headers = {"Retry-After": str(seconds)}
+            raise RequestError(503, message, type="service_unavailable_error", code="model_not_ready", headers=headers)
+        # Callers whose SDK retries by itself would multiply the tries that were made here.
+        once_more = [] if call.attempts == 1 else [(b"x-should-retry", b"false")]
+        if last.reply is not None:
+            return Reply(last.reply.status, [*last.reply.headers, *once_more], last.reply.body)
+        error = last.failure.as_error()
+        error.headers |= {name.decode(): value.decode() for name, value in once_more}
+        raise error from last
+
+    async def _attempt(self, call: Call, target: Target) -> Reply | None:
+        """One try at one pod; raises AttemptFailed as long as the caller has seen nothing of an answer."""
+        lease = self._selection.enter(target)
+        backend = self._metrics.for_backend(*target.backend.key.split("/", 1))
+        began = time.perf_counter()
+        reply: EngineReply | None = None
+        try:
+            dialect = call.dialect(target.backend)
+            body = dialect.body_for(target.model)
+            reply = await self._engines.send(target.address, _head(call, target, dialect, len(body)), body)
+            answer = await self._judge(call, dialect, reply, lease)
+            lease.answered()
+        except AttemptFailed as failed:
+            if failed.failure.status == 429:
+                lease.refused(failed.retry_after)
+            else:
+                lease.failed()
+            backend.failed()
+            raise
+        except EngineError as error:
+            lease.failed()
+            backend.failed()
+            raise attempt_failed(error) from error
+        except asyncio.CancelledError:  # by the deadline, or because the caller left
+            if not call.exchange.reply_started and asyncio.get_running_loop().time() >= call.deadline:
+                lease.failed()
+                backend.failed()
+            raise
+        finally:
+            backend.answered(time.perf_counter() - began)
+            if reply is not None:
+                reply.close()
+            lease.left()  # without effect after another end
+        return answer
+
+    async def _judge(self, call: Call, dialect: Dialect, reply: EngineReply, lease: Lease) -> Reply | None:
+        if reply.status >= 300:
+            return Refusal(reply.status, reply.headers, await reply.read(MAX_REPLY_BYTES)).judge(call.request.model)
+        content_type = next((value for name, value in reply.headers if name == b"content-type"), b"")
+        if content_type.startswith(b"text/event-stream"):
+            headers = [header for header in returned(reply.headers) if header[0] not in _STREAM_OWN]
+            streaming = Streaming(call, reply, dialect.stream(), headers)
+            if not await streaming.run():
+                lease.failed()
+            return None
+        try:
+            answer = dialect.whole(await reply.read(MAX_REPLY_BYTES))
+        except BrokenAnswer as error:
+            raise AttemptFailed(BROKEN) from error
+        call.usage = answer.usage
+        return Reply(reply.status, returned(reply.headers), answer.body)
+
+
+_STREAM_OWN = frozenset((b"content-type", b"cache-control", b"x-accel-buffering"))
+
+
+def _head(call: Call, target: Target, dialect: Dialect, length: int) -> bytes:
+    lines = forwarded(call.exchange.headers, call.exchange.request_id)
+    return b"POST %b HTTP/1.1\r\nhost: %b\r\ncontent-length: %d\r\n%b\r\n" % (
+        dialect.path,
+        target.address.encode(),
+        length,
+        lines,
+    )

@@ -1,0 +1,69 @@
+"""One request on its way: what is known of it, and what it has cost so far."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from splai.gateway.http.exchange import Exchange
+from splai.gateway.http.headers import Header
+from splai.gateway.inference.dialect import Dialect
+from splai.gateway.inference.request import InferenceRequest
+from splai.gateway.metrics import RouteMetrics
+from splai.gateway.routing.routes import BackendRoute
+
+_STREAM_HEADERS: tuple[Header, ...] = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"connection", b"keep-alive"),
+    (b"x-accel-buffering", b"no"),  # nginx before us would hold events back
+)
+
+
+@dataclass(slots=True)
+class Call:
+    """A parsed request, its caller and its deadline."""
+
+    exchange: Exchange
+    request: InferenceRequest
+    dialect: Callable[[BackendRoute], Dialect]
+    """The request in the words of an engine: engines differ in the APIs that they speak."""
+    metrics: RouteMetrics
+    deadline: float
+    """Until when something must have been given out, on the event loop's clock."""
+    silence: float
+    """Seconds that a stream may stay silent."""
+    prefix: bytes | None = None
+    """What requests that share it find the same engine by; None where nobody asked for that."""
+    clock: asyncio.Timeout = field(init=False)
+    """Ends the call at the deadline."""
+    attempts: int = 0
+    first_byte: float | None = None
+    """Seconds from the request to the first byte of an answer."""
+    usage: dict[str, Any] | None = None
+    """The tokens of the answer, where the engine told them."""
+
+    def ping(self, comment: bytes) -> None:
+        """Show the caller of a stream that its request is still waited for."""
+        self._start(())
+        self.exchange.write(comment)
+
+    def begin_stream(self, headers: Iterable[Header] = ()) -> None:
+        """The first byte of a streamed answer is about to leave."""
+        if self.first_byte is None:
+            self.first_byte = time.perf_counter() - self.exchange.started
+            self.metrics.first_token(self.first_byte)
+            self.clock.reschedule(None)
+            self._start(headers)
+
+    def _start(self, headers: Iterable[Header]) -> None:
+        if not self.exchange.reply_started:
+            self.exchange.start(200, (*headers, *_STREAM_HEADERS))
+
+    def tokens(self) -> tuple[int, int]:
+        """Of the prompt and of the answer, whichever of OpenAI's two spellings the engine uses."""
+        usage = self.usage or {}
+        spent = usage.get("prompt_tokens", usage.get("input_tokens"))
+        made = usage.get("completion_tokens", usage.get("output_tokens"))
+        return (spent if isinstance(spent, int) else 0, made if isinstance(made, int) else 0)

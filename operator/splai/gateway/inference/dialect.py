@@ -1,0 +1,154 @@
+"""How one API of the gateway is spoken with an engine: the path and body it gets, what becomes of its answer."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+
+from splai.gateway.errors import RequestError
+from splai.gateway.inference.answer_stream import UNFINISHED, AnswerStream, StreamedAnswer
+from splai.gateway.inference.model_field import has_model, with_model
+from splai.gateway.inference.request import InferenceRequest
+from splai.gateway.inference.sse import DONE
+from splai.gateway.responses.chat_reply import NotAnAnswer
+from splai.gateway.responses.event_writer import error_event
+from splai.gateway.responses.native_stream import NativeResponseStream
+from splai.gateway.responses.response_object import whole_response
+from splai.gateway.responses.response_stream import ResponseStream
+from splai.gateway.responses.to_chat import chat_request
+from splai.gateway.routing.routes import BackendRoute
+
+RESPONSES = "/v1/responses"
+APIS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", RESPONSES)
+STREAM_OPTIONS = b'{"stream_options":{"include_usage":true},'
+_FINISH = re.compile(rb'"finish_reason"\s*:\s*"([^"]*)"')
+_MOST_PARSED_BYTES = 256 * 1024
+
+
+class BrokenAnswer(Exception):
+    """A reply with status 200 that is no whole answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class WholeAnswer:
+    """A whole answer as the caller gets it."""
+
+    body: bytes
+    usage: dict[str, Any] | None = None
+    """The tokens that it took, if the engine says so."""
+
+
+class Dialect(Protocol):
+    """One request in the words of an engine."""
+
+    path: bytes
+    """Of the engine's API."""
+
+    def body_for(self, model: str) -> bytes:
+        """The request's body for an engine that serves ``model``."""
+
+    def stream(self) -> StreamedAnswer:
+        """What becomes of a streamed answer."""
+
+    def whole(self, reply: bytes) -> WholeAnswer:
+        """What becomes of a whole answer; raises BrokenAnswer."""
+
+
+class PassThrough:
+    """An API that the engine speaks itself: the bytes stay, but for the model's name."""
+
+    def __init__(self, path: bytes, request: InferenceRequest) -> None:
+        self.path = path
+        self._request = request
+
+    def body_for(self, model: str) -> bytes:
+        request = self._request
+        body = request.body if model == request.model else _renamed(request, model)
+        if request.stream and "stream_options" not in request.document:
+            return STREAM_OPTIONS + body[body.index(b"{") + 1 :]  # so that tokens are counted; the caller sees no trace
+        return body
+
+    def stream(self) -> StreamedAnswer:
+        return AnswerStream(self._request)
+
+    def whole(self, reply: bytes) -> WholeAnswer:
+        usage = checked_usage(reply)
+        model = self._request.model.encode()
+        return WholeAnswer(reply if has_model(reply, model) else with_model(reply, model), usage)
+
+
+class TranslatedResponses:
+    """The Responses API with an engine that speaks chat alone."""
+
+    path = b"/v1/chat/completions"
+
+    def __init__(self, request: InferenceRequest) -> None:
+        """Raises RequestError for what chat has no words for."""
+        self._document = request.document
+        self._chat = chat_request(request.document)
+
+    def body_for(self, model: str) -> bytes:
+        return orjson.dumps({**self._chat, "model": model})
+
+    def stream(self) -> StreamedAnswer:
+        return ResponseStream(self._document)
+
+    def whole(self, reply: bytes) -> WholeAnswer:
+        checked_usage(reply)
+        try:
+            response = whole_response(self._document, reply)
+        except NotAnAnswer as error:
+            raise BrokenAnswer from error
+        return WholeAnswer(response.body, response.usage)
+
+
+class NativeResponses(PassThrough):
+    """The Responses API with an engine that has it."""
+
+    def stream(self) -> StreamedAnswer:
+        return NativeResponseStream(self._request.model)
+
+
+def dialects(api: str, request: InferenceRequest) -> Callable[[BackendRoute], Dialect]:
+    """How each backend is to be spoken to about a request to ``api``, one of ``APIS``."""
+    if api != RESPONSES:
+        dialect = PassThrough(api.encode(), request)
+        return lambda _: dialect
+    return lambda backend: (
+        NativeResponses(api.encode(), request) if backend.native_responses else TranslatedResponses(request)
+    )
+
+
+def failed_event(api: str, error: RequestError) -> bytes:
+    """The end of a stream that said nothing but pings: what would have been a status."""
+    if api == RESPONSES:
+        return error_event(error.message, code=error.code or error.type)
+    return b"data: " + error.body() + b"\n\n" + DONE + b"\n\n"
+
+
+def checked_usage(reply: bytes) -> dict[str, Any] | None:
+    """The ``usage`` of a whole reply; raises BrokenAnswer if it is no JSON object, or an answer that was given up.
+
+    A large one, a batch of embeddings, is judged by its two ends: reading millions of numbers would hold up everybody.
+    """
+    if len(reply) > _MOST_PARSED_BYTES:
+        if not (reply.lstrip()[:1] == b"{" and reply.rstrip()[-1:] == b"}"):
+            raise BrokenAnswer
+        return None
+    try:
+        document = orjson.loads(reply)
+    except orjson.JSONDecodeError as error:
+        raise BrokenAnswer from error
+    if not isinstance(document, dict) or not UNFINISHED.isdisjoint(_FINISH.findall(reply)):
+        raise BrokenAnswer
+    usage = document.get("usage")
+    return usage if isinstance(usage, dict) else None
+
+
+def _renamed(request: InferenceRequest, model: str) -> bytes:
+    body = with_model(request.body, model.encode())
+    if body is not request.body:
+        return body
+    return orjson.dumps({**request.document, "model": model})  # the key was written in escapes
