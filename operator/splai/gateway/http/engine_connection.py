@@ -1,0 +1,292 @@
+"""One kept-alive connection to an engine, and one reply on it, parsed as it arrives (RFC 9112).
+
+What the parser finds goes straight from ``data_received`` to the caller's function: no task, queue or future a chunk.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import cast
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+HEAD_BYTES = 64 * 1024
+"""The most that may come without any of it being body: a head with its 1xx replies, or a body's trailers."""
+UNASKED_BYTES = 256 * 1024
+"""How much of a body is kept for a caller that has not asked for it; reading stops above that."""
+# A peer that vanished without a word (a lost node) is found after a minute, however long a stream is quiet.
+_PROBES = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+
+
+class EngineError(Exception):
+    """An engine that gave no whole reply; the message holds nothing of the request or the reply."""
+
+
+class EngineUnreachable(EngineError):
+    """No connection: refused, no route, no such host, or not within the time."""
+
+
+class EngineDisconnected(EngineError):
+    """The connection closed before a byte of the reply."""
+
+
+class EngineBroken(EngineError):
+    """The connection closed in mid-reply, or what came is not HTTP."""
+
+
+class EngineReplyTooLarge(EngineError):
+    """The body is longer than its reader's limit."""
+
+
+class EngineConnection(asyncio.Protocol):
+    """A connection that is idle in its pool or carries one exchange; the pool is told at once when that ends."""
+
+    def __init__(
+        self,
+        address: str,
+        on_free: Callable[["EngineConnection", bool], None],  # the exchange is over; whether another may follow
+        on_idle_lost: Callable[["EngineConnection"], None],
+    ) -> None:
+        self.address = address
+        self.idle_since = 0.0  # by the loop's clock
+        self._on_free, self._on_idle_lost = on_free, on_idle_lost
+        self._reply: EngineReply | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        connected: socket.socket = transport.get_extra_info("socket")
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _PROBES.items():
+            if (option := getattr(socket, name, None)) is not None:  # not every platform has them
+                connected.setsockopt(socket.IPPROTO_TCP, option, value)
+
+    async def exchange(self, head: bytes, body: bytes) -> "EngineReply":
+        """Send a request; its reply once the head is there. Raises EngineDisconnected, EngineBroken.
+
+        What the engine has not taken yet is sent meanwhile by the loop, so that one that refuses a body early is heard.
+        """
+        self._reply = reply = EngineReply(self, without_body=head.startswith(b"HEAD "))
+        try:
+            self.transport.writelines((head, body))
+            await reply.arrived
+        except BaseException:
+            reply.close()
+            raise
+        return reply
+
+    def free(self, reusable: bool) -> None:
+        self._reply = None
+        reusable = reusable and not self.transport.is_closing() and not self.transport.get_write_buffer_size()
+        if not reusable:
+            self.transport.abort()
+        self._on_free(self, reusable)
+
+    def data_received(self, data: bytes) -> None:
+        if self._reply is not None:
+            self._reply.feed(data)
+        else:
+            self.eof_received()  # nobody asked: a late 408, or the tail of something
+
+    def eof_received(self) -> None:
+        self.connection_lost(None)
+        self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._reply is not None:
+            self._reply.lost(exc)
+        else:
+            self._on_idle_lost(self)
+
+
+class EngineReply:
+    """The reply to one request. Whoever got it must close it; ``stream`` or ``read`` gives its body, once."""
+
+    def __init__(self, connection: EngineConnection, *, without_body: bool) -> None:
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []  # names in lower case
+        # Whether HTTP itself tells a whole body from a cut one; if not, the body's end is the connection's.
+        self.delimited = False
+        self.arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._connection: EngineConnection | None = connection
+        self._parser = HttpResponseParser(self)
+        # Transfer-Encoding overrides Content-Length (RFC 9112, 6.3); such a connection is not used again.
+        self._parser.set_dangerous_leniencies(lenient_chunked_length=True)
+        self._without_body = without_body
+        self._in_head = True
+        self._room = HEAD_BYTES
+        self._reusable = False
+        self._ended = False
+        self._error: Exception | None = None
+        self._on_data: Callable[[bytes], None] | None = None
+        self._streamed: asyncio.Future[None] | None = None
+        self._unasked: list[bytes] = []
+        self._unasked_bytes = 0
+
+    def stream(self, on_data: Callable[[bytes], None]) -> asyncio.Future[None]:
+        """Give the body to ``on_data`` piece by piece, what is already there at once.
+
+        The future ends with the body, or with EngineBroken, or with what ``on_data`` raised; ``close`` cancels it.
+        """
+        if self._streamed is not None or self._connection is None:
+            raise RuntimeError("the body of an engine's reply is given once, before the reply is closed")
+        self._streamed = streamed = asyncio.get_running_loop().create_future()
+        self._on_data = on_data
+        self.resume()
+        unasked, self._unasked = self._unasked, []
+        try:
+            for piece in unasked:
+                if self._connection is not None:  # not closed by on_data
+                    on_data(piece)
+        except Exception as error:
+            self._end(error)
+            _settle(streamed, error)
+        if self._ended:
+            _settle(streamed, self._error)
+        return streamed
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body; raises EngineBroken, or EngineReplyTooLarge if it has more than ``limit`` bytes."""
+        pieces: list[bytes] = []
+        room = limit
+
+        def keep(piece: bytes) -> None:
+            nonlocal room
+            room -= len(piece)
+            if room < 0:
+                raise EngineReplyTooLarge(f"the engine's reply is longer than {limit} bytes")
+            pieces.append(piece)
+
+        try:
+            await self.stream(keep)
+        except BaseException:
+            self.close()
+            raise
+        return b"".join(pieces)
+
+    def pause(self) -> None:
+        """Read no more from the engine; what one read of the loop has already brought still comes."""
+        if self._connection is not None:
+            self._connection.transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._connection is not None:
+            self._connection.transport.resume_reading()
+
+    def close(self) -> None:
+        """Give the connection back if the body has ended, else end it at once, so that the engine stops working."""
+        if (connection := self._connection) is None:
+            return
+        self.resume()  # an idle connection must hear that its engine closes it
+        reusable = self._ended and self._reusable
+        self._ended = True
+        self._connection = self._on_data = None
+        del self._parser  # it refers to this object
+        if self._streamed is not None:
+            self._streamed.cancel()
+        connection.free(reusable)
+
+    def feed(self, data: bytes) -> None:
+        """Bytes from the connection."""
+        room = self._room
+        if self._in_head and len(data) > room:  # the limit holds wherever reads cut the head
+            self.feed(data[:room])
+            if self._in_head:
+                self._end(EngineBroken(f"the head of the engine's reply is longer than {HEAD_BYTES} bytes"))
+            else:
+                self.feed(data[room:])
+            return
+        self._room = room - len(data)
+        if self._ended:
+            self._reusable = False
+            return
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            self._end(EngineBroken(f"the engine's reply is not HTTP: {error}"))
+        if self._room < 0:
+            self._end(EngineBroken(f"the engine sent {HEAD_BYTES} bytes and no body among them"))
+
+    def lost(self, error: Exception | None) -> None:
+        """The connection's end, by an error or in order."""
+        if self._in_head and self._room == HEAD_BYTES:
+            self._end(EngineDisconnected("the engine closed the connection before it replied"))
+        elif self._in_head or self.delimited or error is not None:
+            self._end(EngineBroken("the engine closed the connection before its reply was complete"))
+        else:
+            self._end()
+
+    # The parser's callbacks. It goes on after the end, and so finds what comes after it.
+
+    def on_message_begin(self) -> None:
+        self._reusable = self._reusable and not self._ended
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # not a trailer
+            self.headers.append((name.lower(), value.strip()))
+
+    def on_headers_complete(self) -> None:
+        if self._ended:
+            return
+        status = self._parser.get_status_code()
+        if status < 200:
+            self.headers.clear()
+            return
+        self.status = status
+        self._in_head = False
+        framing = dict(self.headers)
+        encoding = framing.get(b"transfer-encoding")
+        has_length = b"content-length" in framing
+        if encoding is None:
+            self.delimited = has_length or status in (204, 304) or self._without_body
+        else:
+            self.delimited = encoding.lower().rpartition(b",")[2].strip() == b"chunked"
+        self._reusable = self._parser.should_keep_alive() and (encoding is None or not has_length)
+        _settle(self.arrived, None)
+        if self._without_body:
+            self._reusable = False  # the parser waits for the body that the head promises
+            self._end()
+
+    def on_body(self, data: bytes) -> None:
+        self._room = HEAD_BYTES
+        if self._ended:
+            return
+        if self._on_data is None:
+            self._unasked.append(data)
+            self._unasked_bytes += len(data)
+            if self._unasked_bytes > UNASKED_BYTES:
+                self.pause()
+            return
+        try:
+            self._on_data(data)
+        except Exception as error:
+            self._end(error)
+
+    def on_message_complete(self) -> None:
+        if not self._in_head:
+            self._end()
+
+    def _end(self, error: Exception | None = None) -> None:
+        """The reply is over. Over once more, the connection has brought too much or is gone."""
+        if self._ended:
+            self._reusable = False
+            return
+        self._ended = True
+        self._error = error
+        if error is not None:
+            self._reusable = False
+            if self._connection is not None:
+                self._connection.transport.abort()
+            _settle(self.arrived, error)
+        if self._streamed is not None:
+            _settle(self._streamed, error)
+
+
+def _settle(future: asyncio.Future[None], error: Exception | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
+        future.exception()  # asked for, or asyncio would log it when the caller has left meanwhile
