@@ -1,0 +1,85 @@
+"""What a request's head says, beyond what the parser (llhttp in its strict mode) has checked.
+
+Rules are those of RFC 9112; where it leaves a choice between refusing and repairing, the request is refused.
+"""
+
+from urllib.parse import unquote
+
+CHUNKED = -1
+
+_LISTED_ONCE = (b"host", b"content-length", b"transfer-encoding")
+
+
+class RequestRefused(Exception):
+    """The request cannot be served as HTTP; ``status`` and ``message`` are for the caller, the connection ends."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+def request_line(head: bytes) -> tuple[str, bytes, bool]:
+    """Method, target, and whether it is HTTP/1.0; raises RequestRefused, with 505 for other versions (RFC 9112 §3)."""
+    try:
+        method, target, version = head[: head.find(b"\r\n")].split(b" ")
+        if version == b"HTTP/1.1" or version == b"HTTP/1.0":
+            return method.decode("ascii"), target, version == b"HTTP/1.0"
+    except ValueError:
+        raise RequestRefused(400, "The request line is not that of HTTP/1.1") from None
+    if version.startswith(b"HTTP/"):
+        raise RequestRefused(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here")
+    raise RequestRefused(400, "The request line is not that of HTTP/1.1")
+
+
+def split_target(method: str, target: bytes) -> tuple[bytes, bytes]:
+    """Raw path and query of a target in origin, absolute or asterisk form (RFC 9112 §3.2)."""
+    if not target.startswith(b"/"):
+        target = _origin_form(method, target)
+    if b"#" in target:
+        raise RequestRefused(400, "The request target has a fragment")
+    path, _, query = target.partition(b"?")
+    return path, query
+
+
+def decoded_path(raw_path: bytes) -> str:
+    """With its percent escapes decoded; what is no UTF-8 becomes U+FFFD."""
+    path = raw_path.decode("ascii", "replace")
+    return unquote(path) if "%" in path else path
+
+
+def fields_by_name(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """The first value of each header; raises RequestRefused if one comes twice that frames or addresses the request."""
+    fields = dict(headers)
+    if len(fields) == len(headers):
+        return fields
+    for name in _LISTED_ONCE:
+        if sum(name == header for header, _ in headers) > 1:
+            raise RequestRefused(400, f"The header {name.decode()} is there more than once")
+    return dict(reversed(headers))
+
+
+def body_length(fields: dict[bytes, bytes], *, http_1_0: bool) -> int:
+    """Bytes, or CHUNKED. The parser has refused what is no number, and both headers together (RFC 9112 §6)."""
+    coding = fields.get(b"transfer-encoding")
+    if coding is None:
+        return int(fields.get(b"content-length", b"0"))
+    if http_1_0:
+        raise RequestRefused(400, "HTTP/1.0 has no transfer-encoding")
+    if coding.lower() != b"chunked":
+        raise RequestRefused(501, "The only transfer-encoding understood is chunked")
+    return CHUNKED
+
+
+def _origin_form(method: str, target: bytes) -> bytes:
+    if target == b"*" and method == "OPTIONS":
+        return target
+    scheme, separator, rest = target.partition(b"://")
+    if not separator or scheme.lower() not in (b"http", b"https"):
+        raise RequestRefused(400, "The request target is neither a path nor a URL")
+    query_or_path = min(
+        (at for at in (rest.find(b"/"), rest.find(b"?"), rest.find(b"#")) if at >= 0), default=len(rest)
+    )
+    if query_or_path == 0:
+        raise RequestRefused(400, "The request target names no host")
+    return rest[query_or_path:] if rest[query_or_path:].startswith(b"/") else b"/" + rest[query_or_path:]

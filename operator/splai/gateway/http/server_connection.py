@@ -1,0 +1,366 @@
+"""A caller's connection: bytes in, exchanges out, one at a time and in order.
+
+::
+
+    idle ─▶ head ─▶ handler runs, body arrives ─▶ reply ended, handler done ─▶ idle, or the next head
+              │                                        └▶ closed
+              └▶ refused ─▶ lingering: our side is shut, what still comes is dropped ─▶ closed
+
+A caller that shuts down its writing side has left, as for nginx and for Go's server, because nothing tells it from one
+that is gone; yet what is ready within HALF_CLOSED_SECONDS is still sent.
+"""
+
+import asyncio
+import logging
+import socket
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import inf
+
+import httptools
+
+from splai.gateway.http.exchange import Exchange, Handler
+from splai.gateway.http.limits import Limits
+from splai.gateway.http.request_body import RequestBody
+from splai.gateway.http.request_head import (
+    CHUNKED,
+    RequestRefused,
+    body_length,
+    fields_by_name,
+    request_line,
+    split_target,
+)
+from splai.logs import origin
+
+HALF_CLOSED_SECONDS = 0.5
+LINGER_SECONDS = 5.0
+"""For the caller to read a reply that came before all of its request was read (RFC 9112 §9.6)."""
+PIPELINED_BYTES = 64 * 1024
+"""Behind the request that is being served, before reading pauses."""
+
+_JSON = ((b"content-type", b"application/json"),)
+_RESET = struct.pack("ii", 1, 0)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Service:
+    """What the connections of one server share."""
+
+    handler: Handler
+    limits: Limits
+    error_body: Callable[[int, str], bytes]
+    lines: bytes = b""
+    """Header lines of every reply."""
+    draining: bool = False
+    connections: set["ServerConnection"] = field(default_factory=set)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set whenever a connection has ended."""
+
+    def forget(self, connection: "ServerConnection") -> None:
+        self.connections.discard(connection)
+        self.changed.set()
+
+
+class ServerConnection(asyncio.Protocol):
+    """One a connection; ``read_deadline`` and ``write_deadline`` are on the clock of time.perf_counter."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.body = RequestBody(self)
+        self.lost = False
+        self._read_deadline = self._write_deadline = inf
+        self.on_body = self.body.on_body
+        self.on_message_complete = self.body.on_message_complete
+        self._parser = httptools.HttpRequestParser(self)
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._keep_alive = False
+        self._held = b""  # an incomplete head, or what came behind the request that is being served
+        self._exchange: Exchange | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._head_begun = self._half_closed = self._lingering = self._paused = False
+        self._writable: asyncio.Event | None = None  # there while the transport's buffer is full
+        self._unsent = 0
+
+    # from the transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: asyncio.Transport = transport  # type: ignore[assignment] - TCP and Unix sockets give this one
+        service = self.service
+        service.connections.add(self)
+        if len(service.connections) > service.limits.max_connections:
+            self._refuse(RequestRefused(503, "The server has as many connections as it may have"))
+        else:
+            self._begin_head()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.lost = True
+        del self._parser  # which knows this connection
+        if self._writable is not None:
+            self._writable.set()
+        if self._exchange is None:
+            self.service.forget(self)
+        elif self._task is not None and not self._exchange.ended:
+            self._task.cancel()
+
+    def eof_received(self) -> bool:
+        exchange = self._exchange
+        if exchange is None or not self.body.complete:
+            return False
+        self._half_closed = True
+        asyncio.get_running_loop().call_later(HALF_CLOSED_SECONDS, self._leave, exchange)
+        return True
+
+    def _leave(self, exchange: Exchange) -> None:
+        if self._exchange is exchange and not exchange.ended:
+            self._transport.abort()
+
+    def pause_writing(self) -> None:
+        self._writable = asyncio.Event()
+        self._arm_write_deadline()
+        self._tell_writable(False)
+
+    def resume_writing(self) -> None:
+        if self._writable is not None:
+            self._writable.set()
+        self._writable = None
+        if not self._transport.is_closing() and not self._lingering:
+            self._write_deadline = inf
+        self._tell_writable(True)
+
+    def _tell_writable(self, writable: bool) -> None:
+        if self._exchange is not None and self._exchange.on_writable is not None:
+            self._exchange.on_writable(writable)
+
+    def _arm_write_deadline(self) -> None:
+        self._unsent = self._transport.get_write_buffer_size()
+        self._write_deadline = time.perf_counter() + self.service.limits.write_stall_seconds
+
+    # requests
+
+    def data_received(self, data: bytes) -> None:
+        if self._lingering or self._transport.is_closing():
+            return
+        if self._exchange is None:
+            self._read_head(data)
+        elif self.body.complete:
+            self._hold(data)
+        elif rest := self.body.read(data):
+            self._hold(rest)
+
+    def _read_head(self, data: bytes) -> None:
+        data = (self._held + data if self._held else data).lstrip(b"\r\n")  # RFC 9112 §2.2 on empty lines before it
+        self._held = b""
+        end = data.find(b"\r\n\r\n") + 4
+        try:
+            if end < 4:
+                self._await_head(data)
+                return
+            exchange = self._exchange = self._parse_head(data[:end])
+        except RequestRefused as refusal:
+            self._refuse(refusal)
+            return
+        self._read_deadline = inf
+        self._head_begun = False
+        rest = data[end:]
+        if not self.body.complete:
+            rest = self.body.read(rest)
+        if rest:
+            self._hold(rest)
+        self._task = asyncio.get_running_loop().create_task(self._serve(exchange))
+
+    def _await_head(self, data: bytes) -> None:
+        if len(data) > self.service.limits.header_bytes:
+            raise RequestRefused(431, "The request's head is too large")
+        if data and not (b"A" <= data[:1] <= b"Z" and data.count(b"\n") == data.count(b"\r\n")):
+            raise RequestRefused(400, "The request's head is not that of HTTP/1.1")
+        self._held = data
+        if not self._head_begun:
+            self._begin_head()
+
+    def _begin_head(self) -> None:
+        self._head_begun = True
+        self._read_deadline = time.perf_counter() + self.service.limits.header_seconds
+
+    def _parse_head(self, head: bytes) -> Exchange:
+        limits = self.service.limits
+        if len(head) > limits.header_bytes:
+            raise RequestRefused(431, "The request's head is too large")
+        if head.count(b"\n") - 2 > limits.header_count:
+            raise RequestRefused(431, "The request has too many headers")
+        method, target, http_1_0 = request_line(head)
+        headers = self._headers = []
+        upgrade = self.parse(head)
+        self._headers = []  # for trailers, which are dropped
+        fields = fields_by_name(headers)
+        path, query = split_target(method, target)
+        length = body_length(fields, http_1_0=http_1_0)
+        if length > limits.body_bytes:
+            raise RequestRefused(413, f"The request body is larger than {limits.body_bytes} bytes")
+        if not http_1_0 and b"host" not in fields:
+            raise RequestRefused(400, "The request has no host header")
+        if length and upgrade:
+            self._parse_framing(length)
+        self.body.begin(length, continue_due=_expects_continue(fields, http_1_0=http_1_0))
+        keep_alive = self._keep_alive
+        return Exchange(self, method, path, query, headers, fields, http_1_0=http_1_0, keep_alive=keep_alive)
+
+    def _parse_framing(self, length: int) -> None:
+        """An upgrade is declined by ignoring it; but httptools skipped the body of the request that asked for it."""
+        framing = b"transfer-encoding: chunked" if length == CHUNKED else b"content-length: %d" % length
+        self.parse(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % framing)
+        self._headers = []
+
+    def parse(self, data: bytes | memoryview) -> bool:
+        """Feed the parser; gives back whether it thinks that another protocol follows."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            return True
+        except httptools.HttpParserError as error:
+            raise RequestRefused(400, f"The request is not valid HTTP/1.1: {error}") from None
+        return False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """From the parser."""
+        self._headers.append((name.lower(), value.rstrip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        """From the parser, which forgets it as soon as the message is complete."""
+        self._keep_alive = self._parser.should_keep_alive()
+
+    def _hold(self, data: bytes) -> None:
+        """Keep what belongs to later requests. A caller that sends much ahead is not read from: it may leave unseen."""
+        self._held += data
+        if len(self._held) > PIPELINED_BYTES:
+            self.pause_reading()
+
+    async def _serve(self, exchange: Exchange) -> None:
+        status, message = 500, "Error processing request: internal error"
+        try:
+            await self.service.handler(exchange)
+            if not exchange.ended:
+                _log.error("a handler left its reply unfinished")
+        except RequestRefused as refusal:
+            status, message = refusal.status, refusal.message
+        except Exception as error:
+            _log.error("request failed", extra={"request_id": exchange.request_id} | origin(error))
+        finally:
+            self._end(exchange, status, message)
+
+    def _end(self, exchange: Exchange, status: int, message: str) -> None:
+        if not self.lost and not exchange.ended:
+            if exchange.reply_started:
+                exchange.abort()
+            else:
+                exchange.reply(status, _JSON, self.service.error_body(status, message))
+        self._exchange = self._task = None
+        if self.lost:
+            self.service.forget(self)
+        elif not exchange.persistent or not self.may_persist():
+            self._close()
+        else:
+            self.resume_reading()
+            self._read_deadline = time.perf_counter() + self.service.limits.idle_seconds
+            if self._held:
+                self._read_head(b"")
+
+    def may_persist(self) -> bool:
+        """Whether another request may follow on this connection."""
+        return self.body.complete and not (self.service.draining or self._half_closed)
+
+    # the end
+
+    def _refuse(self, refusal: RequestRefused) -> None:
+        """Answer what never became an exchange for the handler."""
+        self.body.begin(CHUNKED, continue_due=False)  # whatever may still come of it
+        exchange = Exchange(self, "", b"", b"", [], {}, http_1_0=False, keep_alive=False)
+        exchange.reply(refusal.status, _JSON, self.service.error_body(refusal.status, refusal.message))
+        self._close()
+
+    def _close(self) -> None:
+        """Once all is sent; if the caller is still sending, it first gets time to read why it should not."""
+        if self._transport.is_closing():
+            return
+        self._arm_write_deadline()
+        if self.body.complete or self._half_closed:
+            self._transport.close()
+            return
+        self._lingering = True
+        self._read_deadline = time.perf_counter() + LINGER_SECONDS
+        self.resume_reading()
+        self._transport.write_eof()
+
+    def cut(self, *, reset: bool) -> None:
+        """End a reply before its time; where its end is the connection's, only a reset tells them apart."""
+        if self._transport.is_closing():
+            return
+        if reset:
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self._transport.abort()
+        else:
+            self._arm_write_deadline()
+            self._transport.close()
+
+    def check(self, now: float) -> None:
+        """Act on deadlines that have passed."""
+        if now >= self._write_deadline:
+            if (unsent := self._transport.get_write_buffer_size()) >= self._unsent:
+                self._transport.abort()
+            else:
+                self._arm_write_deadline()
+                self._unsent = unsent
+        if now >= self.body.deadline:
+            self.body.refuse(RequestRefused(408, "The request body came too slowly"))
+        if now >= self._read_deadline:
+            self._read_deadline = inf
+            if self._lingering:
+                self._transport.close()
+            elif self._held:
+                self._refuse(RequestRefused(408, "The request's head came too slowly"))
+            else:
+                self._close()
+
+    def drain_out(self) -> None:
+        """End the connection: at once if it is idle, else after the reply."""
+        if self._exchange is None and not self._held and not self._lingering:
+            self._close()
+
+    def abort(self) -> asyncio.Task[None] | None:
+        """End it now; gives back the task that may still be cleaning up."""
+        self._transport.abort()
+        if self._task is not None:
+            self._task.cancel()
+        return self._task
+
+    # for the exchange and its body
+
+    def write(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    async def drain(self) -> None:
+        while self._writable is not None and not self.lost:
+            await self._writable.wait()
+
+    def pause_reading(self) -> None:
+        if not self._paused and not self._transport.is_closing():
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._paused and not self._transport.is_closing():
+            self._paused = False
+            self._transport.resume_reading()
+
+    def caller(self) -> tuple[str, int] | None:
+        name = self._transport.get_extra_info("peername")
+        return name[:2] if isinstance(name, tuple) else None
+
+
+def _expects_continue(fields: dict[bytes, bytes], *, http_1_0: bool) -> bool:
+    expected = fields.get(b"expect")
+    return expected is not None and not http_1_0 and expected.lower() == b"100-continue"
