@@ -16,6 +16,9 @@ class GatewaySettings:
     artifacts_url: str = "http://splai-artifacts.splai-system.svc:8080"
     artifacts_token_file: Path = Path("/var/run/secrets/splai/token")
     log_level: str = "INFO"
+    title: str = "SPLAI Inference Gateway"
+    """What the API calls itself in its root document and its documentation."""
+    description: str = "OpenAI-compatible API for the models of a Kubernetes cluster"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "GatewaySettings":
@@ -28,6 +31,8 @@ class GatewaySettings:
             artifacts_url=environment.get("SPLAI_ARTIFACTS_CLIENT_URL") or cls.artifacts_url,
             artifacts_token_file=Path(environment.get("SPLAI_ARTIFACTS_TOKEN_FILE") or cls.artifacts_token_file),
             log_level=environment.get("SPLAI_LOG_LEVEL") or cls.log_level,
+            title=environment.get("SPLAI_GATEWAY_TITLE") or cls.title,
+            description=environment.get("SPLAI_GATEWAY_DESCRIPTION") or cls.description,
         )
 
 
