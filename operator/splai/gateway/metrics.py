@@ -13,16 +13,14 @@ A request to a model costs a few additions: what it counts is bound to its label
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from prometheus_client.registry import Collector
 
-from splai.gateway.series import CounterFamily, Distribution, GaugeFamily, HistogramFamily, Value
+from splai.gateway.metric_families import BackendStates, MetricFamilies
+from splai.gateway.series import Distribution, Value
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 CALLER_LEFT = 499
@@ -31,27 +29,7 @@ MODELS_SHOWN = 2000
 OTHER_MODELS = "__other__"
 """The model of all requests beyond ``MODELS_SHOWN`` models."""
 
-_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
-_OWN_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1)
 _CODES = {status.value: str(status.value) for status in HTTPStatus} | {CALLER_LEFT: str(CALLER_LEFT)}
-_BACKEND = ("backend_namespace", "integration_name")
-
-BreakerState = Literal["closed", "half_open", "open"]
-_BREAKER_STATES: dict[BreakerState, int] = {"closed": 0, "half_open": 1, "open": 2}
-
-
-@dataclass(frozen=True, slots=True)
-class BackendState:
-    """Whether a backend can be asked now."""
-
-    namespace: str
-    name: str
-    available: bool
-    """It has a ready engine and its breaker lets requests through, or it is at zero and would be woken."""
-    breaker: BreakerState = "closed"
-
-
-BackendStates = Callable[[], Iterable[BackendState]]
 
 
 class ModelMetrics:
@@ -59,15 +37,15 @@ class ModelMetrics:
 
     __slots__ = ("_cache", "_fallbacks", "_queue_wait", "_retries", "_tokens", "held", "in_flight", "queued")
 
-    def __init__(self, metrics: "Metrics", model: str) -> None:
-        self.in_flight: Value = metrics.in_flight.labels(model)
-        self.queued: Value = metrics.queued.labels(model)
-        self.held: Value = metrics.held.labels(model)
-        self._queue_wait: Distribution = metrics.queue_wait.labels(model)
-        self._tokens = (metrics.tokens.labels(model, "input"), metrics.tokens.labels(model, "output"))
-        self._retries: Value = metrics.retries.labels(model)
-        self._fallbacks: Value = metrics.fallbacks.labels(model)
-        self._cache = (metrics.cache.labels(model, "miss"), metrics.cache.labels(model, "hit"))
+    def __init__(self, families: MetricFamilies, model: str) -> None:
+        self.in_flight: Value = families.in_flight.labels(model)
+        self.queued: Value = families.queued.labels(model)
+        self.held: Value = families.held.labels(model)
+        self._queue_wait: Distribution = families.queue_wait.labels(model)
+        self._tokens = (families.tokens.labels(model, "input"), families.tokens.labels(model, "output"))
+        self._retries: Value = families.retries.labels(model)
+        self._fallbacks: Value = families.fallbacks.labels(model)
+        self._cache = (families.cache.labels(model, "miss"), families.cache.labels(model, "hit"))
 
     def waited(self, seconds: float) -> None:
         """A request got its slot, after this time in the queue."""
@@ -96,14 +74,14 @@ class RouteMetrics:
 
     __slots__ = ("_codes", "_duration", "_first_token", "_in_flight", "_overhead", "_request_code", "model")
 
-    def __init__(self, metrics: "Metrics", route: str, model: str, of_model: ModelMetrics) -> None:
+    def __init__(self, families: MetricFamilies, route: str, model: str, of_model: ModelMetrics) -> None:
         self.model = of_model
         self._in_flight = of_model.in_flight
         self._codes: dict[int, Value] = {}
-        self._request_code: Callable[[str], Value] = lambda code: metrics.requests.labels(route, model, code)
-        self._duration: Distribution = metrics.duration.labels(route, model)
-        self._overhead: Distribution = metrics.overhead.labels(route, model)
-        self._first_token: Distribution = metrics.first_token.labels(route, model)
+        self._request_code: Callable[[str], Value] = lambda code: families.requests.labels(route, model, code)
+        self._duration: Distribution = families.duration.labels(route, model)
+        self._overhead: Distribution = families.overhead.labels(route, model)
+        self._first_token: Distribution = families.first_token.labels(route, model)
 
     def began(self) -> None:
         """A request is to be answered; ``ended`` must follow."""
@@ -130,9 +108,9 @@ class BackendMetrics:
 
     __slots__ = ("_duration", "_errors")
 
-    def __init__(self, metrics: "Metrics", namespace: str, name: str) -> None:
-        self._duration: Distribution = metrics.integration_duration.labels(namespace, name)
-        self._errors: Value = metrics.integration_errors.labels(namespace, name)
+    def __init__(self, families: MetricFamilies, namespace: str, name: str) -> None:
+        self._duration: Distribution = families.integration_duration.labels(namespace, name)
+        self._errors: Value = families.integration_errors.labels(namespace, name)
 
     def answered(self, seconds: float) -> None:
         """A call of it ended, well or not, after this time."""
@@ -143,116 +121,14 @@ class BackendMetrics:
         self._errors.inc()
 
 
-class Metrics:
-    """The gateway's metrics in a registry of their own."""
+class Metrics(MetricFamilies):
+    """The gateway's metrics, with the series that a request touches bound to its labels."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        self._of_routes()
-        self._of_models()
-        self._of_backends()
-        self.models = Gauge("splai_gateway_models", "Model names that can be asked for.", registry=self.registry)
-        self.watch_failures = Counter(
-            "splai_gateway_watch_failures",
-            "Broken watches and failed lists; the last good routes stay.",
-            ("resource",),
-            registry=self.registry,
-        )
+        super().__init__()
         self._bound_routes: dict[tuple[str, str], RouteMetrics] = {}
         self._bound_models: dict[str, ModelMetrics] = {}
         self._bound_backends: dict[tuple[str, str], BackendMetrics] = {}
-
-    def _of_routes(self) -> None:
-        labels = ("route", "model")
-        self.requests = CounterFamily(
-            "splai_gateway_requests",
-            "Requests by outcome; model is empty unless it is a known one, code 499 is a caller that left.",
-            (*labels, "code"),
-            self.registry,
-        )
-        self.duration = HistogramFamily(
-            "splai_gateway_request_duration_seconds",
-            "From the request's headers to the last byte of its reply.",
-            labels,
-            self.registry,
-            bounds=_SECONDS,
-        )
-        self.overhead = HistogramFamily(
-            "splai_gateway_overhead_seconds",
-            "The part of a request's duration in which the gateway waited for nobody.",
-            labels,
-            self.registry,
-            bounds=_OWN_SECONDS,
-        )
-        self.first_byte = HistogramFamily(
-            "splai_gateway_time_to_first_byte_seconds",
-            "From a request's headers to the first byte of a model's answer.",
-            labels,
-            self.registry,
-            bounds=_SECONDS,
-        )
-        self.first_token = HistogramFamily(
-            "splai_gateway_time_to_first_token_seconds",
-            "From a request's headers to the first generated content of its stream.",
-            labels,
-            self.registry,
-            bounds=_SECONDS,
-        )
-
-    def _of_models(self) -> None:
-        by_model, registry = ("model",), self.registry
-        self.in_flight = GaugeFamily(
-            "splai_gateway_requests_in_flight",
-            "Requests that are being answered; model is empty for those that ask none.",
-            by_model,
-            registry,
-        )
-        self.queued = GaugeFamily(
-            "splai_gateway_requests_queued", "Requests that wait for a slot of their model.", by_model, registry
-        )
-        self.held = GaugeFamily(
-            "splai_gateway_requests_held", "Requests that wait for a backend at zero to start.", by_model, registry
-        )
-        self.queue_wait = HistogramFamily(
-            "splai_gateway_queue_wait_seconds",
-            "How long admitted requests waited for a slot.",
-            by_model,
-            registry,
-            bounds=_SECONDS,
-        )
-        self.tokens = CounterFamily(
-            "splai_gateway_tokens", "Tokens as the engines count them.", ("model", "type"), registry
-        )
-        self.retries = CounterFamily(
-            "splai_gateway_retries", "Calls of an engine after one that failed.", by_model, registry
-        )
-        self.fallbacks = CounterFamily(
-            "splai_gateway_fallbacks", "Requests that went to a fallback of their backend.", by_model, registry
-        )
-        self.cache = CounterFamily(
-            "splai_gateway_cache_lookups", "Lookups in the response cache.", ("model", "result"), registry
-        )
-        self.upstream_errors = CounterFamily(
-            "splai_gateway_upstream_errors",
-            "Failures of engines, those that another engine made good included.",
-            ("model", "reason"),
-            registry,
-        )
-
-    def _of_backends(self) -> None:
-        self.integration_duration = HistogramFamily(
-            "integration_api_duration_seconds",
-            "How long calls of a backend took.",
-            _BACKEND,
-            self.registry,
-            bounds=_SECONDS,
-        )
-        self.integration_errors = CounterFamily(
-            "integration_errors", "Calls of a backend that failed by its own fault.", _BACKEND, self.registry
-        )
-        self._states = _BackendStateCollector()
-        self.registry.register(self._states)
 
     def for_route(self, route: str, model: str) -> RouteMetrics:
         """The series of a route's pattern and a model of the route table; bound once, then a look-up."""
@@ -291,7 +167,7 @@ class Metrics:
 
     def show_backends(self, source: BackendStates) -> None:
         """Have health and breakers told by ``source`` at each scrape: they go when their backend goes."""
-        self._states.source = source
+        self.states.source = source
 
     def retain(self, *, models: Collection[str], backends: Collection[tuple[str, str]]) -> None:
         """Forget the models and the backends (namespace, name) that are no longer there."""
@@ -305,11 +181,7 @@ class Metrics:
         self._bound_models.pop(model, None)
         for key in [key for key in self._bound_routes if key[1] == model]:
             del self._bound_routes[key]
-        for family in (self.requests, self.duration, self.overhead, self.first_byte, self.first_token):
-            family.forget(model=model)
-        for family in (self.in_flight, self.queued, self.held, self.queue_wait, self.tokens):
-            family.forget(model=model)
-        for family in (self.retries, self.fallbacks, self.cache, self.upstream_errors):
+        for family in self.by_model:
             family.forget(model=model)
 
     def forget_backend(self, namespace: str, name: str) -> None:
@@ -329,23 +201,6 @@ class Metrics:
             parts.append(generate_latest(_One(metric)))
             await asyncio.sleep(0)
         return b"".join(parts)
-
-
-class _BackendStateCollector(Collector):
-    """Asks what is true when somebody wants to know: nothing is to be kept up to date, or removed."""
-
-    def __init__(self) -> None:
-        self.source: BackendStates = tuple
-
-    def collect(self) -> Iterable[Metric]:
-        health = GaugeMetricFamily("integration_health", "1 while a backend can be asked, else 0.", labels=_BACKEND)
-        breaker = GaugeMetricFamily(
-            "splai_gateway_breaker_state", "A backend's breaker: 0 closed, 1 half-open, 2 open.", labels=_BACKEND
-        )
-        for state in self.source():
-            health.add_metric((state.namespace, state.name), int(state.available))
-            breaker.add_metric((state.namespace, state.name), _BREAKER_STATES[state.breaker])
-        return [health, breaker]
 
 
 class _One(CollectorRegistry):

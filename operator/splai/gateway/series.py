@@ -11,7 +11,6 @@ from typing import Generic, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
-from prometheus_client.utils import floatToGoString
 
 Series = TypeVar("Series")
 
@@ -132,7 +131,7 @@ class HistogramFamily(Family[Distribution]):
         bounds: Sequence[float],
     ) -> None:
         super().__init__(name, documentation, labels, registry, lambda: Distribution(bounds))
-        self._bounds = [*(floatToGoString(bound) for bound in bounds), "+Inf"]
+        self._bounds = [*(str(float(bound)) for bound in bounds), "+Inf"]
 
     def _empty(self) -> HistogramMetricFamily:
         return HistogramMetricFamily(self._name, self._documentation, labels=self._labels)

@@ -4,7 +4,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from splai.gateway import metrics as metrics_module
-from splai.gateway.metrics import OTHER_MODELS, BackendState, Metrics
+from splai.gateway.metric_families import BackendState
+from splai.gateway.metrics import OTHER_MODELS, Metrics
 
 CHAT = "/v1/chat/completions"
 BACKEND = {"backend_namespace": "team-a", "integration_name": "openai"}

@@ -20,7 +20,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from splai.gateway.metrics import BackendStates
+from splai.gateway.metric_families import BackendStates
 from splai.logs import origin
 
 CHECKS = ("database", "redis", "vector_db", "llm_api")

@@ -35,15 +35,14 @@ class Models:
 
     def __init__(self, routes: RouteSource) -> None:
         self._routes = routes
-        self._shown: RouteTable | None = None
-        self._list = b""
+        self._shown = RouteTable()
+        self._list = _model_list(self._shown)
 
     async def list(self, _: Request) -> Response:
         """All names; written once for each table, because a thousand of them take a millisecond."""
         table = self._routes.table
         if table is not self._shown:
-            data = [_model(name, table.pools[name]) for name in table.listed]
-            self._list = orjson.dumps({"object": "list", "data": data})
+            self._list = _model_list(table)
             self._shown = table
         return Response(self._list, media_type="application/json")
 
@@ -53,6 +52,10 @@ class Models:
         if not name:
             raise HTTPException(404)
         return JSONResponse(_model(name, find_pool(self._routes.table, name)))
+
+
+def _model_list(table: RouteTable) -> bytes:
+    return orjson.dumps({"object": "list", "data": [_model(name, table.pools[name]) for name in table.listed]})
 
 
 def _model(name: str, pool: Pool) -> dict[str, Any]:

@@ -94,7 +94,11 @@ def _get(
     media_type: str = "application/json",
     parameters: tuple[str, ...] = (),
 ) -> _Operation:
-    operation = {"tags": [tag], "summary": summary, "responses": _responses(_content(answer, media_type)["content"])}
+    operation: _Operation = {
+        "tags": [tag],
+        "summary": summary,
+        "responses": _responses(_content(answer, media_type)["content"]),
+    }
     if parameters:
         operation["parameters"] = [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in parameters

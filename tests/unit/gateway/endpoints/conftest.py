@@ -13,7 +13,8 @@ from splai.gateway.endpoints.artifacts import Artifacts
 from splai.gateway.endpoints.documents import Branding, Documents
 from splai.gateway.endpoints.health import Check, Health
 from splai.gateway.endpoints.models import Models
-from splai.gateway.metrics import BackendState, Metrics
+from splai.gateway.metric_families import BackendState
+from splai.gateway.metrics import Metrics
 from splai.gateway.routing.routes import Backend, Endpoints, RouteTable, build_routes
 
 

@@ -208,18 +208,22 @@ async def test_a_refusal_of_the_gateway_is_not_the_callers(server: Server) -> No
 async def half_a_file(head: bytes, rest: asyncio.Event) -> AsyncIterator[ArtifactClient]:
     """An artifact server that sends ten bytes of a hundred, and ends the connection when it is told to."""
 
+    answered = asyncio.Event()
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(head + b"0123456789")
         await rest.wait()
         writer.close()
-        await writer.wait_closed()
+        answered.set()
 
     listener = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
     with NamedTemporaryFile("w", suffix="token") as token:
         async with listener, ArtifactClient(f"http://127.0.0.1:{port}", token.name) as store:
             yield store
+            rest.set()
+            await answered.wait()
 
 
 async def test_a_file_that_breaks_off_is_passed_on_as_it_comes_and_then_cut() -> None:
