@@ -14,6 +14,7 @@ A request to a model costs a few additions: what it counts is bound to its label
 import asyncio
 from collections.abc import Callable, Collection, Iterable
 from http import HTTPStatus
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
@@ -29,13 +30,41 @@ MODELS_SHOWN = 2000
 OTHER_MODELS = "__other__"
 """The model of all requests beyond ``MODELS_SHOWN`` models."""
 
-_CODES = {status.value: str(status.value) for status in HTTPStatus} | {CALLER_LEFT: str(CALLER_LEFT)}
+_CODES: dict[int, str] = {status.value: str(status.value) for status in HTTPStatus} | {CALLER_LEFT: str(CALLER_LEFT)}
+
+
+Key = TypeVar("Key")
+
+
+class _Unforgotten(dict[Key, Value]):
+    """Series that are made when they are first needed, unless what they count for has been forgotten meanwhile."""
+
+    def __init__(self, create: Callable[[Key], Value]) -> None:
+        super().__init__()
+        self._create = create
+
+    def __missing__(self, key: Key) -> Value:
+        series = self[key] = self._create(key)
+        return series
+
+    def detach(self) -> None:
+        self._create = lambda _: Value()
 
 
 class ModelMetrics:
     """What is counted for a model on any route; gauges are changed by whoever queues and holds."""
 
-    __slots__ = ("_cache", "_fallbacks", "_queue_wait", "_retries", "_tokens", "held", "in_flight", "queued")
+    __slots__ = (
+        "_cache",
+        "_failures",
+        "_fallbacks",
+        "_queue_wait",
+        "_retries",
+        "_tokens",
+        "held",
+        "in_flight",
+        "queued",
+    )
 
     def __init__(self, families: MetricFamilies, model: str) -> None:
         self.in_flight: Value = families.in_flight.labels(model)
@@ -46,6 +75,7 @@ class ModelMetrics:
         self._retries: Value = families.retries.labels(model)
         self._fallbacks: Value = families.fallbacks.labels(model)
         self._cache = (families.cache.labels(model, "miss"), families.cache.labels(model, "hit"))
+        self._failures = _Unforgotten(lambda reason: families.upstream_errors.labels(model, reason))
 
     def waited(self, seconds: float) -> None:
         """A request got its slot, after this time in the queue."""
@@ -55,6 +85,10 @@ class ModelMetrics:
         """An engine told how many tokens an answer took."""
         self._tokens[0].value += input_tokens
         self._tokens[1].value += output_tokens
+
+    def failed(self, reason: str) -> None:
+        """A call of an engine failed; ``reason`` is one of our own words."""
+        self._failures[reason].inc()
 
     def retried(self) -> None:
         """Another engine, or the same one again, is asked for an answer that did not come."""
@@ -68,17 +102,22 @@ class ModelMetrics:
         """The cache was asked for the answer."""
         self._cache[hit].inc()
 
+    def detach(self) -> None:
+        """Create no series any more."""
+        self._failures.detach()
+
 
 class RouteMetrics:
     """What is counted for the requests of a route to a model."""
 
-    __slots__ = ("_codes", "_duration", "_first_token", "_in_flight", "_overhead", "_request_code", "model")
+    __slots__ = ("_codes", "_duration", "_first_token", "_in_flight", "_overhead", "model")
 
     def __init__(self, families: MetricFamilies, route: str, model: str, of_model: ModelMetrics) -> None:
         self.model = of_model
         self._in_flight = of_model.in_flight
-        self._codes: dict[int, Value] = {}
-        self._request_code: Callable[[str], Value] = lambda code: families.requests.labels(route, model, code)
+        self._codes = _Unforgotten(
+            lambda code: families.requests.labels(route, model, _CODES.get(code) or _class(code))
+        )
         self._duration: Distribution = families.duration.labels(route, model)
         self._overhead: Distribution = families.overhead.labels(route, model)
         self._first_token: Distribution = families.first_token.labels(route, model)
@@ -90,10 +129,7 @@ class RouteMetrics:
     def ended(self, code: int, seconds: float, engine_seconds: float | None = None) -> None:
         """It is, with this status; ``seconds`` in all, ``engine_seconds`` of them waiting for engines and callers."""
         self._in_flight.value -= 1
-        requests = self._codes.get(code)
-        if requests is None:
-            requests = self._codes[code] = self._request_code(_CODES.get(code) or f"{code // 100}xx")
-        requests.value += 1
+        self._codes[code].value += 1
         self._duration.observe(seconds)
         if engine_seconds is not None:
             self._overhead.observe(seconds - engine_seconds)
@@ -101,6 +137,15 @@ class RouteMetrics:
     def first_token(self, seconds: float) -> None:
         """The first generated content of a stream came, this long after the request's head."""
         self._first_token.observe(seconds)
+
+    def detach(self) -> None:
+        """Create no series any more."""
+        self._codes.detach()
+
+
+def _class(code: int) -> str:
+    """Engines may answer with any number."""
+    return f"{code // 100}xx"
 
 
 class BackendMetrics:
@@ -153,7 +198,7 @@ class Metrics(MetricFamilies):
 
     def _shown(self, model: str) -> str:
         """The model as a label: a table of many thousand names would make a scrape a burden."""
-        if model in self._bound_models or len(self._bound_models) < MODELS_SHOWN:
+        if not model or model in self._bound_models or len(self._bound_models) < MODELS_SHOWN:
             return model
         return OTHER_MODELS
 
@@ -178,9 +223,10 @@ class Metrics(MetricFamilies):
 
     def forget_model(self, model: str) -> None:
         """Remove all series of a model that is gone; requests still in flight then count for nobody."""
-        self._bound_models.pop(model, None)
+        if (bound := self._bound_models.pop(model, None)) is not None:
+            bound.detach()
         for key in [key for key in self._bound_routes if key[1] == model]:
-            del self._bound_routes[key]
+            self._bound_routes.pop(key).detach()
         for family in self.by_model:
             family.forget(model=model)
 

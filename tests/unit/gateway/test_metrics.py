@@ -49,6 +49,7 @@ async def test_what_happens_on_the_way_is_counted_by_model() -> None:
     model = metrics.for_model("llama")
 
     model.waited(2)
+    model.failed("timeout")
     model.retried()
     model.fell_back()
     model.looked_up(hit=True)
@@ -56,6 +57,7 @@ async def test_what_happens_on_the_way_is_counted_by_model() -> None:
     model.held.inc(2)
 
     assert value(metrics, "splai_gateway_queue_wait_seconds_count", model="llama") == 1
+    assert value(metrics, "splai_gateway_upstream_errors_total", model="llama", reason="timeout") == 1
     assert value(metrics, "splai_gateway_retries_total", model="llama") == 1
     assert value(metrics, "splai_gateway_fallbacks_total", model="llama") == 1
     assert value(metrics, "splai_gateway_cache_lookups_total", model="llama", result="hit") == 1
@@ -99,7 +101,8 @@ async def test_what_is_gone_has_no_series_and_starts_anew_when_it_comes_back() -
     metrics.for_backend("team-a", "vllm").failed()
 
     metrics.retain(models={"qwen"}, backends={("team-a", "vllm")})
-    unfinished.ended(200, 1)
+    unfinished.ended(502, 1)
+    unfinished.model.failed("unreachable")
 
     text = (await metrics.scrape()).decode()
     assert "llama" not in text
