@@ -18,9 +18,9 @@ import uvloop
 from aiohttp import web
 
 from splai.artifacts.client import ArtifactClient
-from splai.gateway.endpoints.application import gateway_application, metrics_application
 from splai.gateway.endpoints.artifacts import Artifacts
 from splai.gateway.endpoints.models import Models
+from splai.gateway.endpoints.old_application import gateway_application, metrics_application
 from splai.gateway.inference.relay import Relay
 from splai.gateway.inference.upstream import Engines, engine_session
 from splai.gateway.metrics import Metrics

@@ -27,6 +27,9 @@ class GatewaySettings:
     redis_url: str = ""
     access_log: bool = True
     log_level: str = "INFO"
+    title: str = "SPLAI Inference Gateway"
+    """What the API calls itself in its root document and its documentation."""
+    description: str = "OpenAI-compatible API for the models of a Kubernetes cluster"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "GatewaySettings":
@@ -46,6 +49,8 @@ class GatewaySettings:
             redis_url=environment.get("REDIS_URL", ""),
             access_log=_switch(environment, "SPLAI_GATEWAY_ACCESS_LOG", cls.access_log),
             log_level=environment.get("SPLAI_LOG_LEVEL") or cls.log_level,
+            title=environment.get("SPLAI_GATEWAY_TITLE") or cls.title,
+            description=environment.get("SPLAI_GATEWAY_DESCRIPTION") or cls.description,
         )
 
 

@@ -15,6 +15,8 @@ def test_an_empty_environment_means_the_installed_gateway() -> None:
         artifacts_url="http://splai-artifacts.splai-system.svc:8080",
         artifacts_token_file=Path("/var/run/secrets/splai/token"),
         log_level="INFO",
+        title="SPLAI Inference Gateway",
+        description="OpenAI-compatible API for the models of a Kubernetes cluster",
     )
 
 
@@ -26,6 +28,8 @@ def test_every_variable_is_read() -> None:
         "SPLAI_ARTIFACTS_CLIENT_URL": "http://127.0.0.1:1",
         "SPLAI_ARTIFACTS_TOKEN_FILE": "/token",
         "SPLAI_LOG_LEVEL": "DEBUG",
+        "SPLAI_GATEWAY_TITLE": "Support Desk IT Service Agent",
+        "SPLAI_GATEWAY_DESCRIPTION": "OpenAI-compatible API for IT support chatbot training",
     }
 
     assert GatewaySettings.from_environment(environment) == GatewaySettings(
@@ -35,6 +39,8 @@ def test_every_variable_is_read() -> None:
         artifacts_url="http://127.0.0.1:1",
         artifacts_token_file=Path("/token"),
         log_level="DEBUG",
+        title="Support Desk IT Service Agent",
+        description="OpenAI-compatible API for IT support chatbot training",
     )
 
 

@@ -1,63 +1,85 @@
-"""The gateway's URLs."""
+"""The gateway's URLs, those of the hot path excepted: one Starlette application over our own HTTP server."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from aiohttp import web
-from aiohttp.typedefs import Handler
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-from splai.gateway.endpoints.artifacts import Artifacts
-from splai.gateway.endpoints.middleware import MAX_BODY_BYTES, add_common_headers, request_observer
+from splai.gateway.endpoints.artifacts import FILES, TASK_FILES, Artifacts
+from splai.gateway.endpoints.documents import Documents, with_slash
+from splai.gateway.endpoints.failures import EXCEPTION_HANDLERS
+from splai.gateway.endpoints.health import Health, alive, readiness
 from splai.gateway.endpoints.models import Models
-from splai.gateway.inference.relay import ENGINE_PATHS, Relay
+from splai.gateway.endpoints.observer import Observer
+from splai.gateway.endpoints.resource import Handler, Resource
 from splai.gateway.metrics import CONTENT_TYPE, Metrics
 
 PREFIXES = ("/v1", "/v1/openai")
 """The second one is where an SDK ends up that adds `openai` to the address of the native API."""
 
-
-def gateway_application(
-    *, relay: Relay, models: Models, artifacts: Artifacts, metrics: Metrics, ready: Callable[[], bool]
-) -> web.Application:
-    """The application that callers reach."""
-    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[request_observer(metrics)])
-    app.on_response_prepare.append(add_common_headers)
-    for prefix in PREFIXES:
-        for path in ENGINE_PATHS:
-            app.router.add_post(prefix + path.removeprefix("/v1"), relay.handler(path))
-        app.router.add_get(f"{prefix}/models", models.list)
-        app.router.add_get(f"{prefix}/models/{{model:.+}}", models.retrieve)
-        job = f"{prefix}/artifacts/{{namespace}}/{{uid}}"
-        app.router.add_get(f"{job}/{{file:(?:output|errors)\\.(?:jsonl|parquet)}}", artifacts.file)
-        app.router.add_get(f"{job}/tasks/{{task}}/{{file:output\\.jsonl|errors\\.jsonl}}", artifacts.task_file)
-    app.router.add_get("/v1/metrics/prometheus", _exposition(metrics))
-    app.router.add_get("/healthz", _health)
-    app.router.add_get("/readyz", _readiness(ready))
-    return app
+HOT_PATHS = ("/chat/completions", "/completions", "/embeddings", "/responses")
+"""Below each prefix. A POST never comes here; a browser's OPTIONS and other methods do."""
 
 
-def metrics_application(metrics: Metrics) -> web.Application:
-    """The same metrics on the port that scrapers expect."""
-    app = web.Application()
-    app.router.add_get("/metrics", _exposition(metrics))
-    return app
+def endpoints_application(
+    *,
+    models: Models,
+    artifacts: Artifacts,
+    documents: Documents,
+    health: Health,
+    metrics: Metrics,
+    ready: Callable[[], bool],
+) -> Starlette:
+    """What callers reach beside the hot path.
+
+    Whoever runs it adds what all replies have, CORS and X-Request-ID; puts the request's id into the scope as
+    ``splai.request_id``; cancels the call when the caller leaves, or lets ``send`` raise OSError; and closes the
+    connection when the application raises after its reply has begun.
+    """
+    routes = [route for prefix in PREFIXES for route in _below(prefix, models, artifacts, documents)]
+    routes += [
+        _get("/v1/metrics/prometheus", _exposition(metrics)),
+        _get("/openapi.json", documents.openapi),
+        _get("/docs", documents.page),
+        _get("/health", health.report),
+        _get("/healthz", alive),
+        _get("/readyz", readiness(ready)),
+    ]
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(Observer, metrics=metrics)],
+        exception_handlers=EXCEPTION_HANDLERS,
+    )
+
+
+def metrics_application(metrics: Metrics) -> Starlette:
+    """The same metrics on the port that scrapers expect; what happens there is not counted."""
+    return Starlette(routes=[_get("/metrics", _exposition(metrics))], exception_handlers=EXCEPTION_HANDLERS)
+
+
+def _below(prefix: str, models: Models, artifacts: Artifacts, documents: Documents) -> Iterator[Route]:
+    yield _get(prefix, with_slash(prefix))
+    yield _get(f"{prefix}/", documents.root(prefix))
+    for path in HOT_PATHS:
+        yield Route(f"{prefix}{path}", Resource({}, elsewhere=("POST",)))
+    yield _get(f"{prefix}/models", models.list)
+    yield _get(f"{prefix}/models/{{model:path}}", models.retrieve)
+    job = f"{prefix}/artifacts/{{namespace}}/{{uid}}"
+    for name in FILES:
+        yield _get(f"{job}/{name}", artifacts.file(name))
+    for name in TASK_FILES:
+        yield _get(f"{job}/tasks/{{task}}/{name}", artifacts.task_file(name))
+
+
+def _get(path: str, handler: Handler) -> Route:
+    return Route(path, Resource({"GET": handler}))
 
 
 def _exposition(metrics: Metrics) -> Handler:
-    async def expose(_: web.Request) -> web.Response:
-        return web.Response(body=metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
+    async def handler(_: Request) -> Response:
+        return Response(await metrics.scrape(), media_type=CONTENT_TYPE)
 
-    return expose
-
-
-async def _health(_: web.Request) -> web.Response:
-    """The event loop turns."""
-    return web.json_response({"status": "ok"})
-
-
-def _readiness(ready: Callable[[], bool]) -> Handler:
-    async def readiness(_: web.Request) -> web.Response:
-        if ready():
-            return web.json_response({"status": "ready"})
-        return web.json_response({"status": "routes are not known yet, or the gateway is stopping"}, status=503)
-
-    return readiness
+    return handler

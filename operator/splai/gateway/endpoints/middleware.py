@@ -37,13 +37,13 @@ def request_observer(metrics: Metrics) -> Middleware:
         request[REQUEST_ID] = asked_id if _REQUEST_ID.fullmatch(asked_id) else uuid4().hex
         request[MODEL] = ""
         code = CLIENT_LEFT  # unless an answer says otherwise: a caller that leaves cancels this coroutine
-        metrics.in_flight.inc()
+        metrics.in_flight.labels("").inc()
         try:
             response = await _respond(request, handler)
             code = response.status
             return response
         finally:
-            metrics.in_flight.dec()
+            metrics.in_flight.labels("").dec()
             route, model = route_name(request), request[MODEL]
             metrics.requests.labels(route, model, str(code)).inc()
             metrics.duration.labels(route, model).observe(time.perf_counter() - started)
