@@ -1,6 +1,6 @@
 """What whole chat completions and their chunks have in common, read for the Responses API.
 
-Engines disagree on little: vLLM and llama.cpp call reasoning ``reasoning_content``, newer vLLM and Ollama ``reasoning``.
+Engines disagree on little: vLLM and llama.cpp say ``reasoning_content``, newer vLLM and Ollama ``reasoning``.
 """
 
 from dataclasses import dataclass
@@ -91,29 +91,38 @@ def response_usage(usage: dict[str, Any] | None) -> dict[str, Any] | None:
     """Chat's usage in the words of the Responses API."""
     if not usage:
         return None
-    of_input = usage.get("prompt_tokens_details") or {}
-    of_output = usage.get("completion_tokens_details") or {}
-    input_tokens, output_tokens = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
+    of_input, of_output = _details(usage, "prompt_tokens_details"), _details(usage, "completion_tokens_details")
+    input_tokens, output_tokens = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
     return {
         "input_tokens": input_tokens,
         "input_tokens_details": {
-            "cached_tokens": of_input.get("cached_tokens") or 0,
-            "cache_write_tokens": of_input.get("cache_write_tokens") or 0,
+            "cached_tokens": _count(of_input, "cached_tokens"),
+            "cache_write_tokens": _count(of_input, "cache_write_tokens"),
         },
         "output_tokens": output_tokens,
-        "output_tokens_details": {"reasoning_tokens": of_output.get("reasoning_tokens") or 0},
-        "total_tokens": usage.get("total_tokens") or input_tokens + output_tokens,
+        "output_tokens_details": {"reasoning_tokens": _count(of_output, "reasoning_tokens")},
+        "total_tokens": _count(usage, "total_tokens") or input_tokens + output_tokens,
     }
 
 
 def chat_usage(usage: dict[str, Any]) -> dict[str, Any]:
     """A response's usage in chat's words, so that tokens are counted in one way."""
-    of_input = usage.get("input_tokens_details") or {}
-    of_output = usage.get("output_tokens_details") or {}
+    of_input, of_output = _details(usage, "input_tokens_details"), _details(usage, "output_tokens_details")
     return {
-        "prompt_tokens": usage.get("input_tokens") or 0,
-        "prompt_tokens_details": {"cached_tokens": of_input.get("cached_tokens") or 0},
-        "completion_tokens": usage.get("output_tokens") or 0,
-        "completion_tokens_details": {"reasoning_tokens": of_output.get("reasoning_tokens") or 0},
-        "total_tokens": usage.get("total_tokens") or 0,
+        "prompt_tokens": _count(usage, "input_tokens"),
+        "prompt_tokens_details": {"cached_tokens": _count(of_input, "cached_tokens")},
+        "completion_tokens": _count(usage, "output_tokens"),
+        "completion_tokens_details": {"reasoning_tokens": _count(of_output, "reasoning_tokens")},
+        "total_tokens": _count(usage, "total_tokens"),
     }
+
+
+def _details(usage: dict[str, Any], name: str) -> dict[str, Any]:
+    details = usage.get(name)
+    return details if isinstance(details, dict) else {}
+
+
+def _count(usage: dict[str, Any], name: str) -> int:
+    """Many engines leave out what they do not count, or say null."""
+    count = usage.get(name)
+    return count if isinstance(count, int) else 0

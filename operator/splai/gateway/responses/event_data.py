@@ -10,6 +10,8 @@ def event_data(event: bytes) -> bytes:
 
 def event_name(event: bytes) -> str:
     """What stands in ``event:``; "" if it is not given."""
+    if event.startswith(b"data: ") and b"\n" not in event:
+        return ""
     for line in event.split(b"\n"):
         if line.startswith(b"event:"):
             return line[6:].strip().decode(errors="replace")

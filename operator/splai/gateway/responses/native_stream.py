@@ -98,9 +98,9 @@ class NativeResponseStream:
         response = document.get("response")
         if isinstance(response, dict) and response.get("model") != self._model:
             response["model"] = self._model
-            event = b"data: " + encode(document)
-        if not event.startswith(b"event: "):
-            event = b"event: " + kind.encode() + b"\n" + event
+            event = _named(kind, encode(document))
+        elif not event.startswith(b"event: "):
+            event = _named(kind, event_data(event))
         self._pass(event)
         if kind.endswith((".delta", ".done")):
             self.committed = True
@@ -125,6 +125,10 @@ class NativeResponseStream:
         events = b"\n\n".join((*self._pending, b"")) if self._pending else b""
         self._pending.clear()
         return events
+
+
+def _named(kind: str, data: bytes) -> bytes:
+    return b"event: " + kind.encode() + b"\ndata: " + data.replace(b"\n", b"\ndata: ")
 
 
 def _is_whole(event: bytes) -> bool:

@@ -44,6 +44,7 @@ class ResponseStream:
         self._events = EventWriter()
         self._output = OutputWriter(self._events)
         self._logprobs: list[dict[str, Any]] = []
+        self._begun = False
         self._ending: Outcome | None = None
         self._broken: tuple[str, str] | None = None
         self.done = False
@@ -66,7 +67,7 @@ class ResponseStream:
             if self.done or self._broken:
                 break
         if self._broken and self.committed:
-            self._fail()
+            self._fail(*self._broken)
         return self._events.taken()
 
     def end(self, failure: str | None = None) -> bytes:
@@ -75,10 +76,10 @@ class ResponseStream:
             return b""
         if failure is None and not self._broken:
             self._read_rest(self._splitter.end())
-        if not self.done:
-            if self._ending is None and self._broken is None:
-                self._cut(failure or _UNFINISHED)
-            self._finish()
+        if not self.done and not self._broken:
+            self._conclude(failure or _UNFINISHED)
+        if self._broken:
+            self._fail(*self._broken)
         return self._events.taken()
 
     def _read_rest(self, event: bytes) -> None:
@@ -96,7 +97,7 @@ class ResponseStream:
         if not data:
             return
         if data.startswith(DONE[6:]):
-            self._end_of_chunks()
+            self._conclude(_UNFINISHED)
             return
         try:
             chunk = decode(data)
@@ -109,11 +110,12 @@ class ResponseStream:
         except (ValueError, NotAnAnswer):
             self._cut(_GARBAGE)
 
-    def _end_of_chunks(self) -> None:
-        if self._ending is None:
-            self._cut(_UNFINISHED)
+    def _conclude(self, failure: str) -> None:
+        """Nothing more will come: the answer is complete if the engine said so, else it was cut by ``failure``."""
+        if self._ending is not None:
+            self._complete(self._ending)
         else:
-            self._finish()
+            self._cut(failure)
 
     def _report(self, event: bytes, data: bytes) -> None:
         self.error = event
@@ -136,24 +138,23 @@ class ResponseStream:
         delta = choice.get("delta")
         if delta:
             self._read_delta(object_of(delta, "delta"), choice)
-        reason = choice.get("finish_reason")
-        if reason is not None:
-            self._ending = outcome(text_of(choice, "finish_reason"))
+        if reason := text_of(choice, "finish_reason"):
+            self._ending = outcome(reason)
             if self._ending is None:
                 self._cut(_GAVE_UP)
 
     def _read_delta(self, delta: dict[str, Any], choice: dict[str, Any]) -> None:
         if reasoning := reasoning_of(delta):
-            self._begin()
+            self._commit()
             self._output.add_text("reasoning_text", reasoning, [])
-        if choice.get("logprobs") is not None and not reasoning:
+        if choice.get("logprobs") is not None and not (reasoning or delta.get("tool_calls")):
             self._logprobs += logprobs_of(choice)  # a token may be half a character: its text comes with the next
         if text := text_of(delta, "content"):
-            self._begin()
+            self._commit()
             self._output.add_text("output_text", text, self._logprobs)
             self._logprobs = []
         if refusal := text_of(delta, "refusal"):
-            self._begin()
+            self._commit()
             self._output.add_text("refusal", refusal, [])
         for call in objects_of(delta.get("tool_calls"), "tool_calls"):
             self._read_call(call)
@@ -164,31 +165,29 @@ class ResponseStream:
         if not isinstance(index, int):
             raise NotAnAnswer("`index` is not an integer")
         call_id, name = text_of(call, "id"), text_of(function, "name")
-        self._begin()
+        self._commit()
         self._output.add_call(index, call_id, name, text_of(function, "arguments"))
 
-    def _begin(self) -> None:
+    def _commit(self) -> None:
         if not self.committed:
             self.committed = True
+            self._begin()
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
             self._events.write("response.created", response=self._response)
             self._events.write("response.in_progress", response=self._response)
 
-    def _finish(self) -> None:
-        """The end, good or bad; an answer of nothing at all begins here."""
-        if self._broken or self._ending is None:
-            self._fail()
-            return
-        self._begin()
-        self._output.close(self._ending.status)
-        response = finished(self._response, self._output.items, self._ending, self.usage)
-        self._events.write(f"response.{self._ending.status}", response=response)
+    def _complete(self, ending: Outcome) -> None:
+        self._commit()  # an answer of nothing at all begins with its end
+        self._output.close(ending.status)
+        response = finished(self._response, self._output.items, ending, self.usage)
+        self._events.write(f"response.{ending.status}", response=response)
         self.done = True
 
-    def _fail(self) -> None:
-        message, code = self._broken or (_UNFINISHED, "stream_interrupted")
-        committed = self.committed
+    def _fail(self, message: str, code: str) -> None:
         self._begin()
-        self.committed = committed
         self._output.abandon()
         response = failed(self._response, self._output.items, message, self.usage)
         self._events.write("response.failed", response=response)

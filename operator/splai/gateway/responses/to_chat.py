@@ -4,6 +4,7 @@ What needs a server that remembers (earlier responses, conversations, background
 answer without the conversation it belongs to would be wrong and look right.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from splai.gateway.responses import request_fields as fields
@@ -45,7 +46,7 @@ def chat_request(document: dict[str, Any]) -> dict[str, Any]:
     return chat | _sampling(document) | _logprobs(document) | _tools(document) | _text(document) | _stream(document)
 
 
-def _optional(document: dict[str, Any], name: str, check: Any, path: str | None = None) -> Any:
+def _optional(document: dict[str, Any], name: str, check: Callable[[Any, str], Any], path: str | None = None) -> Any:
     """The checked value, or None where it is absent or null."""
     value = document.get(name)
     return None if value is None else check(value, path or name)
@@ -109,10 +110,7 @@ def _tool(tool: dict[str, Any], path: str) -> dict[str, Any]:
     if kind != "function":
         raise unsupported(f"{path}.type", "only tools of type `function` run with this model's engine")
     function: dict[str, Any] = {"name": fields.text(tool.get("name"), f"{path}.name")}
-    for name, check in (("description", fields.text), ("parameters", fields.mapping), ("strict", fields.boolean)):
-        value = _optional(tool, name, check, f"{path}.{name}")
-        if value is not None:
-            function[name] = value
+    function |= _given(tool, path, description=fields.text, parameters=fields.mapping, strict=fields.boolean)
     return {"type": "function", "function": function}
 
 
@@ -164,11 +162,13 @@ def _json_schema(form: dict[str, Any]) -> dict[str, Any]:
         "name": fields.text(form.get("name"), "text.format.name"),
         "schema": fields.mapping(form.get("schema"), "text.format.schema"),
     }
-    for name, check in (("description", fields.text), ("strict", fields.boolean)):
-        value = _optional(form, name, check, f"text.format.{name}")
-        if value is not None:
-            schema[name] = value
-    return schema
+    return schema | _given(form, "text.format", description=fields.text, strict=fields.boolean)
+
+
+def _given(document: dict[str, Any], path: str, **checks: Callable[[Any, str], Any]) -> dict[str, Any]:
+    """The checked members that are there and not null."""
+    values = {name: _optional(document, name, check, f"{path}.{name}") for name, check in checks.items()}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _stream(document: dict[str, Any]) -> dict[str, Any]:
