@@ -1,0 +1,140 @@
+"""The event stream of an engine that has the Responses API itself.
+
+::
+
+    response.created, …added ─▶ held: another engine may still answer
+    first *.delta or *.done ──▶ all that was held, then every event as it comes
+    response.completed, response.incomplete, response.failed, error ─▶ ended
+    an end without any of these ─▶ an `error` event: a cut answer never looks like a whole one
+
+Events pass as the engine wrote them; only those with the whole response are read, for its model and its usage.
+"""
+
+import re
+from typing import Any
+
+from splai.gateway.inference.sse import DONE, EventSplitter
+from splai.gateway.responses.chat_reply import chat_usage
+from splai.gateway.responses.event_data import event_data, event_name
+from splai.gateway.responses.event_writer import error_event
+from splai.gateway.responses.json_bytes import decode, encode
+
+_CONTENT = re.compile(rb"event: [a-z_.]+\.(?:delta|done)\n")
+_NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d+)')
+_FAILURES = frozenset({"response.failed", "error"})
+_ENDS = frozenset({"response.completed", "response.incomplete", *_FAILURES})
+_UNFINISHED = "The engine ended the stream before the answer was finished"
+_GARBAGE = "The engine's stream is not one of response events"
+
+
+class NativeResponseStream:
+    """One streamed answer of the engine, to a request for ``model``; no I/O."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._splitter = EventSplitter()
+        self._pending: list[bytes] = []
+        self._last = b""
+        self._broken: str | None = None
+        self.done = False
+        """The end was given out: nothing may follow."""
+        self.was_cut = False
+        """The engine left the answer unfinished and did not say why."""
+        self.committed = False
+        """Content was given out; until then another engine may answer instead."""
+        self.error: bytes | None = None
+        """The event in which the engine itself reported that it failed."""
+        self.usage: dict[str, Any] | None = None
+        """The tokens of the answer, in chat's words, once the engine told them."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Whole events for the caller, or nothing yet; raises EventTooLarge."""
+        if self._is_over():
+            return b""
+        for event in self._splitter.feed(data):
+            self._read(event)
+            if self._is_over():
+                break
+        if not self.committed:
+            return b""
+        if self._broken:
+            self._write_error(self._broken)
+        self.done = self.done or self.error is not None
+        return self._taken()
+
+    def end(self, failure: str | None = None) -> bytes:
+        """The last bytes for the caller; ``failure`` says what broke the engine's stream, None that it ended itself."""
+        if self.done:
+            return b""
+        rest = self._splitter.end() if failure is None else b""
+        if not self._is_over() and _is_whole(rest):
+            self._read(rest)
+        if not self.done and self.error is None:
+            self.was_cut = True
+            self._write_error(self._broken or failure or _UNFINISHED)
+        self.done = True
+        return self._taken()
+
+    def _is_over(self) -> bool:
+        return self.done or self.error is not None or self._broken is not None
+
+    def _read(self, event: bytes) -> None:
+        if _CONTENT.match(event):
+            self.committed = True
+            self._pass(event)
+            return
+        data = event_data(event)
+        if not data or data.startswith(DONE[6:]):
+            return
+        try:
+            document = decode(data)
+            kind = document.get("type") or event_name(event)
+            self._read_document(event, document, kind)
+        except (ValueError, AttributeError, TypeError):
+            self.was_cut = True
+            self._broken = _GARBAGE
+
+    def _read_document(self, event: bytes, document: dict[str, Any], kind: str) -> None:
+        response = document.get("response")
+        if isinstance(response, dict) and response.get("model") != self._model:
+            response["model"] = self._model
+            event = _named(kind, encode(document))
+        elif not event.startswith(b"event: "):
+            event = _named(kind, event_data(event))
+        self._pass(event)
+        if kind.endswith((".delta", ".done")):
+            self.committed = True
+        elif kind in _FAILURES or (not kind and document.get("error")):
+            self.error = event
+        elif kind in _ENDS:
+            self.committed = self.done = True
+        if isinstance(response, dict) and response.get("usage"):
+            self.usage = chat_usage(response["usage"])
+
+    def _pass(self, event: bytes) -> None:
+        self._last = event
+        self._pending.append(event)
+
+    def _write_error(self, message: str) -> None:
+        found = _NUMBER.findall(self._last)
+        number = int(found[-1]) + 1 if found else 0
+        self._pending.append(error_event(number, message, "stream_interrupted").removesuffix(b"\n\n"))
+        self.done = True
+
+    def _taken(self) -> bytes:
+        events = b"\n\n".join((*self._pending, b"")) if self._pending else b""
+        self._pending.clear()
+        return events
+
+
+def _named(kind: str, data: bytes) -> bytes:
+    return b"event: " + kind.encode() + b"\ndata: " + data.replace(b"\n", b"\ndata: ")
+
+
+def _is_whole(event: bytes) -> bool:
+    """Whether an event that lacks only its empty line can be trusted to be complete."""
+    try:
+        decode(event_data(event))
+    except ValueError:
+        return False
+    return True
