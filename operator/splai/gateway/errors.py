@@ -37,6 +37,11 @@ class RequestError(Exception):
         self.param = param
         self.headers = dict(headers or {})
 
+    def header_pairs(self) -> list[tuple[bytes, bytes]]:
+        """The headers of the reply, as the HTTP server takes them."""
+        own = [(name.lower().encode(), value.encode()) for name, value in self.headers.items()]
+        return [*own, (b"content-type", b"application/json")]
+
     def body(self) -> bytes:
         return error_body(self.message, type=self.type, code=self.code, param=self.param)
 

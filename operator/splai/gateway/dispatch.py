@@ -1,0 +1,33 @@
+"""Who answers a request: the relay for the APIs that end at an engine, the endpoints for everything else."""
+
+from typing import Final
+
+from splai.gateway.authorization import Authorization
+from splai.gateway.errors import RequestError
+from splai.gateway.http.exchange import Exchange, Handler
+from splai.gateway.inference.dialect import APIS
+from splai.gateway.inference.relay import Relay
+
+PREFIXES: Final = ("/v1", "/v1/openai")
+"""The second one is where an SDK ends up that adds `openai` to the address of the native API."""
+
+_API_AT: Final = {prefix + api.removeprefix("/v1"): api for prefix in PREFIXES for api in APIS}
+
+
+def dispatcher(authorization: Authorization, relay: Relay, endpoints: Handler) -> Handler:
+    """The handler of all requests that reach the gateway."""
+
+    async def handle(exchange: Exchange) -> None:
+        if exchange.method != "OPTIONS":  # a browser asks what it may send before it sends a credential
+            try:
+                authorization.check(exchange.path, exchange.header(b"authorization"))
+            except RequestError as error:
+                exchange.reply(error.status, error.header_pairs(), error.body())
+                return
+        api = _API_AT.get(exchange.path) if exchange.method == "POST" else None
+        if api is None:
+            await endpoints(exchange)
+        else:
+            await relay.serve(exchange, api)
+
+    return handle
