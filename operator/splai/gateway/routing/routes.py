@@ -7,99 +7,116 @@
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
 
-from splai.api.base import parse_time
-from splai.api.model_backend import Model
+from splai.gateway.routing.observed import Backend, Endpoints, Policy
 
-SERVICE_NAME_LABEL = "kubernetes.io/service-name"
-PORT_NAME = "http"
+AUTO = "auto"
+"""The model that is chosen by capability, unless a backend serves this very id."""
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """What the gateway knows of a ModelBackend."""
+@dataclass(frozen=True, slots=True, eq=False)
+class BackendRoute:
+    """A ModelBackend with the pods that are ready now."""
 
-    namespace: str
-    name: str
-    created: int
-    """Unix seconds."""
+    key: str
+    """``namespace/name`` of the ModelBackend."""
     model: str
-    """The id that its engine serves."""
-    aliases: tuple[str, ...] = ()
+    """The id that its engine serves, whatever name was asked for."""
+    addresses: tuple[str, ...]
+    """``host:port`` each."""
+    policy: Policy
+    at_zero: bool
+    """No pod is ready because none is wanted: a request may wait for the first one."""
+    is_starting: bool
+    """No pod is ready yet, and nothing says that none will be."""
+    native_responses: bool
+    """The engine has a Responses API of its own."""
 
-    @classmethod
-    def from_object(cls, body: Mapping[str, Any]) -> "Backend":
-        """Read no more than routing needs, so that fields of a newer SPLAI stop nothing; raises ValueError."""
-        metadata = body["metadata"]
-        model = Model.model_validate(body["spec"]["model"])
-        created = int(parse_time(metadata["creationTimestamp"]).timestamp())
-        return cls(metadata["namespace"], metadata["name"], created, model.id, tuple(model.aliases))
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """The backends of one namespace that serve a name; one object for all names that the same backends serve."""
+
+    key: str
+    """The same in every table, as long as the same backends are in it."""
+    name: str
+    """``namespace/name``, with which every table finds it."""
+    namespace: str
+    created: int
+    """Unix seconds of its oldest backend."""
+    backends: tuple[BackendRoute, ...]
+    """By priority, then by age."""
+    tiers: tuple[tuple[BackendRoute, ...], ...]
+    """The backends of each priority that have a ready pod, the first to be asked first."""
+    max_in_flight: int | None
+    """Of all ready pods together; None where one of them has no limit."""
 
     @property
-    def names(self) -> frozenset[str]:
-        return frozenset((self.model, *self.aliases))
+    def policy(self) -> Policy:
+        """Where the settings of one backend hold for the whole pool, they are the first one's."""
+        return self.backends[0].policy
+
+    @property
+    def is_ready(self) -> bool:
+        return bool(self.tiers)
+
+    @property
+    def addresses(self) -> Iterator[str]:
+        return (address for tier in self.tiers for backend in tier for address in backend.addresses)
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoints:
-    """The ready addresses of one EndpointSlice; a Service may have several slices."""
-
-    namespace: str
-    service: str
-    addresses: tuple[str, ...]
-
-    @classmethod
-    def from_object(cls, body: Mapping[str, Any]) -> "Endpoints":
-        """Read a discovery.k8s.io/v1 EndpointSlice; raises ValueError or KeyError."""
-        metadata = body["metadata"]
-        service = metadata["labels"][SERVICE_NAME_LABEL]
-        ports = [port["port"] for port in body.get("ports") or () if port.get("name") == PORT_NAME and port.get("port")]
-        if not ports or body["addressType"] not in ("IPv4", "IPv6"):
-            return cls(metadata["namespace"], service, ())
-        addresses = [
-            _join(endpoint["addresses"][0], ports[0])
-            for endpoint in body.get("endpoints") or ()
-            if (endpoint.get("conditions") or {}).get("ready") is not False  # the API says: unknown means ready
-        ]
-        return cls(metadata["namespace"], service, tuple(addresses))
-
-
-def _join(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A ready engine pod."""
+class Target(NamedTuple):
+    """A ready engine pod that was chosen for a request."""
 
     address: str
-    """``host:port``"""
     model: str
     """The id that this engine serves, whatever name was asked for."""
+    backend: BackendRoute
+    pool: Pool
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """The targets of a name in one namespace; empty while none of them is ready."""
-
-    namespace: str
-    created: int
-    targets: tuple[Target, ...]
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RouteTable:
     """A snapshot of all routes."""
 
     pools: Mapping[str, Pool] = field(default_factory=dict)
+    """By every name that works."""
     listed: tuple[str, ...] = ()
-    """What `/v1/models` shows: each pool once, under its shortest name, sorted."""
+    """What `/v1/models` shows: each pool once, under its shortest name, sorted; ``auto`` if anything has capabilities."""
+    backends: Mapping[str, BackendRoute] = field(default_factory=dict)
+    """By key."""
+    capabilities: Mapping[str, Pool] = field(default_factory=dict)
+    """What ``auto`` can be asked for, and who gets it: the namespace default that declares it, or the oldest."""
+    default: Pool | None = None
+    """Who answers ``auto`` when no capability decides: the one for chat, or else the oldest default of a namespace."""
+    shadowed: tuple[str, ...] = ()
+    """Names as ``namespace/name`` whose plain form means the pool of another namespace, which is older."""
+    by_backend: Mapping[str, Pool] = field(default_factory=dict)
+    """A pool of each backend alone, by its key: what a fallback asks."""
 
     def find(self, model: str) -> Pool | None:
         return self.pools.get(model)
+
+    def chain(self, pool: Pool) -> Iterator[Pool]:
+        """The pool, then its backends' fallbacks in order, then theirs; no backend twice, whatever circles there are."""
+        yield pool
+        seen = {backend.key for backend in pool.backends}
+        waiting = [key for backend in pool.backends for key in backend.policy.fallbacks]
+        for key in waiting:  # grows on the way
+            fallback = self.by_backend.get(key)
+            if fallback is not None and key not in seen:
+                seen.add(key)
+                yield fallback
+                waiting += fallback.policy.fallbacks
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """Of all ready pods."""
+        return frozenset(address for backend in self.backends.values() for address in backend.addresses)
 
 
 class RouteSource(Protocol):
@@ -112,28 +129,32 @@ class RouteSource(Protocol):
 
 def build_routes(backends: Iterable[Backend], endpoints: Iterable[Endpoints]) -> RouteTable:
     """The table for what exists now."""
-    addresses: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)  # a dict: an address may be in two slices
-    for part in endpoints:
-        addresses[part.namespace, part.service].update(dict.fromkeys(part.addresses))
-
+    by_age = sorted(backends, key=lambda backend: (backend.created, backend.namespace, backend.name))
+    routes = _routes(by_age, endpoints)
     serving: dict[tuple[str, str], list[Backend]] = defaultdict(list)
-    for backend in sorted(backends, key=lambda backend: (backend.created, backend.namespace, backend.name)):
+    for backend in by_age:
         for name in backend.names:
-            serving[name, backend.namespace].append(backend)
-
+            serving[backend.namespace, name].append(backend)
+    pools = _Pools(routes)
     plain: dict[str, Pool] = {}
     qualified: dict[str, Pool] = {}
-    for (name, namespace), members in sorted(serving.items(), key=lambda item: (item[1][0].created, item[0])):
-        targets = (
-            Target(address, member.model)
-            for member in members
-            for address in addresses.get((namespace, member.name), ())
-        )
-        pool = Pool(namespace, members[0].created, tuple(targets))
+    for (namespace, name), members in sorted(serving.items(), key=lambda item: (item[1][0].created, item[0])):
+        pool = pools.of(members, f"{namespace}/{name}")
         plain.setdefault(name, pool)
-        qualified[f"{namespace}/{name}"] = pool
-    pools = plain | qualified
-    listed = [name for name in plain if pools[name] is plain[name]]
-    reachable = {id(pools[name]) for name in listed}
-    listed += [name for name, pool in qualified.items() if id(pool) not in reachable]
-    return RouteTable(pools, tuple(sorted(listed)))
+        qualified[pool_name(namespace, name)] = pool
+    found = plain | qualified
+    capabilities = _capabilities(by_age, qualified)
+    names = [name for name in plain if found[name] is plain[name]]
+    reachable = {id(found[name]) for name in names}
+    names += [name for name, pool in qualified.items() if id(pool) not in reachable]
+    if capabilities and AUTO not in plain:
+        names.append(AUTO)
+    return RouteTable(
+        pools=MappingProxyType(found),
+        listed=tuple(sorted(names)),
+        backends=MappingProxyType(routes),
+        capabilities=MappingProxyType(capabilities),
+        default=capabilities.get("chat") or _default(by_age, qualified),
+        shadowed=tuple(sorted(_shadowed(serving, plain))),
+        by_backend=MappingProxyType({backend.key: pools.of([backend], "") for backend in by_age}),
+    )
