@@ -15,7 +15,6 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from splai.gateway.endpoints.middleware import MAX_BODY_BYTES, MODEL, REQUEST_ID, STARTED, route_name
-from splai.gateway.endpoints.models import find_pool
 from splai.gateway.errors import completed_error_body, is_unknown_model
 from splai.gateway.http.headers import forwarded, returned
 from splai.gateway.inference.answer_stream import AnswerStream
@@ -24,6 +23,7 @@ from splai.gateway.inference.request import InferenceRequest, parse_request
 from splai.gateway.inference.sse import EventTooLarge
 from splai.gateway.inference.upstream import BROKEN, Engines, Failure, failure_of
 from splai.gateway.metrics import Metrics
+from splai.gateway.routing.resolve import find_pool
 from splai.gateway.routing.routes import RouteSource
 
 ENGINE_PATHS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")

@@ -9,7 +9,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from itertools import groupby
 from typing import NamedTuple, Protocol
 
 from splai.gateway.routing.observed import Backend, Endpoints, Policy
@@ -131,30 +131,114 @@ def build_routes(backends: Iterable[Backend], endpoints: Iterable[Endpoints]) ->
     """The table for what exists now."""
     by_age = sorted(backends, key=lambda backend: (backend.created, backend.namespace, backend.name))
     routes = _routes(by_age, endpoints)
+    qualified, owners = _pools(by_age, routes)
+    plain: dict[str, Pool] = {}
+    for (_, name), pool in owners.items():
+        plain.setdefault(name, pool)
+    pools = plain | qualified
+    capabilities = _capabilities(by_age, qualified)
+    return RouteTable(
+        pools=pools,
+        listed=_listed(owners, pools, with_auto=bool(capabilities)),
+        backends=routes,
+        by_backend=_alone(by_age, routes, qualified),
+        capabilities=capabilities,
+        default=capabilities.get("chat") or _default(by_age, qualified),
+        shadowed=tuple(sorted(_qualify(*owner) for owner, pool in owners.items() if plain[owner[1]] is not pool)),
+    )
+
+
+def _qualify(namespace: str, name: str) -> str:
+    return f"{namespace}/{name}"
+
+
+def _routes(backends: Sequence[Backend], endpoints: Iterable[Endpoints]) -> dict[str, BackendRoute]:
+    addresses: dict[str, dict[str, None]] = defaultdict(dict)  # a dict: an address may be in two slices
+    for part in endpoints:
+        addresses[_qualify(part.namespace, part.service)].update(dict.fromkeys(part.addresses))
+    return {backend.key: _route(backend, tuple(addresses.get(backend.key, ()))) for backend in backends}
+
+
+def _route(backend: Backend, addresses: tuple[str, ...]) -> BackendRoute:
+    return BackendRoute(
+        key=backend.key,
+        model=backend.model,
+        addresses=addresses,
+        policy=backend.policy,
+        at_zero=not addresses and backend.scaled_to_zero,
+        is_starting=not addresses and backend.is_starting,
+        native_responses=backend.native_responses,
+    )
+
+
+def _pools(
+    by_age: Sequence[Backend], routes: Mapping[str, BackendRoute]
+) -> tuple[dict[str, Pool], dict[tuple[str, str], Pool]]:
+    """The pools by qualified name, and by namespace and name, those of the oldest backends first."""
     serving: dict[tuple[str, str], list[Backend]] = defaultdict(list)
     for backend in by_age:
         for name in backend.names:
             serving[backend.namespace, name].append(backend)
-    pools = _Pools(routes)
-    plain: dict[str, Pool] = {}
-    qualified: dict[str, Pool] = {}
-    for (namespace, name), members in sorted(serving.items(), key=lambda item: (item[1][0].created, item[0])):
-        pool = pools.of(members, f"{namespace}/{name}")
-        plain.setdefault(name, pool)
-        qualified[pool_name(namespace, name)] = pool
-    found = plain | qualified
-    capabilities = _capabilities(by_age, qualified)
-    names = [name for name in plain if found[name] is plain[name]]
-    reachable = {id(found[name]) for name in names}
-    names += [name for name, pool in qualified.items() if id(pool) not in reachable]
-    if capabilities and AUTO not in plain:
-        names.append(AUTO)
-    return RouteTable(
-        pools=MappingProxyType(found),
-        listed=tuple(sorted(names)),
-        backends=MappingProxyType(routes),
-        capabilities=MappingProxyType(capabilities),
-        default=capabilities.get("chat") or _default(by_age, qualified),
-        shadowed=tuple(sorted(_shadowed(serving, plain))),
-        by_backend=MappingProxyType({backend.key: pools.of([backend], "") for backend in by_age}),
+    owners: dict[tuple[str, str], Pool] = {}
+    known: dict[tuple[str, ...], Pool] = {}
+    for (namespace, name), members in sorted(serving.items(), key=_by_age_and_name):
+        keys = tuple(member.key for member in members)
+        if keys not in known:
+            known[keys] = _pool(members, name, routes)
+        owners[namespace, name] = known[keys]
+    return {_qualify(*owner): pool for owner, pool in owners.items()}, owners
+
+
+def _by_age_and_name(item: tuple[tuple[str, str], list[Backend]]) -> tuple[int, str, bool, str]:
+    """Of the names of one pool its oldest backend's own id comes before aliases."""
+    (namespace, name), members = item
+    return members[0].created, namespace, name != members[0].model, name
+
+
+def _pool(members: Sequence[Backend], name: str, routes: Mapping[str, BackendRoute]) -> Pool:
+    by_priority = sorted((routes[member.key] for member in members), key=lambda route: route.policy.priority)
+    ready = [route for route in by_priority if route.addresses]
+    tiers = tuple(tuple(tier) for _, tier in groupby(ready, key=lambda route: route.policy.priority))
+    limits = [route.policy.max_in_flight for route in ready]
+    limited = bool(limits) and None not in limits
+    most = sum((route.policy.max_in_flight or 0) * len(route.addresses) for route in ready) if limited else None
+    return Pool(
+        key=" ".join(sorted(member.key for member in members)),
+        name=_qualify(members[0].namespace, name),
+        namespace=members[0].namespace,
+        created=members[0].created,
+        backends=tuple(by_priority),
+        tiers=tiers,
+        max_in_flight=most,
     )
+
+
+def _alone(
+    by_age: Sequence[Backend], routes: Mapping[str, BackendRoute], qualified: Mapping[str, Pool]
+) -> dict[str, Pool]:
+    """A pool of each backend: its own, where it shares its id with nobody."""
+    own: dict[str, Pool] = {}
+    for backend in by_age:
+        pool = qualified[_qualify(backend.namespace, backend.model)]
+        own[backend.key] = pool if len(pool.backends) == 1 else _pool([backend], backend.model, routes)
+    return own
+
+
+def _listed(owners: Mapping[tuple[str, str], Pool], pools: Mapping[str, Pool], *, with_auto: bool) -> tuple[str, ...]:
+    names = [owner[1] if pools[owner[1]] is pool else _qualify(*owner) for owner, pool in owners.items()]
+    if with_auto and AUTO not in pools:
+        names.append(AUTO)
+    return tuple(sorted(names))
+
+
+def _capabilities(by_age: Sequence[Backend], qualified: Mapping[str, Pool]) -> dict[str, Pool]:
+    found: dict[str, Pool] = {}
+    for backend in sorted(by_age, key=lambda backend: not backend.policy.default):
+        for capability in backend.policy.capabilities:
+            found.setdefault(capability, qualified[_qualify(backend.namespace, backend.model)])
+    return found
+
+
+def _default(by_age: Sequence[Backend], qualified: Mapping[str, Pool]) -> Pool | None:
+    defaults = (backend for backend in by_age if backend.policy.default)
+    return next((qualified[_qualify(backend.namespace, backend.model)] for backend in defaults), None)
