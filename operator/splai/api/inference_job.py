@@ -136,10 +136,6 @@ class InferenceJobSpec(APIModel):
         "json_schema_extra": rules(
             ("!has(self.model) || !has(self.backendRef)", "set at most one of model and backendRef"),
             (
-                "has(self.model) || has(self.backendRef) || has(self.policy)",
-                "set model, backendRef or a policy that has a model",
-            ),
-            (
                 "self.type in ['chat', 'llm_inference', 'response'] || !has(self.prompt) || !has(self.prompt.system)",
                 "prompt.system belongs to the types chat and response",
             ),
@@ -172,7 +168,10 @@ class InferenceJobSpec(APIModel):
     model: Annotated[
         ModelID | None,
         Field(
-            description="An id or alias that a ModelBackend of this namespace serves; without it the policy's model."
+            description=(
+                "An id or alias that a ModelBackend serves: of this namespace, or one that its access opens to it. "
+                "Without it the policy's model, or else the namespace's default backend."
+            )
         ),
     ] = None
     backend_ref: BackendReference | None = None

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from splai.api.backend_routing import Access, Routing
 from splai.api.base import APIModel, Quantity, rules, written_whole
 from splai.api.condition import Condition
 from splai.api.pod_template import PodTemplate
@@ -175,10 +176,15 @@ class ModelBackendSpec(APIModel):
     ] = None
     replicas: Annotated[int, Field(ge=0, le=1000, description="Pods that serve the model; also set by `scale`.")] = 1
     rollout: Rollout = Rollout()
+    routing: Routing = Routing()
+    access: Access = Access()
 
 
 class ModelBackendStatus(APIModel):
-    """The observed state. Condition types: Ready, Reconciling, Stalled, Scheduled, ModelLoaded, RolloutBlocked."""
+    """The observed state. Condition types: Ready, Reconciling, Stalled, Scheduled, ModelLoaded, RolloutBlocked.
+
+    One that is ``routing.default`` has DefaultConflict too.
+    """
 
     observed_generation: Annotated[int, Field(description="The metadata.generation this was decided on.")] = -1
     conditions: Annotated[
@@ -206,6 +212,10 @@ class ModelBackend(APIModel):
             (
                 "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
                 "the name must be a DNS-1035 label: it becomes the Service's name",
+            ),
+            (
+                "!(self.metadata.name in self.spec.routing.fallbacks)",
+                "routing.fallbacks must not name the backend itself",
             ),
         )
     }

@@ -8,7 +8,6 @@
 import asyncio
 import logging
 import os
-import random
 import signal
 import sys
 from collections.abc import AsyncGenerator
@@ -24,8 +23,8 @@ from splai.gateway.endpoints.old_application import gateway_application, metrics
 from splai.gateway.inference.relay import Relay
 from splai.gateway.inference.upstream import Engines, engine_session
 from splai.gateway.metrics import Metrics
-from splai.gateway.routing.balance import Balancer
 from splai.gateway.routing.discovery import Discovery
+from splai.gateway.routing.selection import Selection
 from splai.gateway.settings import GatewaySettings
 from splai.kube.client import Client
 from splai.kube.connection import load_configuration
@@ -59,7 +58,9 @@ async def run(settings: GatewaySettings) -> None:
         discovery = Discovery(client, settings.namespaces, metrics)
         store = await stack.enter_async_context(ArtifactClient(settings.artifacts_url, settings.artifacts_token_file))
         session = await stack.enter_async_context(engine_session())
-        engines = Engines(session, Balancer(random.Random()), metrics)  # noqa: S311 - balance, not secrecy
+        selection = Selection()
+        discovery.on_change(selection.update)
+        engines = Engines(session, selection, metrics)
         app = gateway_application(
             relay=Relay(discovery, engines, metrics),
             models=Models(discovery),

@@ -45,6 +45,10 @@ def most_failed(records: Any) -> dict[str, Any]:
     return job(failurePolicy={"maxFailedRecords": records})
 
 
+def routed(**routing: Any) -> dict[str, Any]:
+    return backend(routing=routing)
+
+
 def claim(**source: Any) -> dict[str, Any]:
     return worker_template(resourceClaims=[{"name": "gpu", **source}])
 
@@ -63,7 +67,6 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (manifest("InferenceJob", {"model": "m"}), "spec.input: Required value"),
     (job(workrs={}), 'unknown field "spec.workrs"'),
     (job(workers={"template": {"nodeSelectr": {}}}), 'unknown field "spec.workers.template.nodeSelectr"'),
-    (manifest("InferenceJob", {"input": {"text": "t"}}), "set model, backendRef or a policy that has a model"),
     (job(backendRef={"name": "b"}), "set at most one of model and backendRef"),
     (job(input={}), ONE_SOURCE),
     (job(input={"text": "t", "items": ["u"]}), ONE_SOURCE),
@@ -194,6 +197,38 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (backend(rollout={"maxSurge": -1}), "should be greater than or equal to 0"),
     (backend(model={"id": "m", "aliases": ["n", "n"]}), 'Duplicate value: "n"'),
+    (routed(capabilities=["Code!"]), "spec.routing.capabilities[0] in body should match"),
+    (routed(capabilities=["chat", "chat"]), 'Duplicate value: "chat"'),
+    (routed(capabilities=[f"c{number}" for number in range(17)]), "must have at most 16 items"),
+    (routed(weight=1001), "spec.routing.weight in body should be less than or equal to 1000"),
+    (routed(priority=-1), "spec.routing.priority in body should be greater than or equal to 0"),
+    (routed(fallbacks=["b", "a"]), "routing.fallbacks must not name the backend itself"),
+    (routed(fallbacks=[f"b{number}" for number in range(9)]), "must have at most 8 items"),
+    (routed(strategy="RoundRobin"), 'spec.routing.strategy: Unsupported value: "RoundRobin"'),
+    (routed(timeout="soon"), "spec.routing.timeout in body should match"),
+    (routed(timeout="999ms"), "timeout must be at least 1s and at most 24h"),
+    (routed(timeout="24h1s"), "timeout must be at least 1s and at most 24h"),
+    (routed(retries=6), "spec.routing.retries in body should be less than or equal to 5"),
+    (routed(cache={}), "spec.routing.cache.ttl: Required value"),
+    (routed(cache={"ttl": "0s"}), "ttl must be more than 0s and at most 720h"),
+    (routed(maxInFlight=0), "spec.routing.maxInFlight in body should be greater than or equal to 1"),
+    (routed(maxQueued=-1), "spec.routing.maxQueued in body should be greater than or equal to 0"),
+    (routed(maxQueueTime="61m"), "maxQueueTime must be at most 1h"),
+    (routed(default="yes"), "spec.routing.default in body must be of type boolean"),
+    (backend(access={"from": "Everybody"}), 'spec.access.from: Unsupported value: "Everybody"'),
+    (
+        backend(access={"from": "Selected"}),
+        "namespaces belongs to from: Selected, which needs at least one",
+    ),
+    (
+        backend(access={"from": "All", "namespaces": ["team-a"]}),
+        "namespaces belongs to from: Selected, which needs at least one",
+    ),
+    (backend(access={"namespaces": ["team-a"]}), "namespaces belongs to from: Selected, which needs at least one"),
+    (
+        backend(access={"from": "Selected", "namespaces": ["Team A"]}),
+        "spec.access.namespaces[0] in body should match",
+    ),
 ]
 
 TAKEN: list[dict[str, Any]] = [
@@ -268,6 +303,23 @@ TAKEN: list[dict[str, Any]] = [
     backend(resources={"cpu": ".5", "memory": "2e9"}),
     backend(rollout={"maxSurge": 0, "maxUnavailable": 1}),
     backend(rollout={"maxSurge": "25%", "maxUnavailable": 0}),
+    routed(
+        capabilities=["chat", "high_volume"],
+        default=True,
+        priority=100,
+        weight=0,
+        strategy="PrefixHash",
+        fallbacks=["b", "c"],
+        timeout="1m30s",
+        retries=0,
+        cache={"ttl": "1h"},
+        maxInFlight=1,
+        maxQueued=0,
+        maxQueueTime="0s",
+    ),
+    backend(access={"from": "All"}),
+    backend(access={"from": "Selected", "namespaces": ["team-a", "team-b"]}),
+    manifest("InferenceJob", {"input": {"text": "t"}}),
 ]
 
 
@@ -330,6 +382,19 @@ def test_a_backend_is_filled_in_with_what_it_left_out(cluster: Cluster) -> None:
         "resources": {},
         "replicas": 1,
         "rollout": {"maxSurge": 1, "maxUnavailable": 0},
+        "routing": {
+            "capabilities": [],
+            "default": False,
+            "priority": 0,
+            "weight": 100,
+            "strategy": "LeastLoad",
+            "fallbacks": [],
+            "timeout": "600s",
+            "retries": 2,
+            "maxQueued": 100,
+            "maxQueueTime": "60s",
+        },
+        "access": {"from": "Same", "namespaces": []},
     }
 
 

@@ -18,8 +18,9 @@ from splai.gateway.endpoints.old_application import gateway_application
 from splai.gateway.inference.relay import Relay
 from splai.gateway.inference.upstream import Engines, engine_session
 from splai.gateway.metrics import Metrics
-from splai.gateway.routing.balance import Balancer
-from splai.gateway.routing.routes import Backend, Endpoints, RouteTable, build_routes
+from splai.gateway.routing.observed import Backend, Endpoints
+from splai.gateway.routing.routes import RouteTable, build_routes
+from splai.gateway.routing.selection import Selection
 from splai.gateway.server import listening
 from tests.unit.gateway.scripted_engine import Script, ScriptedEngine, running_engine
 
@@ -37,7 +38,7 @@ class Gateway:
     url: str = ""
     port: int = 0
     metrics: Metrics = field(default_factory=Metrics)
-    balancer: Balancer = field(default_factory=lambda: Balancer(random.Random(1)))
+    selection: Selection = field(default_factory=lambda: Selection(chance=random.Random(1)))
 
     def serve(self, model: str, *addresses: str, aliases: tuple[str, ...] = ()) -> None:
         """The one backend there is, with engines at these addresses."""
@@ -62,7 +63,7 @@ async def running_gateway(
         if store is None:
             store = await stack.enter_async_context(ArtifactClient("http://127.0.0.1:1", Path("/nonexistent")))
         app = gateway_application(
-            relay=Relay(gateway, Engines(session, gateway.balancer, gateway.metrics), gateway.metrics),
+            relay=Relay(gateway, Engines(session, gateway.selection, gateway.metrics), gateway.metrics),
             models=Models(gateway),
             artifacts=Artifacts(store, namespaces),
             metrics=gateway.metrics,

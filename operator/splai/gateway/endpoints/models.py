@@ -7,27 +7,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from splai.gateway.errors import RequestError
-from splai.gateway.routing.routes import Pool, RouteSource, RouteTable
-
-NAMED_IN_ERRORS = 20
-
-
-def find_pool(table: RouteTable, model: str) -> Pool:
-    """The pool of a name; raises RequestError that says which names there are."""
-    pool = table.find(model)
-    if pool is None:
-        message = f"The model '{model[:253]}' does not exist. {_existing(table)}"
-        raise RequestError(404, message, param="model", code="model_not_found")
-    return pool
-
-
-def _existing(table: RouteTable) -> str:
-    if not table.listed:
-        return "There is no ModelBackend yet"
-    names = ", ".join(table.listed[:NAMED_IN_ERRORS])
-    more = len(table.listed) - NAMED_IN_ERRORS
-    return f"Models: {names}" + (f" and {more} more" if more > 0 else "")
+from splai.gateway.routing.resolve import find_pool
+from splai.gateway.routing.routes import AUTO, RouteSource, RouteTable
 
 
 class Models:
@@ -51,12 +32,17 @@ class Models:
         name = request.path_params["model"]
         if not name:
             raise HTTPException(404)
-        return JSONResponse(_model(name, find_pool(self._routes.table, name)))
+        return JSONResponse(_model(self._routes.table, name))
 
 
 def _model_list(table: RouteTable) -> bytes:
-    return orjson.dumps({"object": "list", "data": [_model(name, table.pools[name]) for name in table.listed]})
+    return orjson.dumps({"object": "list", "data": [_model(table, name) for name in table.listed]})
 
 
-def _model(name: str, pool: Pool) -> dict[str, Any]:
+def _model(table: RouteTable, name: str) -> dict[str, Any]:
+    """Raises RequestError 404 for an unknown one."""
+    if name == AUTO and AUTO in table.listed and AUTO not in table.pools:
+        created = min(pool.created for pool in table.capabilities.values())
+        return {"id": AUTO, "object": "model", "created": created, "owned_by": "splai"}
+    pool = find_pool(table, name)
     return {"id": name, "object": "model", "created": pool.created, "owned_by": pool.namespace}

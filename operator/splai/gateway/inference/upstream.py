@@ -12,8 +12,8 @@ from yarl import URL
 from splai.gateway.errors import UPSTREAM, RequestError
 from splai.gateway.inference.request import InferenceRequest
 from splai.gateway.metrics import Metrics
-from splai.gateway.routing.balance import Balancer
 from splai.gateway.routing.routes import Pool, Target
+from splai.gateway.routing.selection import Lease, Selection
 
 CONNECT_SECONDS = 5.0
 IDLE_SECONDS = 600.0
@@ -67,9 +67,9 @@ def engine_session(*, idle_seconds: float = IDLE_SECONDS) -> aiohttp.ClientSessi
 class Engines:
     """Sends requests to the pods of pools."""
 
-    def __init__(self, session: aiohttp.ClientSession, balancer: Balancer, metrics: Metrics) -> None:
+    def __init__(self, session: aiohttp.ClientSession, selection: Selection, metrics: Metrics) -> None:
         self._session = session
-        self._balancer = balancer
+        self._selection = selection
         self._metrics = metrics
 
     @asynccontextmanager
@@ -80,54 +80,60 @@ class Engines:
 
         Whoever leaves before the end of the body aborts the work: the connection closes, and so the engine learns it.
         """
-        if not pool.targets:
+        if not pool.is_ready:
             message = f"The model '{request.model}' has no ready replica"
             raise RequestError(
                 503, message, type="service_unavailable_error", code="model_not_ready", headers={"Retry-After": "5"}
             )
-        target, response = await self._first_answer(pool, path, request, headers)
+        lease, response = await self._first_answer(pool, path, request, headers)
         try:
             yield response
         finally:
             response.close()
-            self._balancer.leave(target)
+            lease.left()
 
     async def _first_answer(
         self, pool: Pool, path: str, request: InferenceRequest, headers: dict[str, str]
-    ) -> tuple[Target, aiohttp.ClientResponse]:
-        target = self._balancer.pick(pool.targets)
+    ) -> tuple[Lease, aiohttp.ClientResponse]:
+        target = self._pick(pool)
         try:
-            return target, await self._send(target, path, request, headers)
+            return await self._send(target, path, request, headers)
         except aiohttp.ClientError as error:
             failure = failure_of(error)
             self.count(request, failure, headers["X-Request-ID"])
-            others = [other for other in pool.targets if other.address != target.address]
-            if failure is UNREACHABLE and others:
-                target = self._balancer.pick(others)
+            other = self._selection.choose(pool, tried=(target.address,))
+            if failure is UNREACHABLE and other:
+                target = other
             elif failure is DISCONNECTED:  # an idle connection that closed just now is the usual cause
-                target = self._balancer.pick(others or pool.targets)
+                target = other or target
             else:
                 raise failure.as_error() from error
         try:
-            return target, await self._send(target, path, request, headers)
+            return await self._send(target, path, request, headers)
         except aiohttp.ClientError as error:
             failure = failure_of(error)
             self.count(request, failure, headers["X-Request-ID"])
             raise failure.as_error() from error
 
+    def _pick(self, pool: Pool) -> Target:
+        target = self._selection.choose(pool)
+        if target is None:
+            raise UNREACHABLE.as_error()
+        return target
+
     async def _send(
         self, target: Target, path: str, request: InferenceRequest, headers: dict[str, str]
-    ) -> aiohttp.ClientResponse:
-        self._balancer.enter(target)
+    ) -> tuple[Lease, aiohttp.ClientResponse]:
+        lease = self._selection.enter(target)
         try:
-            return await self._session.post(
+            return lease, await self._session.post(
                 _engine_url(target.address, path),
                 data=request.body_for(target.model),
                 headers=headers,
                 allow_redirects=False,
             )
         except BaseException:
-            self._balancer.leave(target)
+            lease.left()
             raise
 
     def count(self, request: InferenceRequest, failure: Failure, request_id: str) -> None:

@@ -1,11 +1,12 @@
 """The newest route table, made from reflectors on backends and on the endpoints of their Services."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from splai.gateway.metrics import Metrics
+from splai.gateway.routing.observed import Backend, Endpoints
 from splai.gateway.routing.reflector import Reflector
-from splai.gateway.routing.routes import Backend, Endpoints, RouteTable, build_routes
+from splai.gateway.routing.routes import RouteTable, build_routes
 from splai.kube.client import Client
 from splai.kube.resource import ENDPOINT_SLICES, MODEL_BACKENDS
 
@@ -23,6 +24,7 @@ class Discovery:
         self.synced = False
         """Whether the table ever showed all that there is."""
         self._metrics = metrics
+        self._listeners: list[Callable[[RouteTable], None]] = []
         self._dirty = asyncio.Event()
         scopes: Sequence[str | None] = namespaces or (None,)
         self._backends = [
@@ -49,6 +51,10 @@ class Discovery:
             for namespace in scopes
         ]
 
+    def on_change(self, listener: Callable[[RouteTable], None]) -> None:
+        """Call the listener with each new table, once it is the one that ``table`` gives."""
+        self._listeners.append(listener)
+
     async def run(self) -> None:
         """Follow the cluster for ever."""
         async with asyncio.TaskGroup() as tasks:
@@ -66,9 +72,11 @@ class Discovery:
             if self._are_listed():
                 backends = (backend for reflector in self._backends for backend in reflector.objects)
                 endpoints = (part for reflector in self._endpoints for part in reflector.objects)
-                self.table = build_routes(backends, endpoints)
+                self.table = table = build_routes(backends, endpoints)
                 self.synced = True
-                self._metrics.models.set(len(self.table.listed))
+                self._metrics.models.set(len(table.listed))
+                for listener in self._listeners:
+                    listener(table)
 
     def _are_listed(self) -> bool:
         """A table of half the cluster would answer 404 for models that exist."""

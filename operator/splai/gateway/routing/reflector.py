@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class Reflector(Generic[Parsed]):
-    """Keeps what ``parse`` makes of each object; calls ``changed`` after every change and after every LIST."""
+    """Keeps what ``parse`` makes of each object; calls ``changed`` when that is different, and after every LIST."""
 
     def __init__(
         self,
@@ -90,11 +90,14 @@ class Reflector(Generic[Parsed]):
     def _apply(self, event: WatchEvent) -> None:
         if event.type == "BOOKMARK":
             return
+        key = _key(event.object)
+        before = self._objects.get(key)
         if event.type == "DELETED":
-            self._objects.pop(_key(event.object), None)
+            self._objects.pop(key, None)
         else:
             self._put(event.object)
-        self._changed()
+        if self._objects.get(key) != before:  # most writes of a status are nothing to us
+            self._changed()
 
     def _put(self, body: Mapping[str, Any]) -> None:
         """One object that cannot be read must not cost the others their routes."""

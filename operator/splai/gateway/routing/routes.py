@@ -7,99 +7,116 @@
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from itertools import groupby
+from typing import NamedTuple, Protocol
 
-from splai.api.base import parse_time
-from splai.api.model_backend import Model
+from splai.gateway.routing.observed import Backend, Endpoints, Policy
 
-SERVICE_NAME_LABEL = "kubernetes.io/service-name"
-PORT_NAME = "http"
+AUTO = "auto"
+"""The model that is chosen by capability, unless a backend serves this very id."""
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """What the gateway knows of a ModelBackend."""
+@dataclass(frozen=True, slots=True, eq=False)
+class BackendRoute:
+    """A ModelBackend with the pods that are ready now."""
 
-    namespace: str
-    name: str
-    created: int
-    """Unix seconds."""
+    key: str
+    """``namespace/name`` of the ModelBackend."""
     model: str
-    """The id that its engine serves."""
-    aliases: tuple[str, ...] = ()
+    """The id that its engine serves, whatever name was asked for."""
+    addresses: tuple[str, ...]
+    """``host:port`` each."""
+    policy: Policy
+    at_zero: bool
+    """No pod is ready because none is wanted: a request may wait for the first one."""
+    is_starting: bool
+    """No pod is ready yet, and nothing says that none will be."""
+    native_responses: bool
+    """The engine has a Responses API of its own."""
 
-    @classmethod
-    def from_object(cls, body: Mapping[str, Any]) -> "Backend":
-        """Read no more than routing needs, so that fields of a newer SPLAI stop nothing; raises ValueError."""
-        metadata = body["metadata"]
-        model = Model.model_validate(body["spec"]["model"])
-        created = int(parse_time(metadata["creationTimestamp"]).timestamp())
-        return cls(metadata["namespace"], metadata["name"], created, model.id, tuple(model.aliases))
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """The backends of one namespace that serve a name; one object for all names that the same backends serve."""
+
+    key: str
+    """The same in every table, as long as the same backends are in it."""
+    name: str
+    """``namespace/name``, with which every table finds it."""
+    namespace: str
+    created: int
+    """Unix seconds of its oldest backend."""
+    backends: tuple[BackendRoute, ...]
+    """By priority, then by age."""
+    tiers: tuple[tuple[BackendRoute, ...], ...]
+    """The backends of each priority that have a ready pod, the first to be asked first."""
+    max_in_flight: int | None
+    """Of all ready pods together; None where one of them has no limit."""
 
     @property
-    def names(self) -> frozenset[str]:
-        return frozenset((self.model, *self.aliases))
+    def policy(self) -> Policy:
+        """Where the settings of one backend hold for the whole pool, they are the first one's."""
+        return self.backends[0].policy
+
+    @property
+    def is_ready(self) -> bool:
+        return bool(self.tiers)
+
+    @property
+    def addresses(self) -> Iterator[str]:
+        return (address for tier in self.tiers for backend in tier for address in backend.addresses)
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoints:
-    """The ready addresses of one EndpointSlice; a Service may have several slices."""
-
-    namespace: str
-    service: str
-    addresses: tuple[str, ...]
-
-    @classmethod
-    def from_object(cls, body: Mapping[str, Any]) -> "Endpoints":
-        """Read a discovery.k8s.io/v1 EndpointSlice; raises ValueError or KeyError."""
-        metadata = body["metadata"]
-        service = metadata["labels"][SERVICE_NAME_LABEL]
-        ports = [port["port"] for port in body.get("ports") or () if port.get("name") == PORT_NAME and port.get("port")]
-        if not ports or body["addressType"] not in ("IPv4", "IPv6"):
-            return cls(metadata["namespace"], service, ())
-        addresses = [
-            _join(endpoint["addresses"][0], ports[0])
-            for endpoint in body.get("endpoints") or ()
-            if (endpoint.get("conditions") or {}).get("ready") is not False  # the API says: unknown means ready
-        ]
-        return cls(metadata["namespace"], service, tuple(addresses))
-
-
-def _join(address: str, port: int) -> str:
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A ready engine pod."""
+class Target(NamedTuple):
+    """A ready engine pod that was chosen for a request."""
 
     address: str
-    """``host:port``"""
     model: str
     """The id that this engine serves, whatever name was asked for."""
+    backend: BackendRoute
+    pool: Pool
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """The targets of a name in one namespace; empty while none of them is ready."""
-
-    namespace: str
-    created: int
-    targets: tuple[Target, ...]
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RouteTable:
     """A snapshot of all routes."""
 
     pools: Mapping[str, Pool] = field(default_factory=dict)
+    """By every name that works."""
     listed: tuple[str, ...] = ()
-    """What `/v1/models` shows: each pool once, under its shortest name, sorted."""
+    """What `/v1/models` shows: each pool once, under its shortest name, sorted; ``auto`` if anything has capabilities."""
+    backends: Mapping[str, BackendRoute] = field(default_factory=dict)
+    """By key."""
+    capabilities: Mapping[str, Pool] = field(default_factory=dict)
+    """What ``auto`` can be asked for, and who gets it: the namespace default that declares it, or the oldest."""
+    default: Pool | None = None
+    """Who answers ``auto`` when no capability decides: the one for chat, or else the oldest default of a namespace."""
+    shadowed: tuple[str, ...] = ()
+    """Names as ``namespace/name`` whose plain form means the pool of another namespace, which is older."""
+    by_backend: Mapping[str, Pool] = field(default_factory=dict)
+    """A pool of each backend alone, by its key: what a fallback asks."""
 
     def find(self, model: str) -> Pool | None:
         return self.pools.get(model)
+
+    def chain(self, pool: Pool) -> Iterator[Pool]:
+        """The pool, then its backends' fallbacks in order, then theirs; no backend twice, whatever circles there are."""
+        yield pool
+        seen = {backend.key for backend in pool.backends}
+        waiting = [key for backend in pool.backends for key in backend.policy.fallbacks]
+        for key in waiting:  # grows on the way
+            fallback = self.by_backend.get(key)
+            if fallback is not None and key not in seen:
+                seen.add(key)
+                yield fallback
+                waiting += fallback.policy.fallbacks
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """Of all ready pods."""
+        return frozenset(address for backend in self.backends.values() for address in backend.addresses)
 
 
 class RouteSource(Protocol):
@@ -112,28 +129,116 @@ class RouteSource(Protocol):
 
 def build_routes(backends: Iterable[Backend], endpoints: Iterable[Endpoints]) -> RouteTable:
     """The table for what exists now."""
-    addresses: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)  # a dict: an address may be in two slices
-    for part in endpoints:
-        addresses[part.namespace, part.service].update(dict.fromkeys(part.addresses))
-
-    serving: dict[tuple[str, str], list[Backend]] = defaultdict(list)
-    for backend in sorted(backends, key=lambda backend: (backend.created, backend.namespace, backend.name)):
-        for name in backend.names:
-            serving[name, backend.namespace].append(backend)
-
+    by_age = sorted(backends, key=lambda backend: (backend.created, backend.namespace, backend.name))
+    routes = _routes(by_age, endpoints)
+    qualified, owners = _pools(by_age, routes)
     plain: dict[str, Pool] = {}
-    qualified: dict[str, Pool] = {}
-    for (name, namespace), members in sorted(serving.items(), key=lambda item: (item[1][0].created, item[0])):
-        targets = (
-            Target(address, member.model)
-            for member in members
-            for address in addresses.get((namespace, member.name), ())
-        )
-        pool = Pool(namespace, members[0].created, tuple(targets))
+    for (_, name), pool in owners.items():
         plain.setdefault(name, pool)
-        qualified[f"{namespace}/{name}"] = pool
     pools = plain | qualified
-    listed = [name for name in plain if pools[name] is plain[name]]
-    reachable = {id(pools[name]) for name in listed}
-    listed += [name for name, pool in qualified.items() if id(pool) not in reachable]
-    return RouteTable(pools, tuple(sorted(listed)))
+    capabilities = _capabilities(by_age, qualified)
+    return RouteTable(
+        pools=pools,
+        listed=_listed(owners, pools, with_auto=bool(capabilities)),
+        backends=routes,
+        by_backend=_alone(by_age, routes, qualified),
+        capabilities=capabilities,
+        default=capabilities.get("chat") or _default(by_age, qualified),
+        shadowed=tuple(sorted(_qualify(*owner) for owner, pool in owners.items() if plain[owner[1]] is not pool)),
+    )
+
+
+def _qualify(namespace: str, name: str) -> str:
+    return f"{namespace}/{name}"
+
+
+def _routes(backends: Sequence[Backend], endpoints: Iterable[Endpoints]) -> dict[str, BackendRoute]:
+    addresses: dict[str, dict[str, None]] = defaultdict(dict)  # a dict: an address may be in two slices
+    for part in endpoints:
+        addresses[_qualify(part.namespace, part.service)].update(dict.fromkeys(part.addresses))
+    return {backend.key: _route(backend, tuple(addresses.get(backend.key, ()))) for backend in backends}
+
+
+def _route(backend: Backend, addresses: tuple[str, ...]) -> BackendRoute:
+    return BackendRoute(
+        key=backend.key,
+        model=backend.model,
+        addresses=addresses,
+        policy=backend.policy,
+        at_zero=not addresses and backend.scaled_to_zero,
+        is_starting=not addresses and backend.is_starting,
+        native_responses=backend.native_responses,
+    )
+
+
+def _pools(
+    by_age: Sequence[Backend], routes: Mapping[str, BackendRoute]
+) -> tuple[dict[str, Pool], dict[tuple[str, str], Pool]]:
+    """The pools by qualified name, and by namespace and name, those of the oldest backends first."""
+    serving: dict[tuple[str, str], list[Backend]] = defaultdict(list)
+    for backend in by_age:
+        for name in backend.names:
+            serving[backend.namespace, name].append(backend)
+    owners: dict[tuple[str, str], Pool] = {}
+    known: dict[tuple[str, ...], Pool] = {}
+    for (namespace, name), members in sorted(serving.items(), key=_by_age_and_name):
+        keys = tuple(member.key for member in members)
+        if keys not in known:
+            known[keys] = _pool(members, name, routes)
+        owners[namespace, name] = known[keys]
+    return {_qualify(*owner): pool for owner, pool in owners.items()}, owners
+
+
+def _by_age_and_name(item: tuple[tuple[str, str], list[Backend]]) -> tuple[int, str, bool, str]:
+    """Of the names of one pool its oldest backend's own id comes before aliases."""
+    (namespace, name), members = item
+    return members[0].created, namespace, name != members[0].model, name
+
+
+def _pool(members: Sequence[Backend], name: str, routes: Mapping[str, BackendRoute]) -> Pool:
+    by_priority = sorted((routes[member.key] for member in members), key=lambda route: route.policy.priority)
+    ready = [route for route in by_priority if route.addresses]
+    tiers = tuple(tuple(tier) for _, tier in groupby(ready, key=lambda route: route.policy.priority))
+    limits = [route.policy.max_in_flight for route in ready]
+    limited = bool(limits) and None not in limits
+    most = sum((route.policy.max_in_flight or 0) * len(route.addresses) for route in ready) if limited else None
+    return Pool(
+        key=" ".join(sorted(member.key for member in members)),
+        name=_qualify(members[0].namespace, name),
+        namespace=members[0].namespace,
+        created=members[0].created,
+        backends=tuple(by_priority),
+        tiers=tiers,
+        max_in_flight=most,
+    )
+
+
+def _alone(
+    by_age: Sequence[Backend], routes: Mapping[str, BackendRoute], qualified: Mapping[str, Pool]
+) -> dict[str, Pool]:
+    """A pool of each backend: its own, where it shares its id with nobody."""
+    own: dict[str, Pool] = {}
+    for backend in by_age:
+        pool = qualified[_qualify(backend.namespace, backend.model)]
+        own[backend.key] = pool if len(pool.backends) == 1 else _pool([backend], backend.model, routes)
+    return own
+
+
+def _listed(owners: Mapping[tuple[str, str], Pool], pools: Mapping[str, Pool], *, with_auto: bool) -> tuple[str, ...]:
+    names = [owner[1] if pools[owner[1]] is pool else _qualify(*owner) for owner, pool in owners.items()]
+    if with_auto and AUTO not in pools:
+        names.append(AUTO)
+    return tuple(sorted(names))
+
+
+def _capabilities(by_age: Sequence[Backend], qualified: Mapping[str, Pool]) -> dict[str, Pool]:
+    found: dict[str, Pool] = {}
+    for backend in sorted(by_age, key=lambda backend: not backend.policy.default):
+        for capability in backend.policy.capabilities:
+            found.setdefault(capability, qualified[_qualify(backend.namespace, backend.model)])
+    return found
+
+
+def _default(by_age: Sequence[Backend], qualified: Mapping[str, Pool]) -> Pool | None:
+    defaults = (backend for backend in by_age if backend.policy.default)
+    return next((qualified[_qualify(backend.namespace, backend.model)] for backend in defaults), None)

@@ -4,7 +4,8 @@ import httpx
 import pytest
 
 from splai.gateway.endpoints.application import HOT_PATHS, PREFIXES, metrics_application
-from splai.gateway.routing.routes import Backend, build_routes
+from splai.gateway.routing.observed import Backend
+from splai.gateway.routing.routes import build_routes
 from tests.unit.gateway.endpoints.conftest import Cold
 
 ORIGIN = {"Origin": "http://localhost:3000"}

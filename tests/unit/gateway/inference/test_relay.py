@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from splai.gateway.inference import relay
-from splai.gateway.routing.routes import Target
 from tests.unit.gateway.conftest import EngineRoom, Gateway, running_gateway
 from tests.unit.gateway.scripted_engine import (
     STREAM_HEAD,
@@ -251,7 +250,7 @@ async def test_an_engine_that_cannot_be_reached_costs_one_more_try(gateway: Gate
 
     assert {reply.status_code for reply in replies} == {200}
     assert gateway.value("splai_gateway_upstream_errors_total", model="llama", reason="unreachable") > 0
-    assert gateway.balancer.in_flight(Target(unused_address(), "llama")) == 0
+    assert gateway.selection.in_flight(unused_address()) == 0
 
 
 async def test_no_reachable_engine_is_502(gateway: Gateway) -> None:
@@ -481,7 +480,7 @@ async def test_a_caller_that_leaves_stops_the_engine(gateway: Gateway, engines: 
         await stopped.wait()
     labels = {"route": CHAT, "model": "llama", "code": "499"}
     await until(lambda: gateway.value("splai_gateway_requests_total", **labels) == 1)
-    assert gateway.balancer.in_flight(Target(engine.address, "llama")) == 0
+    assert gateway.selection.in_flight(engine.address) == 0
 
 
 async def test_a_caller_that_leaves_in_mid_stream_is_no_error_in_the_log(

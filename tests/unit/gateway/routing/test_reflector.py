@@ -103,6 +103,12 @@ async def test_events_change_what_was_listed(tasks: set[asyncio.Task[None]]) -> 
     assert watching.changes == 4
 
 
+async def test_an_event_that_changes_nothing_for_us_is_no_news(tasks: set[asyncio.Task[None]]) -> None:
+    watching = await after(tasks, [thing("a")], [WatchEvent("MODIFIED", thing("a") | {"status": "news for others"})])
+
+    assert watching.changes == 1
+
+
 async def test_a_list_after_a_watch_forgets_what_was_deleted_in_the_gap(tasks: set[asyncio.Task[None]]) -> None:
     watching = await after(tasks, [thing("a"), thing("b")], [], [thing("b")])
 

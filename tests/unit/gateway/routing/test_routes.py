@@ -4,17 +4,24 @@ from typing import Any
 
 import pytest
 
-from splai.gateway.routing.routes import Backend, Endpoints, RouteTable, Target, build_routes
+from splai.gateway.routing.observed import Backend, Endpoints, Policy
+from splai.gateway.routing.routes import Pool, RouteTable, build_routes
 
 
-def backend(namespace: str, name: str, model: str, *aliases: str, created: int = 100) -> Backend:
-    return Backend(namespace, name, created, model, aliases)
+def backend(
+    namespace: str, name: str, model: str, *aliases: str, created: int = 100, at_zero: bool = False, **policy: Any
+) -> Backend:
+    return Backend(namespace, name, created, model, aliases, Policy(**policy), scaled_to_zero=at_zero)
+
+
+def found(table: RouteTable, name: str) -> Pool:
+    pool = table.find(name)
+    assert pool is not None, f"{name} is unknown"
+    return pool
 
 
 def addresses(table: RouteTable, name: str) -> list[str]:
-    pool = table.find(name)
-    assert pool is not None, f"{name} is unknown"
-    return [target.address for target in pool.targets]
+    return list(found(table, name).addresses)
 
 
 def test_an_id_and_its_aliases_lead_to_the_ready_pods_of_the_backend() -> None:
@@ -28,10 +35,10 @@ def test_an_id_and_its_aliases_lead_to_the_ready_pods_of_the_backend() -> None:
     assert table.listed == ("gpt-4o-mini", "llama3-8b-q4", "llama3.1:8b")
 
 
-def test_a_target_knows_the_id_that_its_engine_serves() -> None:
+def test_a_backend_knows_the_id_that_its_engine_serves() -> None:
     table = build_routes([backend("a", "llama", "llama", "gpt")], [Endpoints("a", "llama", ("10.0.0.1:8000",))])
 
-    assert table.pools["gpt"].targets == (Target("10.0.0.1:8000", "llama"),)
+    assert [(it.key, it.model) for it in table.pools["gpt"].backends] == [("a/llama", "llama")]
 
 
 def test_backends_of_one_namespace_that_serve_a_name_are_one_pool() -> None:
@@ -40,7 +47,8 @@ def test_backends_of_one_namespace_that_serve_a_name_are_one_pool() -> None:
         [Endpoints("a", "big", ("10.0.0.1:8000",)), Endpoints("a", "small", ("10.0.0.2:8000",))],
     )
 
-    assert set(table.pools["llama"].targets) == {Target("10.0.0.1:8000", "llama"), Target("10.0.0.2:8000", "tiny")}
+    ready = {(it.model, it.addresses) for it in table.pools["llama"].backends}
+    assert ready == {("llama", ("10.0.0.1:8000",)), ("tiny", ("10.0.0.2:8000",))}
 
 
 def test_a_name_in_two_namespaces_belongs_to_the_oldest_backend() -> None:
@@ -53,6 +61,7 @@ def test_a_name_in_two_namespaces_belongs_to_the_oldest_backend() -> None:
     assert addresses(table, "a/llama") == ["10.0.0.1:8000"]
     assert addresses(table, "b/llama") == ["10.0.0.2:8000"]
     assert table.listed == ("a/llama", "llama")
+    assert table.shadowed == ("a/llama",)
 
 
 def test_a_younger_backend_beside_the_oldest_joins_its_pool() -> None:
@@ -105,55 +114,121 @@ def test_an_address_in_two_slices_counts_once() -> None:
     assert addresses(table, "llama") == ["10.0.0.1:8000", "10.0.0.2:8000"]
 
 
-def slice_of(*endpoints: dict[str, Any], **other: Any) -> dict[str, Any]:
-    return {
-        "metadata": {"namespace": "a", "name": "llama-x", "labels": {"kubernetes.io/service-name": "llama"}},
-        "addressType": "IPv4",
-        "ports": [{"name": "http", "port": 8000}],
-        "endpoints": list(endpoints),
-        **other,
-    }
+def test_names_of_the_same_backends_are_one_pool() -> None:
+    table = build_routes([backend("a", "x", "llama", "gpt"), backend("a", "y", "llama")], [])
+
+    assert table.pools["gpt"] is table.pools["a/gpt"]
+    assert table.pools["gpt"].key == table.by_backend["a/x"].key == "a/x"
+    assert table.pools["llama"] is not table.pools["gpt"]
 
 
-READY = {"addresses": ["10.0.0.1"], "conditions": {"ready": True}}
+def test_a_pool_is_found_again_by_its_own_name() -> None:
+    table = build_routes([backend("a", "x", "llama", "gpt"), backend("b", "y", "gpt", created=50)], [])
+
+    assert [pool for pool in table.pools.values() if table.find(pool.name) is not pool] == []
+
+
+def test_backends_are_asked_by_priority_and_then_by_age() -> None:
+    table = build_routes(
+        [
+            backend("a", "spare", "m", created=1, priority=5),
+            backend("a", "empty", "m", created=2),
+            backend("a", "young", "m", created=4),
+            backend("a", "old", "m", created=3),
+        ],
+        [Endpoints("a", name, (f"{name}:80",)) for name in ("spare", "young", "old")],
+    )
+
+    pool = found(table, "m")
+    assert [it.key for it in pool.backends] == ["a/empty", "a/old", "a/young", "a/spare"]
+    assert [[it.key for it in tier] for tier in pool.tiers] == [["a/old", "a/young"], ["a/spare"]]
+    assert pool.created == 1
+
+
+def test_the_first_backend_speaks_for_its_pool() -> None:
+    table = build_routes([backend("a", "x", "m", timeout=5.0), backend("a", "y", "m", created=200, timeout=9.0)], [])
+
+    assert found(table, "m").policy.timeout == 5.0
 
 
 @pytest.mark.parametrize(
-    ("body", "expected"),
+    ("limits", "most"),
     [
-        pytest.param(slice_of(READY), ("10.0.0.1:8000",), id="ready"),
-        pytest.param(slice_of({"addresses": ["10.0.0.1"]}), ("10.0.0.1:8000",), id="unknown means ready"),
-        pytest.param(
-            slice_of({"addresses": ["10.0.0.1"], "conditions": {"ready": False, "serving": True, "terminating": True}}),
-            (),
-            id="terminating",
-        ),
-        pytest.param(
-            slice_of({"addresses": ["fd00::1"]}, addressType="IPv6"), ("[fd00::1]:8000",), id="IPv6 in brackets"
-        ),
-        pytest.param(slice_of({"addresses": ["example.org"]}, addressType="FQDN"), (), id="names are not pods"),
-        pytest.param(slice_of(READY, ports=[{"name": "metrics", "port": 9}]), (), id="another port"),
-        pytest.param(slice_of(READY, ports=None, endpoints=None), (), id="nothing"),
+        pytest.param((4, 3), 4 * 2 + 3, id="for each ready pod"),
+        pytest.param((4, None), None, id="one without a limit takes the rest"),
+        pytest.param((None, None), None, id="no limit"),
     ],
 )
-def test_the_ready_addresses_of_a_slice(body: dict[str, Any], expected: tuple[str, ...]) -> None:
-    assert Endpoints.from_object(body) == Endpoints("a", "llama", expected)
+def test_a_pool_takes_what_its_ready_pods_take(limits: tuple[int | None, int | None], most: int | None) -> None:
+    table = build_routes(
+        [backend("a", name, "m", max_in_flight=limit) for name, limit in zip("xy", limits, strict=True)]
+        + [backend("a", "unready", "m", max_in_flight=100)],
+        [Endpoints("a", "x", ("1:80", "2:80")), Endpoints("a", "y", ("3:80",))],
+    )
+
+    assert found(table, "m").max_in_flight == most
 
 
-def test_a_backend_is_read_from_its_object() -> None:
-    body = {
-        "metadata": {"namespace": "a", "name": "llama", "creationTimestamp": "2026-11-21T10:00:00Z"},
-        "spec": {"model": {"id": "llama3-8b-q4", "aliases": ["gpt"]}, "engine": {"type": "FromTheFuture"}},
-    }
+def test_a_backend_is_at_zero_only_while_it_has_no_pod() -> None:
+    backends = [backend("a", "idle", "idle", at_zero=True), backend("a", "ending", "ending", at_zero=True)]
+    table = build_routes([*backends, backend("a", "broken", "broken")], [Endpoints("a", "ending", ("1:80",))])
 
-    assert Backend.from_object(body) == Backend("a", "llama", 1795255200, "llama3-8b-q4", ("gpt",))
+    assert [key for key, it in table.backends.items() if it.at_zero] == ["a/idle"]
 
 
-def test_a_backend_whose_id_breaks_the_rules_is_refused() -> None:
-    body = {
-        "metadata": {"namespace": "a", "name": "x", "creationTimestamp": "2026-11-21T10:00:00Z"},
-        "spec": {"model": {"id": 'a"b'}},
-    }
+def chain(table: RouteTable, name: str) -> list[str]:
+    return [pool.key for pool in table.chain(found(table, name))]
 
-    with pytest.raises(ValueError, match="id"):
-        Backend.from_object(body)
+
+def test_fallbacks_come_in_order_and_theirs_after_them() -> None:
+    table = build_routes(
+        [
+            backend("a", "x", "m", fallbacks=("a/y", "a/z")),
+            backend("a", "y", "n", fallbacks=("a/last",)),
+            backend("a", "z", "o"),
+            backend("a", "last", "p"),
+        ],
+        [],
+    )
+
+    assert chain(table, "m") == ["a/x", "a/y", "a/z", "a/last"]
+
+
+def test_fallbacks_in_a_circle_end() -> None:
+    table = build_routes(
+        [
+            backend("a", "x", "m", fallbacks=("a/y",)),
+            backend("a", "y", "n", fallbacks=("a/x", "a/y")),
+        ],
+        [],
+    )
+
+    assert chain(table, "m") == ["a/x", "a/y"]
+
+
+def test_a_fallback_that_is_in_the_pool_or_nowhere_is_passed_over() -> None:
+    table = build_routes(
+        [backend("a", "x", "m", fallbacks=("a/y", "a/missing", "a/z")), backend("a", "y", "m"), backend("a", "z", "n")],
+        [],
+    )
+
+    assert chain(table, "m") == ["a/x a/y", "a/z"]
+
+
+def test_a_fallback_is_that_backend_alone_though_others_serve_its_id() -> None:
+    table = build_routes(
+        [backend("a", "x", "m", fallbacks=("a/y",)), backend("a", "y", "n"), backend("a", "z", "n")], []
+    )
+
+    assert chain(table, "m") == ["a/x", "a/y"]
+
+
+def test_auto_is_listed_when_there_is_something_to_choose_by() -> None:
+    assert build_routes([backend("a", "x", "m")], []).listed == ("m",)
+    assert build_routes([backend("a", "x", "m", capabilities=("chat",))], []).listed == ("auto", "m")
+
+
+def test_a_backend_may_serve_the_id_auto_itself() -> None:
+    table = build_routes([backend("a", "x", "auto", capabilities=("chat",))], [])
+
+    assert table.listed == ("auto",)

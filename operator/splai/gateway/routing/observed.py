@@ -1,0 +1,150 @@
+"""What the gateway reads of the objects that it watches: ModelBackends, and the EndpointSlices of their Services."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from splai.api.backend_routing import Routing, Strategy
+from splai.api.base import parse_duration, parse_time, wrong_fields
+from splai.api.model_backend import Model
+
+SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+PORT_NAME = "http"
+SCALED_TO_ZERO = "ScaledToZero"
+# What the operator says of pods that are on their way; a node for them may be on its way too.
+_STARTING = frozenset({SCALED_TO_ZERO, "Creating", "Starting", "Loading", "Applying", "RollingOut", "Unschedulable"})
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """``spec.routing`` as the gateway uses it; times in seconds, fallbacks as ``namespace/name``."""
+
+    capabilities: tuple[str, ...] = ()
+    default: bool = False
+    priority: int = 0
+    weight: int = 100
+    strategy: Strategy = "LeastLoad"
+    fallbacks: tuple[str, ...] = ()
+    timeout: float = 600.0
+    retries: int = 2
+    cache_seconds: float | None = None
+    """How long an answer is given again; None: never."""
+    max_in_flight: int | None = None
+    """A ready pod."""
+    max_queued: int = 100
+    max_queue_seconds: float = 60.0
+
+    @classmethod
+    def from_routing(cls, routing: Routing, namespace: str) -> "Policy":
+        return cls(
+            capabilities=tuple(routing.capabilities),
+            default=routing.default,
+            priority=routing.priority,
+            weight=routing.weight,
+            strategy=routing.strategy,
+            fallbacks=tuple(f"{namespace}/{name}" for name in routing.fallbacks),
+            timeout=parse_duration(routing.timeout).total_seconds(),
+            retries=routing.retries,
+            cache_seconds=parse_duration(routing.cache.ttl).total_seconds() if routing.cache else None,
+            max_in_flight=routing.max_in_flight,
+            max_queued=routing.max_queued,
+            max_queue_seconds=parse_duration(routing.max_queue_time).total_seconds(),
+        )
+
+
+_DEFAULTS = Policy()
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What the gateway knows of a ModelBackend."""
+
+    namespace: str
+    name: str
+    created: int
+    """Unix seconds."""
+    model: str
+    """The id that its engine serves."""
+    aliases: tuple[str, ...] = ()
+    policy: Policy = _DEFAULTS
+    scaled_to_zero: bool = False
+    """No pod is wanted, or the operator has not yet seen that one is."""
+    is_starting: bool = False
+    """As far as the operator has seen, ready pods are only a matter of time."""
+    native_responses: bool = False
+
+    @classmethod
+    def from_object(cls, body: Mapping[str, Any]) -> "Backend":
+        """Read no more than routing needs, so that fields of a newer SPLAI stop nothing; raises ValueError."""
+        metadata, spec = body["metadata"], body["spec"]
+        model = Model.model_validate(spec["model"])
+        reason = _ready_reason(body.get("status") or {})
+        return cls(
+            metadata["namespace"],
+            metadata["name"],
+            int(parse_time(metadata["creationTimestamp"]).timestamp()),
+            model.id,
+            tuple(model.aliases),
+            _policy(spec.get("routing"), metadata["namespace"]),
+            scaled_to_zero=spec.get("replicas") == 0 or reason == SCALED_TO_ZERO,
+            is_starting=reason in _STARTING,
+            native_responses=(spec.get("engine") or {}).get("type") == "vLLM",
+        )
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset((self.model, *self.aliases))
+
+
+def _policy(routing: Mapping[str, Any] | None, namespace: str) -> Policy:
+    """A setting that only a newer SPLAI knows must not cost the backend its requests."""
+    if not routing:
+        return _DEFAULTS
+    try:
+        policy = Policy.from_routing(Routing.model_validate(routing), namespace)
+    except ValidationError as error:
+        _log.warning("routing ignored", extra={"namespace": namespace, "fields": wrong_fields(error)})
+        return _DEFAULTS
+    return _DEFAULTS if policy == _DEFAULTS else policy  # one object for the many that say nothing
+
+
+def _ready_reason(status: Mapping[str, Any]) -> str:
+    conditions = status.get("conditions") or ()
+    return next((str(found.get("reason")) for found in conditions if found.get("type") == "Ready"), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """The ready addresses of one EndpointSlice; a Service may have several slices."""
+
+    namespace: str
+    service: str
+    addresses: tuple[str, ...]
+
+    @classmethod
+    def from_object(cls, body: Mapping[str, Any]) -> "Endpoints":
+        """Read a discovery.k8s.io/v1 EndpointSlice; raises ValueError or KeyError."""
+        metadata = body["metadata"]
+        service = metadata["labels"][SERVICE_NAME_LABEL]
+        ports = [port["port"] for port in body.get("ports") or () if port.get("name") == PORT_NAME and port.get("port")]
+        if not ports or body["addressType"] not in ("IPv4", "IPv6"):
+            return cls(metadata["namespace"], service, ())
+        addresses = [
+            _join(endpoint["addresses"][0], ports[0])
+            for endpoint in body.get("endpoints") or ()
+            if (endpoint.get("conditions") or {}).get("ready") is not False  # the API says: unknown means ready
+        ]
+        return cls(metadata["namespace"], service, tuple(addresses))
+
+
+def _join(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

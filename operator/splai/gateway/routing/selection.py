@@ -1,0 +1,236 @@
+"""Which pod of a pool gets the next request, and what is remembered of those that did not answer.
+
+::
+
+    lowest priority that has a pod which may be asked
+      └─ weights that differ: a backend, by weight          equal weights: the pods of all
+           └─ LeastLoad: the less busy of two drawn by chance
+              PrefixHash: the pod that the prompt's beginning belongs to, unless it is much busier than the others
+
+Drawing two keeps several gateways, which do not know of each other's requests, from all choosing the same idle pod.
+PrefixHash is consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam: https://arxiv.org/abs/1608.01350).
+"""
+
+import random
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Final
+
+from splai.gateway.routing.hash_ring import HashRing, hash_of
+from splai.gateway.routing.routes import BackendRoute, Pool, RouteTable, Target
+from splai.resilience.circuit_breaker import CircuitBreaker, State
+
+LOAD_FACTOR: Final = 1.25
+"""How much busier than the average a pod may be that PrefixHash sends to."""
+COOL_DOWN_SECONDS: Final = 5.0
+"""Where an engine answers 429 and says no time."""
+
+
+class Lease:
+    """A request in flight to a pod. The first of the four endings counts, whatever is called after it."""
+
+    __slots__ = ("_breaker", "_is_open", "_selection", "_token", "target")
+
+    def __init__(self, selection: "Selection", target: Target, breaker: CircuitBreaker) -> None:
+        self.target = target
+        self._selection = selection
+        self._breaker = breaker
+        self._token = breaker.begin()
+        self._is_open = True
+
+    def answered(self) -> None:
+        """The engine did its part."""
+        if self._end():
+            self._breaker.succeed(self._token)
+            self._selection.note(self.target.address, self._breaker)
+
+    def failed(self) -> None:
+        """The engine could not be reached, broke off, took too long, or answered with a 5xx."""
+        if self._end():
+            self._breaker.fail(self._token)
+            self._selection.note(self.target.address, self._breaker)
+
+    def refused(self, retry_after: float | None = None) -> None:
+        """The engine answered 429: it gets a rest of so many seconds, unless the pool has nobody else to ask."""
+        if self._end():
+            self._breaker.abandon(self._token)
+            if self._selection.has_others(self.target):
+                self._breaker.cool_down(COOL_DOWN_SECONDS if retry_after is None else retry_after)
+            self._selection.note(self.target.address, self._breaker)
+
+    def left(self) -> None:
+        """The caller went away, or the engine answered with a 4xx, which is the caller's affair."""
+        if self._end():
+            self._breaker.abandon(self._token)
+
+    def _end(self) -> bool:
+        if not self._is_open:
+            return False
+        self._is_open = False
+        self._selection.leave(self.target)
+        return True
+
+
+class Selection:
+    """Counts what is in flight and keeps a breaker for each address; both outlive the route tables."""
+
+    def __init__(
+        self, *, chance: random.Random | None = None, new_breaker: Callable[[], CircuitBreaker] = CircuitBreaker
+    ) -> None:
+        self._chance = chance or random.Random()  # noqa: S311 - balance, not secrecy
+        self._new_breaker = new_breaker
+        self._in_flight: dict[str, int] = {}
+        self._in_flight_by_backend: dict[str, int] = {}
+        self._breakers: dict[str, CircuitBreaker] = {}
+        self._troubled: set[str] = set()
+        """Addresses whose breaker has to be asked; of all others it is known that they may be."""
+        self._rings: dict[tuple[str, ...], HashRing] = {}
+
+    def choose(self, pool: Pool, *, tried: Collection[str] = (), prefix: bytes | None = None) -> Target | None:
+        """A pod for a request, none of the addresses that were ``tried``; None when no pod may be asked now.
+
+        Pods that have as many requests as ``maxInFlight`` allows come after all others, of whatever priority.
+        """
+        for tier in pool.tiers:
+            target = self._choose(pool, tier, tried, prefix, room_only=True)
+            if target is not None:
+                return target
+        for tier in pool.tiers:
+            if any(backend.policy.max_in_flight for backend in tier):
+                target = self._choose(pool, tier, tried, prefix, room_only=False)
+                if target is not None:
+                    return target
+        return None
+
+    def enter(self, target: Target) -> Lease:
+        """A request goes to the target."""
+        address, key = target.address, target.backend.key
+        self._in_flight[address] = self._in_flight.get(address, 0) + 1
+        self._in_flight_by_backend[key] = self._in_flight_by_backend.get(key, 0) + 1
+        breaker = self._breakers.get(address)
+        if breaker is None:
+            breaker = self._breakers[address] = self._new_breaker()
+        return Lease(self, target, breaker)
+
+    def leave(self, target: Target) -> None:
+        """For leases alone. What is idle leaves no trace, so pods that are gone cost no memory."""
+        _decrement(self._in_flight, target.address)
+        _decrement(self._in_flight_by_backend, target.backend.key)
+
+    def note(self, address: str, breaker: CircuitBreaker) -> None:
+        """For leases alone: whether the address has to be asked about from now on."""
+        if self._breakers.get(address) is not breaker:
+            return  # it has left the table, and its breaker with it
+        if breaker.state != "closed" or not breaker.admits():
+            self._troubled.add(address)
+        else:
+            self._troubled.discard(address)
+
+    def has_others(self, target: Target) -> bool:
+        """Whether another pod of the pool may be asked."""
+        return any(address != target.address and self._admits(address) for address in target.pool.addresses)
+
+    def retry_after(self, pool: Pool) -> float:
+        """Seconds until a pod of the pool may be asked again; 0 if one may now, or there is none."""
+        waits = (self._breakers[it].admits_in() if it in self._troubled else 0.0 for it in pool.addresses)
+        return min(waits, default=0.0)
+
+    def in_flight(self, address: str) -> int:
+        """Requests to one pod."""
+        return self._in_flight.get(address, 0)
+
+    def in_flight_by_backend(self) -> dict[str, int]:
+        """Requests to each backend that has any, by its key."""
+        return dict(self._in_flight_by_backend)
+
+    def state(self, address: str) -> State:
+        """Of the breaker of one pod."""
+        breaker = self._breakers.get(address)
+        return "closed" if breaker is None else breaker.state
+
+    def update(self, table: RouteTable) -> None:
+        """Forget all about addresses that are no longer in the table: another pod may get them."""
+        known = table.addresses
+        for address in self._breakers.keys() - known:
+            del self._breakers[address]
+        self._troubled &= known
+        self._rings = {members: ring for members, ring in self._rings.items() if known.issuperset(members)}
+
+    def _choose(
+        self, pool: Pool, tier: Sequence[BackendRoute], tried: Collection[str], prefix: bytes | None, *, room_only: bool
+    ) -> Target | None:
+        point = None if prefix is None else hash_of(prefix)
+        able = [(it, open_ones) for it in tier if (open_ones := self._open(it, tried, room_only=room_only))]
+        if not able:
+            return None
+        if len(able) > 1 and len({backend.policy.weight for backend, _ in able}) > 1:
+            able = [self._drawn(able, point)]
+        backends = [backend for backend, _ in able]
+        addresses = able[0][1] if len(able) == 1 else [it for _, open_ones in able for it in open_ones]
+        if point is not None and backends[0].policy.strategy == "PrefixHash":
+            address = self._by_prefix(backends, addresses, point)
+        else:
+            address = self._less_busy(addresses)
+        backend = next(it for it in backends if address in it.addresses) if len(backends) > 1 else backends[0]
+        return Target(address, backend.model, backend, pool)
+
+    def _open(self, backend: BackendRoute, tried: Collection[str], *, room_only: bool) -> Sequence[str]:
+        most = backend.policy.max_in_flight if room_only else None
+        if most is None and not tried and not self._troubled:
+            return backend.addresses
+        return [
+            address
+            for address in backend.addresses
+            if address not in tried
+            and self._admits(address)
+            and (most is None or self._in_flight.get(address, 0) < most)
+        ]
+
+    def _admits(self, address: str) -> bool:
+        return address not in self._troubled or self._breakers[address].admits()
+
+    def _drawn(
+        self, able: Sequence[tuple[BackendRoute, Sequence[str]]], point: int | None
+    ) -> tuple[BackendRoute, Sequence[str]]:
+        """One of the backends by weight; by the prompt's beginning where the first of them wants that."""
+        whole = sum(backend.policy.weight for backend, _ in able)
+        by_prefix = point is not None and able[0][0].policy.strategy == "PrefixHash"
+        left = point % whole if by_prefix and point is not None else self._chance.randrange(whole)
+        for entry in able:
+            left -= entry[0].policy.weight
+            if left < 0:
+                return entry
+        raise AssertionError("the weights add up to their sum")
+
+    def _less_busy(self, addresses: Sequence[str]) -> str:
+        count = len(addresses)
+        if count == 1:
+            return addresses[0]
+        drawn = int(self._chance.random() * count)
+        other = (drawn + 1 + int(self._chance.random() * (count - 1))) % count
+        first, second = addresses[drawn], addresses[other]
+        in_flight = self._in_flight
+        return second if in_flight.get(second, 0) < in_flight.get(first, 0) else first
+
+    def _by_prefix(self, backends: Iterable[BackendRoute], addresses: Collection[str], point: int) -> str:
+        in_flight = self._in_flight
+        share = (sum(in_flight.get(address, 0) for address in addresses) + 1) / len(addresses)
+        for address in self._ring(backends).walk(point):
+            if address in addresses and in_flight.get(address, 0) < LOAD_FACTOR * share:
+                return address
+        raise AssertionError("the least busy address is below the average")
+
+    def _ring(self, backends: Iterable[BackendRoute]) -> HashRing:
+        """Of all ready pods, also those that may not be asked now: their keys come back to them."""
+        members = tuple(address for backend in backends for address in backend.addresses)
+        ring = self._rings.get(members)
+        if ring is None:
+            ring = self._rings[members] = HashRing(members)
+        return ring
+
+
+def _decrement(counts: dict[str, int], key: str) -> None:
+    left = counts[key] - 1
+    if left:
+        counts[key] = left
+    else:
+        del counts[key]
