@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from .circuit_breaker import CircuitBreaker
@@ -46,27 +46,27 @@ class RedisStore:
 
     async def get(self, key: str) -> bytes | None:
         """The value; None when it is not there, or Redis fails or takes too long."""
-        value: bytes | None = await self._ask("GET", _PREFIX + key)
+        value: bytes | None = await self._ask(lambda: self._redis.get(_PREFIX + key))
         return value
 
     async def put(self, key: str, value: bytes, ttl: float) -> None:
         """Keep a value for ``ttl`` seconds, unless it is too large or Redis fails."""
         milliseconds = int(ttl * 1000)
         if milliseconds > 0 and len(value) <= self._max_value_bytes:
-            await self._ask("SET", _PREFIX + key, value, "PX", milliseconds)
+            await self._ask(lambda: self._redis.set(_PREFIX + key, value, px=milliseconds))
 
     async def close(self) -> None:
         """Close all connections."""
         await self._redis.aclose()
         await self._redis.connection_pool.disconnect()
 
-    async def _ask(self, *words: str | bytes | int) -> Any:
+    async def _ask(self, call: Callable[[], Awaitable[Any]]) -> Any:
         if not self._breaker.admits():
             return None
         token = self._breaker.begin()
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                reply = await self._redis.execute_command(*words)
+                reply = await call()
         except self._failures:
             self._breaker.fail(token)
             return None
