@@ -29,7 +29,7 @@ _NODE_NEEDS = {
     "debootstrap": "debootstrap",
     "ptp": "containernetworking-plugins",
 }
-_TESTS_NEED = {"initdb": "postgresql", "openssl": "openssl"}
+_TESTS_NEED = {"initdb": "postgresql", "openssl": "openssl", "redis-server": "redis-server"}
 _NETWORK_PLUGINS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 _POSTGRES = Path("/usr/lib/postgresql")
 _SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
