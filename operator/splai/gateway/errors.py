@@ -52,6 +52,11 @@ def error_body(message: str, *, type: str, code: str | None, param: str | None =
     return _encode({"error": error, "detail": message})
 
 
+def error_body_of(status: int, message: str) -> bytes:
+    """The error of a request that was refused as HTTP, before anybody looked at what it asks for."""
+    return error_body(message, type=_TYPES.get(status, SERVER if status >= 500 else INVALID_REQUEST), code=None)
+
+
 def completed_error_body(status: int, body: bytes) -> bytes:
     """An engine's error reply with the keys that it left out; what it says itself stays."""
     try:

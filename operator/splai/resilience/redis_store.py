@@ -55,6 +55,10 @@ class RedisStore:
         if milliseconds > 0 and len(value) <= self._max_value_bytes:
             await self._ask(lambda: self._redis.set(_PREFIX + key, value, px=milliseconds))
 
+    async def answers(self) -> bool:
+        """Whether Redis does."""
+        return await self._ask(self._redis.ping) is not None
+
     async def close(self) -> None:
         """Close all connections."""
         await self._redis.aclose()

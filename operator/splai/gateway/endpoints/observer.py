@@ -6,10 +6,8 @@ from collections.abc import Awaitable, Callable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from splai.gateway.endpoints.failures import ReplyCut, error_response, internal_error
+from splai.gateway.http.asgi import REQUEST_ID
 from splai.gateway.metrics import CALLER_LEFT, Metrics
-
-REQUEST_ID = "splai.request_id"
-"""Where the server that runs the application puts the request's id into the scope."""
 
 
 class CallerLeft(Exception):

@@ -11,6 +11,9 @@ Application = Callable[
     [MutableMapping[str, Any], Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
 ]
 
+REQUEST_ID = "splai.request_id"
+"""Where the scope has the request's id."""
+
 _OURS = (b"content-length", b"transfer-encoding", b"connection", b"date", b"x-request-id")
 
 
@@ -47,7 +50,7 @@ class _Call:
             "query_string": exchange.query_string,
             "headers": exchange.headers,
             "client": exchange.caller,
-            "state": {"request_id": exchange.request_id},
+            REQUEST_ID: exchange.request_id,
         }
 
     async def receive(self) -> Message:

@@ -86,7 +86,7 @@ class Attempts:
         return self._given_up(call, pool, last)
 
     def _next(self, call: Call, pool: Pool, tried: set[str]) -> Target | None:
-        """A pod of the pool that was not tried, else one of its fallbacks; of the newest table, if the pool is in it."""
+        """A pod of the pool, as it is now, that was not tried; else one of its fallbacks."""
         table = self._routes.table
         for candidates in table.chain(table.find(pool.name) or pool):
             target = self._selection.choose(candidates, tried=tried, prefix=call.prefix)

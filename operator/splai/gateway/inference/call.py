@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from splai.gateway.http.exchange import Exchange
-from splai.gateway.http.headers import Header
 from splai.gateway.inference.dialect import Dialect
 from splai.gateway.inference.request import InferenceRequest
 from splai.gateway.metrics import RouteMetrics
 from splai.gateway.routing.routes import BackendRoute
 
-_STREAM_HEADERS: tuple[Header, ...] = (
+_STREAM_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
     (b"connection", b"keep-alive"),
@@ -49,7 +48,7 @@ class Call:
         self._start(())
         self.exchange.write(comment)
 
-    def begin_stream(self, headers: Iterable[Header] = ()) -> None:
+    def begin_stream(self, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
         """The first byte of a streamed answer is about to leave."""
         if self.first_byte is None:
             self.first_byte = time.perf_counter() - self.exchange.started
@@ -57,7 +56,7 @@ class Call:
             self.clock.reschedule(None)
             self._start(headers)
 
-    def _start(self, headers: Iterable[Header]) -> None:
+    def _start(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         if not self.exchange.reply_started:
             self.exchange.start(200, (*headers, *_STREAM_HEADERS))
 

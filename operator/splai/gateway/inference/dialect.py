@@ -124,7 +124,7 @@ def dialects(api: str, request: InferenceRequest) -> Callable[[BackendRoute], Di
 def failed_event(api: str, error: RequestError) -> bytes:
     """The end of a stream that said nothing but pings: what would have been a status."""
     if api == RESPONSES:
-        return error_event(error.message, code=error.code or error.type)
+        return error_event(0, error.message, error.code or error.type)
     return b"data: " + error.body() + b"\n\n" + DONE + b"\n\n"
 
 

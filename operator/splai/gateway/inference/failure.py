@@ -18,8 +18,10 @@ from splai.gateway.http.engine_pool import (
     EngineReplyTooLarge,
     EngineUnreachable,
 )
-from splai.gateway.http.headers import Headers, returned
+from splai.gateway.http.headers import returned
 from splai.resilience.retry import seconds_of
+
+Header = tuple[bytes, bytes]
 
 RETRIED = frozenset((408, 429, 500, 502, 503, 504))
 """409 is not among them: it is about the request, and stays true."""
@@ -57,7 +59,7 @@ class Reply:
     """A whole reply for the caller."""
 
     status: int
-    headers: Headers
+    headers: list[Header]
     body: bytes
 
 
@@ -83,14 +85,16 @@ class Refusal:
     """An engine's reply that is no answer."""
 
     status: int
-    headers: Headers = field(default_factory=list)
+    headers: list[Header] = field(default_factory=list)
     body: bytes = b""
 
     def judge(self, model: str) -> Reply:
         """What the caller gets of it; raises AttemptFailed where another try may do better."""
         status = self.status
         if status in RETRIED:
-            raise AttemptFailed(Failure(_reason(status), status, ""), reply=self._passed_on(), retry_after=self._pause())
+            raise AttemptFailed(
+                Failure(_reason(status), status, ""), reply=self._passed_on(), retry_after=self._pause()
+            )
         if status < 400 or status in CREDENTIALS:
             raise AttemptFailed(Failure("refused", 502, f"The engine refuses the gateway with HTTP status {status}"))
         if is_unknown_model(status, self.body):
@@ -104,7 +108,9 @@ class Refusal:
         return Reply(self.status, [*headers, (b"content-type", b"application/json")], body)
 
     def _pause(self) -> float | None:
-        return seconds_of(next((value.decode("latin-1") for name, value in self.headers if name == b"retry-after"), None))
+        return seconds_of(
+            next((value.decode("latin-1") for name, value in self.headers if name == b"retry-after"), None)
+        )
 
 
 def _reason(status: int) -> str:

@@ -18,6 +18,7 @@ import time
 from splai.gateway.access_log import AccessLog
 from splai.gateway.errors import SERVER, RequestError
 from splai.gateway.http.exchange import Exchange
+from splai.gateway.http.request_head import RequestRefused
 from splai.gateway.inference.attempts import Attempts
 from splai.gateway.inference.call import Call
 from splai.gateway.inference.dialect import dialects, failed_event
@@ -75,6 +76,9 @@ class Relay:
             if reply is not None:
                 code = reply.status
                 exchange.reply(reply.status, reply.headers, reply.body)
+        except RequestRefused as refusal:
+            code = refusal.status
+            raise  # the HTTP server answers, and closes the connection
         except RequestError as error:
             code = _refuse(exchange, api, error)
         except Exception as error:
@@ -155,7 +159,9 @@ class Relay:
         metrics.ended(code, seconds)
         if self._access_log is not None:
             stream = call is not None and call.request.stream
-            self._access_log.add(exchange.request_id, api, model, stream=stream, status=code, seconds=seconds)
+            self._access_log.add(
+                request_id=exchange.request_id, path=api, model=model, stream=stream, status=code, seconds=seconds
+            )
 
 
 def _prefix(request: InferenceRequest) -> bytes:

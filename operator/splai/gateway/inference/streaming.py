@@ -10,7 +10,6 @@
 import asyncio
 
 from splai.gateway.http.engine_pool import EngineError, EngineReply
-from splai.gateway.http.headers import Headers
 from splai.gateway.inference.answer_stream import StreamedAnswer
 from splai.gateway.inference.call import Call
 from splai.gateway.inference.failure import BROKEN, REPORTED, TIMED_OUT, AttemptFailed, Failure, attempt_failed
@@ -22,7 +21,9 @@ END_SECONDS = 1.0
 class Streaming:
     """Relays one streamed reply; ``headers`` are the engine's, for the caller."""
 
-    def __init__(self, call: Call, reply: EngineReply, answer: StreamedAnswer, headers: Headers) -> None:
+    def __init__(
+        self, call: Call, reply: EngineReply, answer: StreamedAnswer, headers: list[tuple[bytes, bytes]]
+    ) -> None:
         self._call = call
         self._exchange = call.exchange
         self._reply = reply
@@ -91,7 +92,7 @@ class Streaming:
 
     def _ended(self, body: "asyncio.Future[None]") -> None:
         if body.cancelled() or self._over.done():
-            body.cancelled() or body.exception()  # noqa: B018 - it was seen: after the answer's end it means nothing
+            body.cancelled() or body.exception()
             return
         error = body.exception()
         self._stop(attempt_failed(error).failure if isinstance(error, EngineError) else None)
