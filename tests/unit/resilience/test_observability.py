@@ -68,7 +68,7 @@ def test_nothing_is_served_where_it_is_not_wanted() -> None:
 
 
 async def test_good_and_bad_calls_are_counted_and_the_error_still_reaches_the_caller(served: Observability) -> None:
-    step = tracked("process")(process)
+    step = tracked("counted")(process)
     failure = RuntimeError("broken")
 
     assert await step({}, CONTEXT) == "done"
@@ -76,12 +76,12 @@ async def test_good_and_bad_calls_are_counted_and_the_error_still_reaches_the_ca
         await step({"failure": failure}, CONTEXT)
 
     assert raised.value is failure
-    assert (count("process", "success"), count("process", "error")) == (1, 1)
+    assert (count("counted", "success"), count("counted", "error")) == (1, 1)
     async with httpx.AsyncClient() as client:
         page = (await client.get(f"http://localhost:{served.port}/metrics")).text
-    assert 'app_requests_total{endpoint="process",status="success"} 1.0' in page
-    assert 'app_request_duration_seconds_count{endpoint="process"} 2.0' in page
-    assert 'app_request_duration_seconds_bucket{endpoint="process",le="+Inf"} 2.0' in page
+    assert 'app_requests_total{endpoint="counted",status="success"} 1.0' in page
+    assert 'app_request_duration_seconds_count{endpoint="counted"} 2.0' in page
+    assert 'app_request_duration_seconds_bucket{endpoint="counted",le="+Inf"} 2.0' in page
 
 
 async def test_a_primitive_is_tracked_like_a_function() -> None:
