@@ -75,7 +75,7 @@ class ModelMetrics:
         self._retries: Value = families.retries.labels(model)
         self._fallbacks: Value = families.fallbacks.labels(model)
         self._cache = (families.cache.labels(model, "miss"), families.cache.labels(model, "hit"))
-        self._failures = _Unforgotten(lambda reason: families.upstream_errors.labels(model, reason))
+        self._failures: _Unforgotten[str] = _Unforgotten(lambda reason: families.upstream_errors.labels(model, reason))
 
     def waited(self, seconds: float) -> None:
         """A request got its slot, after this time in the queue."""
@@ -115,7 +115,7 @@ class RouteMetrics:
     def __init__(self, families: MetricFamilies, route: str, model: str, of_model: ModelMetrics) -> None:
         self.model = of_model
         self._in_flight = of_model.in_flight
-        self._codes = _Unforgotten(
+        self._codes: _Unforgotten[int] = _Unforgotten(
             lambda code: families.requests.labels(route, model, _CODES.get(code) or _class(code))
         )
         self._duration: Distribution = families.duration.labels(route, model)
