@@ -12,7 +12,7 @@ A request to a model costs a few additions: what it counts is bound to its label
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -75,7 +75,7 @@ class ModelMetrics:
         self._retries: Value = families.retries.labels(model)
         self._fallbacks: Value = families.fallbacks.labels(model)
         self._cache = (families.cache.labels(model, "miss"), families.cache.labels(model, "hit"))
-        self._failures = _Unforgotten(lambda reason: families.upstream_errors.labels(model, reason))
+        self._failures: _Unforgotten[str] = _Unforgotten(lambda reason: families.upstream_errors.labels(model, reason))
 
     def waited(self, seconds: float) -> None:
         """A request got its slot, after this time in the queue."""
@@ -115,7 +115,7 @@ class RouteMetrics:
     def __init__(self, families: MetricFamilies, route: str, model: str, of_model: ModelMetrics) -> None:
         self.model = of_model
         self._in_flight = of_model.in_flight
-        self._codes = _Unforgotten(
+        self._codes: _Unforgotten[int] = _Unforgotten(
             lambda code: families.requests.labels(route, model, _CODES.get(code) or _class(code))
         )
         self._duration: Distribution = families.duration.labels(route, model)
@@ -238,15 +238,22 @@ class Metrics(MetricFamilies):
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""
-        return generate_latest(self.registry)
+        return b"".join(self._texts())
 
     async def scrape(self) -> bytes:
-        """The same; between two metrics the event loop may answer requests."""
-        parts = []
-        for metric in self.registry.collect():
-            parts.append(generate_latest(_One(metric)))
+        """The same, while requests are answered: a thousand models take half a second."""
+        texts = []
+        for text in self._texts():
+            texts.append(text)
             await asyncio.sleep(0)
-        return b"".join(parts)
+        return b"".join(texts)
+
+    def _texts(self) -> Iterator[bytes]:
+        name = ""
+        for metric in self.registry.collect():
+            text = generate_latest(_One(metric))
+            yield text if metric.name != name else text.split(b"\n", 2)[2]  # HELP and TYPE come once
+            name = metric.name
 
 
 class _One(CollectorRegistry):

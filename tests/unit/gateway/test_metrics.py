@@ -1,5 +1,7 @@
 """Metrics: the names that dashboards know, a bounded number of series, and none of what is gone."""
 
+import asyncio
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -147,3 +149,22 @@ async def test_a_scrape_is_prometheus_text_with_help_and_type_of_each_metric() -
     families = {family.name: family for family in text_string_to_metric_families(text)}
     assert {"integration_api_duration_seconds", "integration_errors", "integration_health"} <= families.keys()
     assert all(family.documentation and family.type != "unknown" for family in families.values())
+
+
+async def test_a_scrape_of_many_models_lets_requests_be_answered_meanwhile_and_is_one_text() -> None:
+    metrics = Metrics()
+    for number in range(60):
+        answer(metrics, f"model-{number}")
+
+    scraping = asyncio.create_task(metrics.scrape())
+    turns = 0
+    while not scraping.done():
+        turns += 1
+        await asyncio.sleep(0)
+
+    text = scraping.result().decode()
+    assert turns > len(metrics.by_model) * 2
+    assert text.count("# TYPE splai_gateway_requests_total counter") == 1
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    assert len(families["splai_gateway_requests"].samples) == 60
+    assert len({sample.labels["model"] for sample in families["splai_gateway_overhead_seconds"].samples}) == 60
