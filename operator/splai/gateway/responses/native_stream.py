@@ -88,27 +88,32 @@ class NativeResponseStream:
             return
         try:
             document = decode(data)
-            kind = document.get("type") or event_name(event)
+        except ValueError:
+            document = None
+        kind = _kind(event, document) if isinstance(document, dict) else ""
+        if kind:
             self._read_document(event, document, kind)
-        except (ValueError, AttributeError, TypeError):
+        else:
             self.was_cut = True
             self._broken = _GARBAGE
 
     def _read_document(self, event: bytes, document: dict[str, Any], kind: str) -> None:
         response = document.get("response")
-        if isinstance(response, dict) and response.get("model") != self._model:
+        if not isinstance(response, dict):
+            response = {}
+        elif response.get("model") != self._model:
             response["model"] = self._model
             event = _named(kind, encode(document))
-        elif not event.startswith(b"event: "):
+        if not event.startswith(b"event: "):
             event = _named(kind, event_data(event))
         self._pass(event)
         if kind.endswith((".delta", ".done")):
             self.committed = True
-        elif kind in _FAILURES or (not kind and document.get("error")):
+        elif kind in _FAILURES:
             self.error = event
         elif kind in _ENDS:
             self.committed = self.done = True
-        if isinstance(response, dict) and response.get("usage"):
+        if isinstance(response.get("usage"), dict):
             self.usage = chat_usage(response["usage"])
 
     def _pass(self, event: bytes) -> None:
@@ -125,6 +130,12 @@ class NativeResponseStream:
         events = b"\n\n".join((*self._pending, b"")) if self._pending else b""
         self._pending.clear()
         return events
+
+
+def _kind(event: bytes, document: dict[str, Any]) -> str:
+    """The type of an event, "" if it has none. Where an engine breaks down it may just send the object of the error."""
+    kind = document.get("type") or event_name(event) or ("error" if document.get("error") else "")
+    return kind if isinstance(kind, str) else ""
 
 
 def _named(kind: str, data: bytes) -> bytes:
