@@ -53,7 +53,7 @@ def _add_message(messages: list[dict[str, Any]], item: dict[str, Any], path: str
     if role is None:
         raise invalid(f"{path}.role", f"one of {', '.join(_ROLES)}")
     content = _content(item.get("content"), f"{path}.content")
-    before = messages[-1] if messages else {"role": None}
+    before: dict[str, Any] = messages[-1] if messages else {"role": None}
     if before["role"] == role == "system" and isinstance(content, str) and isinstance(before["content"], str):
         # Many templates accept one system message, and only as the first.
         before["content"] += "\n\n" + content

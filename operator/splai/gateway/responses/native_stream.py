@@ -20,6 +20,7 @@ from splai.gateway.responses.event_writer import error_event
 from splai.gateway.responses.json_bytes import decode, encode
 
 _CONTENT = re.compile(rb"event: [a-z_.]+\.(?:delta|done)\n")
+_KIND = re.compile(r"[a-z_.]+")
 _NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d+)')
 _FAILURES = frozenset({"response.failed", "error"})
 _ENDS = frozenset({"response.completed", "response.incomplete", *_FAILURES})
@@ -133,9 +134,9 @@ class NativeResponseStream:
 
 
 def _kind(event: bytes, document: dict[str, Any]) -> str:
-    """The type of an event, "" if it has none. Where an engine breaks down it may just send the object of the error."""
+    """The type of an event, "" if it has none; an engine that breaks down may send the object of its error and no type."""
     kind = document.get("type") or event_name(event) or ("error" if document.get("error") else "")
-    return kind if isinstance(kind, str) else ""
+    return kind if isinstance(kind, str) and _KIND.fullmatch(kind) else ""
 
 
 def _named(kind: str, data: bytes) -> bytes:

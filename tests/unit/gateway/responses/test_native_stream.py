@@ -177,7 +177,16 @@ def test_a_bare_error_object_gets_its_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"data: <html>\n\n", b"data: []\n\n", b"data: \xff\n\n", b'data: {"type":5}\n\n', b"data: {}\n\n"]
+    "garbage",
+    [
+        b"data: <html>\n\n",
+        b"data: []\n\n",
+        b"data: \xff\n\n",
+        b'data: {"type":5}\n\n',
+        b"data: {}\n\n",
+        b'data: {"type":"\\ud83d"}\n\n',
+        b'data: {"type":"a\\n"}\n\n',
+    ],
 )
 def test_garbage_is_an_error(garbage: bytes) -> None:
     stream = NativeResponseStream("asked")
