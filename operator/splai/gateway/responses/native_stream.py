@@ -134,7 +134,7 @@ class NativeResponseStream:
 
 
 def _kind(event: bytes, document: dict[str, Any]) -> str:
-    """The type of an event, "" if it has none; an engine that breaks down may send the object of its error and no type."""
+    """The type of an event, "" if it has none; an engine that breaks down may send just its error."""
     kind = document.get("type") or event_name(event) or ("error" if document.get("error") else "")
     return kind if isinstance(kind, str) and _KIND.fullmatch(kind) else ""
 
