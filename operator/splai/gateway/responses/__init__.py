@@ -2,9 +2,8 @@
 
 ::
 
-    request ──▶ to_chat ──▶ engine ──▶ response_object   a whole reply
-                                  ├──▶ response_stream   its chat chunks, as Responses events
-                                  └──▶ native_stream     its own Responses events
+    request ──▶ to_chat ──▶ engine for chat ──▶ response_object, response_stream ──▶ caller
+           └──────────────▶ engine with the API ──▶ native_response, native_stream ──▶ caller
 
 May import the gateway's errors and ``inference.sse``, which cuts a byte stream into events, and nothing else of it.
 """

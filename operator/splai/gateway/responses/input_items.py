@@ -53,16 +53,12 @@ def _add_message(messages: list[dict[str, Any]], item: dict[str, Any], path: str
     if role is None:
         raise invalid(f"{path}.role", f"one of {', '.join(_ROLES)}")
     content = _content(item.get("content"), f"{path}.content")
-    before = messages[-1] if messages else None
-    if role == "system" and before and before["role"] == "system" and _are_strings(before["content"], content):
+    before: dict[str, Any] = messages[-1] if messages else {"role": None}
+    if before["role"] == role == "system" and isinstance(content, str) and isinstance(before["content"], str):
         # Many templates accept one system message, and only as the first.
         before["content"] += "\n\n" + content
         return
     messages.append({"role": role, "content": content})
-
-
-def _are_strings(*contents: Any) -> bool:
-    return all(isinstance(content, str) for content in contents)
 
 
 def _add_function_call(messages: list[dict[str, Any]], item: dict[str, Any], path: str) -> None:

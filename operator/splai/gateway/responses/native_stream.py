@@ -20,6 +20,7 @@ from splai.gateway.responses.event_writer import error_event
 from splai.gateway.responses.json_bytes import decode, encode
 
 _CONTENT = re.compile(rb"event: [a-z_.]+\.(?:delta|done)\n")
+_KIND = re.compile(r"[a-z_.]+")
 _NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d+)')
 _FAILURES = frozenset({"response.failed", "error"})
 _ENDS = frozenset({"response.completed", "response.incomplete", *_FAILURES})
@@ -88,27 +89,32 @@ class NativeResponseStream:
             return
         try:
             document = decode(data)
-            kind = document.get("type") or event_name(event)
+        except ValueError:
+            document = None
+        kind = _kind(event, document) if isinstance(document, dict) else ""
+        if kind:
             self._read_document(event, document, kind)
-        except (ValueError, AttributeError, TypeError):
+        else:
             self.was_cut = True
             self._broken = _GARBAGE
 
     def _read_document(self, event: bytes, document: dict[str, Any], kind: str) -> None:
         response = document.get("response")
-        if isinstance(response, dict) and response.get("model") != self._model:
+        if not isinstance(response, dict):
+            response = {}
+        elif response.get("model") != self._model:
             response["model"] = self._model
             event = _named(kind, encode(document))
-        elif not event.startswith(b"event: "):
+        if not event.startswith(b"event: "):
             event = _named(kind, event_data(event))
         self._pass(event)
         if kind.endswith((".delta", ".done")):
             self.committed = True
-        elif kind in _FAILURES or (not kind and document.get("error")):
+        elif kind in _FAILURES:
             self.error = event
         elif kind in _ENDS:
             self.committed = self.done = True
-        if isinstance(response, dict) and response.get("usage"):
+        if isinstance(response.get("usage"), dict):
             self.usage = chat_usage(response["usage"])
 
     def _pass(self, event: bytes) -> None:
@@ -125,6 +131,12 @@ class NativeResponseStream:
         events = b"\n\n".join((*self._pending, b"")) if self._pending else b""
         self._pending.clear()
         return events
+
+
+def _kind(event: bytes, document: dict[str, Any]) -> str:
+    """The type of an event, "" if it has none; an engine that breaks down may send just its error."""
+    kind = document.get("type") or event_name(event) or ("error" if document.get("error") else "")
+    return kind if isinstance(kind, str) and _KIND.fullmatch(kind) else ""
 
 
 def _named(kind: str, data: bytes) -> bytes:
