@@ -7,6 +7,7 @@ from aiohttp import web
 from splai.gateway.routing.resolve import find_pool
 from splai.gateway.routing.routes import AUTO, RouteSource, RouteTable
 
+
 class Models:
     """The handlers of the two routes."""
 

@@ -18,7 +18,9 @@ class HashRing:
 
     def __init__(self, members: Sequence[str]) -> None:
         placed = sorted(
-            (hash_of(f"{member} {number}".encode()), member) for member in members for number in range(POINTS_PER_MEMBER)
+            (hash_of(f"{member} {number}".encode()), member)
+            for member in members
+            for number in range(POINTS_PER_MEMBER)
         )
         self._points = [point for point, _ in placed]
         self._members = [member for _, member in placed]
