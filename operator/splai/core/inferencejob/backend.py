@@ -99,8 +99,8 @@ def _preference(backend: ModelBackend) -> tuple[bool, str, str]:
 def _several_defaults(job: InferenceJob, defaults: Sequence[ModelBackend]) -> str:
     names = _listed([backend.metadata["name"] for backend in defaults])
     return (
-        f"the job names no model, and namespace {job.metadata['namespace']} has more than one default backend: {names}; "
-        "leave routing.default to one of them"
+        f"the job names no model, and namespace {job.metadata['namespace']} has more than one default backend: "
+        f"{names}; leave routing.default to one of them"
     )
 
 

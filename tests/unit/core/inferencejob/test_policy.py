@@ -171,13 +171,13 @@ class TestLimits:
         refused = check_backend(spec, policies(limits={"models": ["a"]}), make_backend(model_id="b"))
         assert refused == PolicyViolation(("spec.backendRef.name: serves b, policy enterprise-default allows only a",))
         assert check_backend(spec, policies(limits={"models": ["b"]}), make_backend(model_id="b")) is None
+        assert check_backend(spec, policies(), make_backend(model_id="b")) is None
 
     def test_neither_may_one_that_gets_the_default_backend(self) -> None:
         refused = check_backend(make_spec(model=None), policies(limits={"models": ["a"]}), make_backend(model_id="b"))
         assert refused == PolicyViolation(
             ("spec.model: is not set, and the default backend serves b, policy enterprise-default allows only a",)
         )
-        assert check_backend(spec, policies(), make_backend(model_id="b")) is None
 
 
 class TestUnknownPolicy:
