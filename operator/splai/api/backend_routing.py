@@ -1,4 +1,4 @@
-"""How requests find a ModelBackend: what the gateway does with its share of them, and which namespaces' jobs may use it."""
+"""How requests find a ModelBackend: which of them the gateway sends to it, and which namespaces' jobs may use it."""
 
 from typing import Annotated, Literal
 

@@ -328,7 +328,9 @@ class InferenceJobStatus(APIModel):
         JobPhase | None, Field(description="The conditions in one word; Completed, Failed and Canceled are for ever.")
     ] = None
     message: Annotated[str, Field(description="Message of the condition Ready.")] = ""
-    backend: Annotated[str | None, Field(description="The ModelBackend that was chosen.")] = None
+    backend: Annotated[
+        str | None, Field(description="The ModelBackend that was chosen; namespace/name if it is another namespace's.")
+    ] = None
     spec_hash: Annotated[str | None, Field(description="Hash of the fields that the plan fixed.")] = None
     total: Annotated[int, Field(description="Records of the input.")] = 0
     succeeded: Annotated[int, Field(description="Records with a durable answer.")] = 0

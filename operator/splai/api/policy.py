@@ -35,6 +35,9 @@ class PolicyLimits(APIModel):
 class Policy(APIModel):
     """One policy."""
 
-    model: Annotated[ModelID | None, Field(description="For jobs that name neither model nor backendRef.")] = None
+    model: Annotated[
+        ModelID | None,
+        Field(description="For jobs that name neither model nor backendRef; without it their default backend."),
+    ] = None
     defaults: PolicyDefaults = PolicyDefaults()
     limits: PolicyLimits = PolicyLimits()

@@ -1,7 +1,8 @@
 """What is known of the cluster, and whose work a change is.
 
-A change of a child is its owner's work. A change of a ModelBackend is also the work of the jobs of its namespace that
-use it or wait for one. Changes that no decision looks at are nobody's work: most events of a pod are such.
+A change of a child is its owner's work. A change of a ModelBackend is also the work of the jobs that use it or wait for
+one, as far as it is open to their namespaces. Changes that no decision looks at are nobody's work: most events of a pod
+are such.
 """
 
 import zlib
@@ -14,6 +15,7 @@ from splai.api.inference_job import TERMINAL_PHASES, InferenceJob, InferenceJobS
 from splai.api.model_backend import ModelBackend, ModelBackendStatus
 from splai.controller.queue import Key
 from splai.core.conditions import find_condition
+from splai.core.inferencejob.backend import backend_reference
 from splai.core.inferencejob.snapshot import QUEUE_LABEL, QUEUE_PRIORITY_LABEL
 from splai.core.observed import (
     BACKEND_LABEL,
@@ -31,6 +33,8 @@ from splai.kube.resource import DEPLOYMENTS, INFERENCE_JOBS, JOBS, MODEL_BACKEND
 Enqueue = Callable[[Key, float], None]
 _JobIndex = tuple[str, str | None, str | None]
 """Namespace, phase and policy."""
+_BackendIndex = tuple[str, bool]
+"""Namespace, and whether it is open to others."""
 
 CHILD_SELECTOR = f"{MANAGED_BY_LABEL}=splai"
 SETTLE_SECONDS = {INFERENCE_JOBS.kind: 0.5, MODEL_BACKENDS.kind: 0.1}
@@ -61,7 +65,7 @@ class Caches:
     def __init__(self, enqueue: Enqueue) -> None:
         self._enqueue = enqueue
         self.jobs = Collection(INFERENCE_JOBS, _job, index=_job_index, shelf=_Finished())
-        self.backends = Collection(MODEL_BACKENDS, _backend, index=_namespace)
+        self.backends = Collection(MODEL_BACKENDS, _backend, index=_backend_index)
         self.child_jobs = Collection(JOBS, ObservedJob.from_object, index=_owner_uid)
         self.deployments = Collection(DEPLOYMENTS, ObservedDeployment.from_object, index=_owner_uid)
         self.services = Collection(SERVICES, ObservedService.from_object, index=_owner_uid)
@@ -118,10 +122,32 @@ class Caches:
                 self._enqueue(Key.of(resource, entry.namespace, entry.name), 0.0)
             if resource == MODEL_BACKENDS:
                 self._route_to_jobs(before, after)
+                self._route_to_defaults(before, after)
         elif before is None or after is None or before.value != after.value:
             key = self._owner(entry)
             if key is not None:
                 self._enqueue(key, SETTLE_SECONDS[key.kind])
+
+    def backends_for(self, job: InferenceJob) -> tuple[ModelBackend, ...]:
+        """All of the job's namespace, those that are open to it, and the one that its work was planned for."""
+        namespace, chosen = job.metadata["namespace"], job.status.backend or ""
+        found = {entry.uid: entry for entry in self._backends_of(namespace)}
+        for home, is_shared in cast("dict[_BackendIndex, int]", self.backends.sizes()):
+            for entry in self.backends.indexed((home, True)) if is_shared and home != namespace else ():
+                if entry.value.spec.access.admits(namespace):
+                    found[entry.uid] = entry
+        home, slash, name = chosen.partition("/")
+        if slash and job.status.spec_hash is not None and (bound := self.backends.get(home, name)):
+            found[bound.uid] = bound
+        return tuple(entry.value for entry in found.values())
+
+    def other_defaults(self, backend: ModelBackend) -> tuple[str, ...]:
+        """Names of the other backends of the namespace that are the default too, if this one is."""
+        if not backend.spec.routing.default:
+            return ()
+        namespace, name = backend.metadata["namespace"], backend.metadata["name"]
+        defaults = (entry.name for entry in self._backends_of(namespace) if _is_default(entry))
+        return tuple(sorted(other for other in defaults if other != name))
 
     def policies_changed(self) -> None:
         """Enqueue the jobs that name one, those that are over as well: their time to live may be the policy's."""
@@ -140,6 +166,9 @@ class Caches:
 
     def _jobs_by_index(self) -> Iterator[tuple[_JobIndex, int]]:
         yield from cast("dict[_JobIndex, int]", self.jobs.sizes()).items()
+
+    def _backends_of(self, namespace: str) -> tuple[Entry[ModelBackend], ...]:
+        return (*self.backends.indexed((namespace, False)), *self.backends.indexed((namespace, True)))
 
     def _unfinished_jobs(self, namespace: str | None = None) -> Iterator[Entry[InferenceJob]]:
         for index, _size in list(self._jobs_by_index()):
@@ -166,9 +195,20 @@ class Caches:
         entry = after or before
         if entry is None or (before and after and _offer(before.value) == _offer(after.value)):
             return
-        for job in self._unfinished_jobs(entry.namespace):
-            if job.value.status.backend in (None, entry.name):
+        versions = [version.value for version in (before, after) if version is not None]
+        is_shared = any(backend.spec.access.from_ != "Same" for backend in versions)
+        for job in self._unfinished_jobs(None if is_shared else entry.namespace):
+            if _concerns(entry, versions, job) or (_is_default(before) != _is_default(after) and _names_none(job)):
                 self._enqueue(Key.of(INFERENCE_JOBS, job.namespace, job.name), SETTLE_SECONDS[MODEL_BACKENDS.kind])
+
+    def _route_to_defaults(self, before: Entry[ModelBackend] | None, after: Entry[ModelBackend] | None) -> None:
+        """Of two defaults each says that there is the other one."""
+        entry = after or before
+        if entry is None or _is_default(before) == _is_default(after):
+            return
+        for other in self._backends_of(entry.namespace):
+            if other.uid != entry.uid and _is_default(other):
+                self._enqueue(Key.of(MODEL_BACKENDS, other.namespace, other.name), 0.0)
 
 
 def _job(body: Object) -> InferenceJob:
@@ -201,8 +241,27 @@ def _job_index(job: InferenceJob) -> _JobIndex:
     return str(job.metadata["namespace"]), job.status.phase, job.spec.policy
 
 
-def _namespace(backend: ModelBackend) -> Hashable:
-    return str(backend.metadata["namespace"])
+def _backend_index(backend: ModelBackend) -> _BackendIndex:
+    return str(backend.metadata["namespace"]), backend.spec.access.from_ != "Same"
+
+
+def _concerns(entry: Entry[ModelBackend], versions: Iterable[ModelBackend], job: Entry[InferenceJob]) -> bool:
+    """Whether the job uses the backend, or waits for one and may have this one, or could before."""
+    chosen = job.value.status.backend
+    if chosen is not None:
+        return chosen == backend_reference(entry.value, job.namespace)
+    own = job.namespace == entry.namespace
+    return own or any(backend.spec.access.admits(job.namespace) for backend in versions)
+
+
+def _names_none(job: Entry[InferenceJob]) -> bool:
+    """Whether it is for a default to answer the job, as long as nothing is planned."""
+    spec = job.value.spec
+    return job.value.status.spec_hash is None and spec.model is None and spec.backend_ref is None
+
+
+def _is_default(entry: Entry[ModelBackend] | None) -> bool:
+    return entry is not None and entry.value.spec.routing.default
 
 
 def _owner_uid(child: ObservedJob | ObservedDeployment | ObservedService) -> Hashable | None:

@@ -78,7 +78,7 @@ class Observer:
         return JobSnapshot(
             job=job,
             settings=replace(self._settings, policies=self._policies()),
-            backends=tuple(backend.value for backend in caches.backends.indexed(entry.namespace)),
+            backends=caches.backends_for(job),
             child_jobs=child_jobs,
             pods=pods,
             config_map=await self._config_map(job) if needs_config_map(job) else None,
@@ -99,6 +99,7 @@ class Observer:
             deployment=deployments[0].value if deployments else None,
             service=services[0].value if services else None,
             pods=tuple(pod.value for pod in pods),
+            other_defaults=caches.other_defaults(entry.value),
         )
 
     async def _config_map(self, job: InferenceJob) -> ConfigMapText | ConfigMapMissing | ConfigMapUnreadable:

@@ -5,31 +5,47 @@ from typing import Any
 Object = dict[str, Any]
 
 
-def inference_job(name: str = "j", *, version: int = 1, generation: int = 1, status: Object | None = None) -> Object:
+def inference_job(
+    name: str = "j",
+    *,
+    namespace: str = "n",
+    version: int = 1,
+    generation: int = 1,
+    status: Object | None = None,
+    **spec: Any,
+) -> Object:
     return {
         "metadata": {
-            "namespace": "n",
+            "namespace": namespace,
             "name": name,
             "uid": f"uid-{name}",
             "resourceVersion": str(version),
             "generation": generation,
         },
-        "spec": {"model": "m", "input": {"text": "hello"}},
+        "spec": {"model": "m", "input": {"text": "hello"}, **spec},
         "status": status or {},
     }
 
 
-def model_backend(name: str = "b", *, version: int = 1, generation: int = 1, ready: str = "False") -> Object:
+def model_backend(
+    name: str = "b",
+    *,
+    namespace: str = "n",
+    version: int = 1,
+    generation: int = 1,
+    ready: str = "False",
+    **spec: Any,
+) -> Object:
     condition = {"type": "Ready", "status": ready, "reason": "Any", "lastTransitionTime": "2026-01-01T00:00:00Z"}
     return {
         "metadata": {
-            "namespace": "n",
+            "namespace": namespace,
             "name": name,
             "uid": f"uid-{name}",
             "resourceVersion": str(version),
             "generation": generation,
         },
-        "spec": {"model": {"id": "m"}},
+        "spec": {"model": {"id": "m"}, **spec},
         "status": {"conditions": [condition]},
     }
 

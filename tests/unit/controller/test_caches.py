@@ -147,6 +147,104 @@ def test_a_backend_wakes_neither_jobs_of_another_nor_those_that_ended(recorded: 
     assert {key for key, _ in recorded.enqueued()} == {BACKEND, JOB, Key("InferenceJob", "n", "user")}
 
 
+class TestBackendsOfOtherNamespaces:
+    HERE = Key("InferenceJob", "n", "j")
+    SHARED = {"access": {"from": "Selected", "namespaces": ["n"]}}
+
+    def test_an_open_one_wakes_jobs_that_wait_and_may_have_it(self, recorded: Recorded) -> None:
+        recorded.caches.changed(INFERENCE_JOBS, inference_job("elsewhere", namespace="other"))
+        recorded.enqueued()
+
+        recorded.caches.changed(MODEL_BACKENDS, model_backend("p", namespace="platform", **self.SHARED))
+
+        assert {key for key, _ in recorded.enqueued()} == {Key("ModelBackend", "platform", "p"), self.HERE}
+
+    def test_a_closed_one_wakes_nobody(self, recorded: Recorded) -> None:
+        recorded.caches.changed(MODEL_BACKENDS, model_backend("p", namespace="platform"))
+
+        assert [key for key, _ in recorded.enqueued()] == [Key("ModelBackend", "platform", "p")]
+
+    def test_one_that_closes_wakes_those_that_waited_for_it(self, recorded: Recorded) -> None:
+        recorded.caches.changed(MODEL_BACKENDS, model_backend("p", namespace="platform", **self.SHARED))
+        waits = inference_job(version=2, status={"backend": "platform/p"})
+        recorded.caches.changed(INFERENCE_JOBS, waits)
+        recorded.enqueued()
+
+        recorded.caches.changed(MODEL_BACKENDS, model_backend("p", namespace="platform", version=2, generation=2))
+
+        assert self.HERE in {key for key, _ in recorded.enqueued()}
+
+    def names(self, recorded: Recorded, job: dict[str, object]) -> list[str]:
+        recorded.caches.changed(INFERENCE_JOBS, job)
+        entry = recorded.caches.jobs.get("n", "j")
+        assert entry is not None
+        return [it.metadata["name"] for it in recorded.caches.backends_for(entry.value)]
+
+    def test_a_job_sees_its_own_namespaces_and_those_that_are_open_to_it(self, recorded: Recorded) -> None:
+        recorded.caches.changed(MODEL_BACKENDS, model_backend("own"))
+        recorded.caches.changed(MODEL_BACKENDS, model_backend("own-shared", **self.SHARED))
+        recorded.caches.changed(MODEL_BACKENDS, model_backend("open", namespace="platform", access={"from": "All"}))
+        recorded.caches.changed(MODEL_BACKENDS, model_backend("selected", namespace="platform", **self.SHARED))
+        recorded.caches.changed(MODEL_BACKENDS, model_backend("closed", namespace="platform"))
+        others = {"from": "Selected", "namespaces": ["m"]}
+        recorded.caches.changed(MODEL_BACKENDS, model_backend("not-ours", namespace="platform", access=others))
+
+        assert self.names(recorded, inference_job(version=2)) == ["own", "own-shared", "open", "selected"]
+
+    def test_a_planned_job_keeps_one_that_was_closed_since(self, recorded: Recorded) -> None:
+        recorded.caches.changed(MODEL_BACKENDS, model_backend("p", namespace="platform"))
+
+        planned = inference_job(version=2, status={"backend": "platform/p", "specHash": "h"})
+        assert self.names(recorded, planned) == ["p"]
+
+
+class TestDefaults:
+    DEFAULT = {"routing": {"default": True}}
+
+    def test_of_two_each_is_told_of_the_other(self, recorded: Recorded) -> None:
+        recorded.caches.changed(MODEL_BACKENDS, model_backend("one", **self.DEFAULT))
+        recorded.enqueued()
+
+        recorded.caches.changed(MODEL_BACKENDS, model_backend("two", **self.DEFAULT))
+
+        keys = {key for key, _ in recorded.enqueued()}
+        assert {Key("ModelBackend", "n", "one"), Key("ModelBackend", "n", "two")} <= keys
+        two = recorded.caches.backends.get("n", "two")
+        assert two is not None
+        assert recorded.caches.other_defaults(two.value) == ("one",)
+
+    def test_one_that_is_deleted_leaves_the_other_to_itself(self, recorded: Recorded) -> None:
+        for name in ("one", "two"):
+            recorded.caches.changed(MODEL_BACKENDS, model_backend(name, **self.DEFAULT))
+        recorded.enqueued()
+
+        recorded.caches.deleted(MODEL_BACKENDS, model_backend("two", version=2, **self.DEFAULT))
+
+        assert Key("ModelBackend", "n", "one") in {key for key, _ in recorded.enqueued()}
+        one = recorded.caches.backends.get("n", "one")
+        assert one is not None
+        assert recorded.caches.other_defaults(one.value) == ()
+
+    def test_those_of_another_namespace_and_others_of_this_one_are_no_conflict(self, recorded: Recorded) -> None:
+        recorded.caches.changed(MODEL_BACKENDS, model_backend("there", namespace="other", **self.DEFAULT))
+        recorded.caches.changed(MODEL_BACKENDS, model_backend("plain"))
+        recorded.caches.changed(MODEL_BACKENDS, model_backend("one", **self.DEFAULT))
+
+        one = recorded.caches.backends.get("n", "one")
+        assert one is not None
+        assert recorded.caches.other_defaults(one.value) == ()
+
+    def test_a_change_of_defaults_wakes_jobs_that_name_no_model(self, recorded: Recorded) -> None:
+        waits = inference_job(version=2, model=None, status={"backend": "one"})
+        recorded.caches.changed(INFERENCE_JOBS, waits)
+        recorded.caches.changed(MODEL_BACKENDS, model_backend("two", **self.DEFAULT))
+        recorded.enqueued()
+
+        recorded.caches.changed(MODEL_BACKENDS, model_backend("two", version=2, generation=2))
+
+        assert JOB in {key for key, _ in recorded.enqueued()}
+
+
 def test_managed_fields_of_our_kinds_are_not_kept_and_the_original_is_left_as_it_was(recorded: Recorded) -> None:
     body = inference_job("other")
     body["metadata"]["managedFields"] = [{"manager": "somebody"}]

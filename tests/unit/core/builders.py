@@ -79,6 +79,7 @@ def make_job(
 def make_backend(
     name: str = "smol",
     *,
+    namespace: str = "team",
     model_id: str = "llama3-8b-q4",
     ready: bool = True,
     created: str = "2026-05-01T11:00:00Z",
@@ -86,7 +87,7 @@ def make_backend(
 ) -> ModelBackend:
     return ModelBackend.model_validate(
         {
-            "metadata": {"name": name, "namespace": "team", "uid": f"uid-of-{name}", "creationTimestamp": created},
+            "metadata": {"name": name, "namespace": namespace, "uid": f"uid-of-{name}", "creationTimestamp": created},
             "spec": {"model": {"id": model_id, "aliases": ["gpt-4o-mini"]}, **spec},
             "status": {
                 "conditions": [

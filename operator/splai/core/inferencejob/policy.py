@@ -68,13 +68,14 @@ def record_limits(spec: InferenceJobSpec, policies: Mapping[str, Policy]) -> Lim
 def check_backend(
     spec: InferenceJobSpec, policies: Mapping[str, Policy], backend: ModelBackend
 ) -> PolicyViolation | None:
-    """Whether the policy lets a job that names a backend, and so no model, have the one it serves."""
+    """Whether the policy lets a job that names no model have the one that its backend serves."""
     policy = policies.get(spec.policy) if spec.policy else None
     allowed = policy.limits.models if policy else None
     served = backend.spec.model
-    if spec.backend_ref is None or allowed is None or set(served.ids) & set(allowed):
+    if spec.model is not None or allowed is None or set(served.ids) & set(allowed):
         return None
-    problem = f"spec.backendRef.name: serves {served.id}, policy {spec.policy} allows only {_listed(allowed)}"
+    field = "backendRef.name:" if spec.backend_ref else "model: is not set, and the default backend"
+    problem = f"spec.{field} serves {served.id}, policy {spec.policy} allows only {_listed(allowed)}"
     return PolicyViolation((problem,))
 
 
@@ -99,8 +100,6 @@ def _problems(spec: InferenceJobSpec, name: str, policy: Policy) -> list[str]:
         if value is not None and most is not None and value > most
     ]
     model = spec.model or (None if spec.backend_ref else policy.model)
-    if model is None and spec.backend_ref is None:
-        problems.append(f"spec.model: is not set, and policy {name} has no model")
     if model is not None and limits.models is not None and model not in limits.models:
         problems.append(f"spec.model: is {model}, policy {name} allows only {_listed(limits.models)}")
     return problems

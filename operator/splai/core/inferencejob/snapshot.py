@@ -66,7 +66,7 @@ class JobSnapshot:
     job: InferenceJob
     settings: OperatorSettings
     backends: Sequence[ModelBackend] = ()
-    """All of the job's namespace."""
+    """All of the job's namespace, and those of others that are open to it, or that its work was planned for."""
     child_jobs: Sequence[ObservedJob] = ()
     """Those whose controller is this InferenceJob."""
     pods: Sequence[ObservedPod] = ()

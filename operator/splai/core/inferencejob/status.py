@@ -18,6 +18,7 @@ from splai.api.inference_job import (
 from splai.api.job_output import Output
 from splai.api.ledger import Final
 from splai.core.conditions import Verdict, merge_conditions
+from splai.core.inferencejob.backend import backend_reference
 from splai.core.inferencejob.children import number_of
 from splai.core.inferencejob.clocks import expiry
 from splai.core.inferencejob.facts import Facts
@@ -59,7 +60,7 @@ def make_status(
             conditions=conditions,
             phase=phase,
             message=conditions[0].message,
-            backend=_backend(before, facts),
+            backend=_backend(before, facts, job.metadata["namespace"]),
             spec_hash=_spec_hash(job, facts),
             total=counts.total,
             succeeded=counts.completed,
@@ -133,13 +134,13 @@ def _start_time(before: InferenceJobStatus, facts: Facts, phase: JobPhase, now: 
     return before.start_time or (now if facts.started or facts.final else None)
 
 
-def _backend(before: InferenceJobStatus, facts: Facts) -> str | None:
+def _backend(before: InferenceJobStatus, facts: Facts, namespace: str) -> str | None:
     if before.spec_hash is not None and before.backend:
         return before.backend
     if facts.progress and facts.progress.backend:
         return facts.progress.backend
     backend = facts.backend.backend
-    return backend.metadata["name"] if backend else before.backend
+    return backend_reference(backend, namespace) if backend else before.backend
 
 
 def _counts(before: RequestCounts, facts: Facts, *, over: bool) -> RequestCounts:

@@ -7,6 +7,7 @@ from splai.api.ledger import InputManifest, ReadingOrder, WorkOrder
 from splai.api.model_backend import ModelBackend
 from splai.api.policy import Policy
 from splai.core.content_hash import content_hash
+from splai.core.inferencejob.backend import backend_reference
 from splai.core.inferencejob.policy import record_limits
 from splai.core.inferencejob.records import Records
 
@@ -45,7 +46,7 @@ def make_work_order(
         job=job.metadata["name"],
         uid=job.metadata["uid"],
         type=spec.request_type,
-        backend=backend.metadata["name"],
+        backend=backend_reference(backend, job.metadata["namespace"]),
         model=backend.spec.model.id,
         endpoint=endpoint,
         prompt=spec.prompt,

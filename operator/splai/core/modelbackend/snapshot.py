@@ -19,6 +19,8 @@ class BackendSnapshot:
     service: ObservedService | None = None
     pods: Sequence[ObservedPod] = ()
     """The replicas: pods that carry the backend's name as a label."""
+    other_defaults: Sequence[str] = ()
+    """Names of further backends that are the namespace's default, if this one is."""
     refusals: Sequence[Refusal] = ()
 
     @property

@@ -1,4 +1,4 @@
-"""A backend's conditions: always the same six, each with a reason that names what to look at.
+"""A backend's conditions: always the same six, and one more of a default; each reason names what to look at.
 
 ::
 
@@ -41,6 +41,7 @@ def decide_status(snapshot: BackendSnapshot, *, revision: str, changing: bool, n
         _scheduled(replicas),
         _model_loaded(replicas, missing),
         _rollout_blocked(replicas, blocked),
+        *_default_conflict(snapshot),
     )
     generation = backend.metadata["generation"]
     serving = replicas.answering + replicas.still_serving
@@ -66,6 +67,8 @@ def transitions(before: ModelBackendStatus, after: ModelBackendStatus) -> tuple[
             continue
         if condition.type == "RolloutBlocked" and condition.status == "True":
             events.append(Event("Warning", "RolloutBlocked", condition.message))
+        if condition.type == "DefaultConflict" and condition.status == "True":
+            events.append(Event("Warning", "SeveralDefaults", condition.message))
         if condition.type != "Ready" or condition.reason == "RolloutBlocked":
             continue
         if condition.status == "True":
@@ -160,6 +163,18 @@ def _rollout_blocked(replicas: Replicas, blocked: PodProblem | None) -> Verdict:
     if blocked is not None:
         return Verdict("RolloutBlocked", "True", blocked.reason, blocked.message)
     return Verdict("RolloutBlocked", "False", "RollingOut" if replicas.previous else "NoRollout")
+
+
+def _default_conflict(snapshot: BackendSnapshot) -> tuple[Verdict, ...]:
+    if not snapshot.backend.spec.routing.default:
+        return ()
+    if not snapshot.other_defaults:
+        return (Verdict("DefaultConflict", "False", "OnlyDefault"),)
+    message = (
+        f"routing.default is also set on {', '.join(snapshot.other_defaults)}: "
+        "jobs that name no model wait until one default is left"
+    )
+    return (Verdict("DefaultConflict", "True", "SeveralDefaults", message),)
 
 
 def _count(count: int, wanted: int, verb: str) -> str:

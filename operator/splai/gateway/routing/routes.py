@@ -86,7 +86,7 @@ class RouteTable:
     pools: Mapping[str, Pool] = field(default_factory=dict)
     """By every name that works."""
     listed: tuple[str, ...] = ()
-    """What `/v1/models` shows: each pool once, under its shortest name, sorted; ``auto`` if anything has capabilities."""
+    """What `/v1/models` shows: each pool once, under its shortest name, sorted; ``auto`` if any has capabilities."""
     backends: Mapping[str, BackendRoute] = field(default_factory=dict)
     """By key."""
     capabilities: Mapping[str, Pool] = field(default_factory=dict)
@@ -102,7 +102,7 @@ class RouteTable:
         return self.pools.get(model)
 
     def chain(self, pool: Pool) -> Iterator[Pool]:
-        """The pool, then its backends' fallbacks in order, then theirs; no backend twice, whatever circles there are."""
+        """The pool, then its backends' fallbacks in order, then theirs; no backend twice, so circles end."""
         yield pool
         seen = {backend.key for backend in pool.backends}
         waiting = [key for backend in pool.backends for key in backend.policy.fallbacks]

@@ -81,3 +81,92 @@ def test_a_planned_job_whose_backend_is_gone_says_which() -> None:
         "BackendNotFound",
         "ModelBackend mine of namespace team, which the work was planned for, is gone",
     )
+
+
+class TestAnotherNamespace:
+    OPEN = {"namespace": "platform", "access": {"from": "All"}}
+
+    def test_a_backend_that_is_open_is_found(self) -> None:
+        assert choose(make_backend("big", **self.OPEN)) == (
+            "big",
+            "BackendReady",
+            "ModelBackend platform/big is ready",
+        )
+
+    def test_one_that_is_open_to_selected_namespaces_is_open_to_those(self) -> None:
+        selected = {"from": "Selected", "namespaces": ["team"]}
+        assert choose(make_backend("big", namespace="platform", access=selected))[0] == "big"
+
+    @pytest.mark.parametrize("access", [{}, {"from": "Selected", "namespaces": ["others"]}])
+    def test_one_that_is_not_is_as_if_it_were_not_there(self, access: dict[str, object]) -> None:
+        assert choose(make_backend("big", namespace="platform", access=access))[0] is None
+
+    def test_the_jobs_own_namespace_comes_first_ready_or_not(self) -> None:
+        own = make_backend("own", ready=False)
+        assert choose(make_backend("big", **self.OPEN, created="2020-01-01T00:00:00Z"), own)[0] == "own"
+
+    def test_a_namespace_may_be_named(self) -> None:
+        two = make_backend("older", namespace="other", access={"from": "All"}, created="2020-01-01T00:00:00Z")
+        assert choose(two, make_backend("big", **self.OPEN), model="platform/llama3-8b-q4")[0] == "big"
+
+    def test_nobody_takes_the_qualified_name_of_another_namespace(self) -> None:
+        evil = make_backend(
+            "evil",
+            namespace="evil",
+            model_id="platform/llama3-8b-q4",
+            access={"from": "All"},
+            created="2020-01-01T00:00:00Z",
+        )
+        assert choose(evil, make_backend("big", **self.OPEN), model="platform/llama3-8b-q4")[0] == "big"
+
+    def test_dedicated_workers_need_one_of_their_own_namespace(self) -> None:
+        choice = choose(make_backend("big", **self.OPEN), workers={"mode": "Dedicated"})
+        assert choice[::2] == (
+            None,
+            "no ModelBackend of namespace team serves 'llama3-8b-q4'; served there: nothing",
+        )
+
+    def test_a_reference_is_to_the_jobs_own_namespace(self) -> None:
+        assert choose(make_backend("big", **self.OPEN), backendRef={"name": "big"})[2] == (
+            "namespace team has no ModelBackend big; it has: nothing"
+        )
+
+    def test_an_unknown_model_is_answered_with_what_is_open_too(self) -> None:
+        assert choose(make_backend("big", **self.OPEN), model="gpt-5")[2] == (
+            "no ModelBackend of namespace team serves 'gpt-5'; served there: nothing; open to it: platform/llama3-8b-q4"
+        )
+
+    def test_a_planned_job_stays_with_it_also_when_it_was_closed(self) -> None:
+        planned = InferenceJobStatus(spec_hash="h", backend="platform/big")
+        assert choose(make_backend("big"), make_backend("big", namespace="platform"), status=planned)[2] == (
+            "ModelBackend platform/big is ready"
+        )
+
+    def test_a_planned_job_whose_backend_there_is_gone_says_which(self) -> None:
+        planned = InferenceJobStatus(spec_hash="h", backend="platform/big")
+        assert choose(status=planned)[2] == "ModelBackend platform/big, which the work was planned for, is gone"
+
+
+class TestDefault:
+    def test_a_job_that_names_no_model_gets_the_default_of_its_namespace(self) -> None:
+        assert choose(make_backend("a"), make_backend("b", routing={"default": True}), model=None)[0] == "b"
+
+    def test_without_one_it_says_what_to_set(self) -> None:
+        elsewhere = make_backend("a", namespace="platform", access={"from": "All"}, routing={"default": True})
+        assert choose(make_backend("b"), elsewhere, model=None)[2] == (
+            "the job names no model, and no ModelBackend of namespace team has routing.default"
+        )
+
+    def test_between_two_nobody_chooses_for_the_user(self) -> None:
+        two = [make_backend(name, routing={"default": True}) for name in ("a", "b")]
+        assert choose(*two, model=None) == (
+            None,
+            "BackendNotFound",
+            "the job names no model, and namespace team has more than one default backend: a, b; "
+            "leave routing.default to one of them",
+        )
+
+    def test_a_planned_job_stays_with_its_backend_whatever_the_defaults_are(self) -> None:
+        two = [make_backend(name, routing={"default": True}) for name in ("a", "b")]
+        planned = InferenceJobStatus(spec_hash="h", backend="a")
+        assert choose(*two, model=None, status=planned)[0] == "a"

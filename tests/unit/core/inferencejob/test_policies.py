@@ -102,7 +102,9 @@ def test_a_model_that_only_an_unknown_policy_has_is_nobodys() -> None:
     job = job.model_copy(update={"spec": job.spec.model_copy(update={"model": None})})
     status = decide(job).status
     assert condition(status, "Ready")[1] == "PolicyNotFound"
-    assert condition(status, "BackendReady")[2] == "the job names no model, and nobody knows that of its policy"
+    assert condition(status, "BackendReady")[2] == (
+        "neither the job nor its policy names a model, and no ModelBackend of namespace team has routing.default"
+    )
 
 
 @pytest.mark.parametrize(

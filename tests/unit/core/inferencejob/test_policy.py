@@ -143,10 +143,8 @@ class TestLimits:
         )
         assert len(problems) == 2
 
-    def test_a_job_needs_a_model_from_somewhere(self) -> None:
-        assert violation(make_spec(model=None)) == (
-            "spec.model: is not set, and policy enterprise-default has no model",
-        )
+    def test_where_neither_has_a_model_it_is_left_to_the_default_backend(self) -> None:
+        assert effective(make_spec(model=None), limits={"models": ["a"]}).model is None
 
     @pytest.mark.parametrize(
         ("job_type", "name"), [("chat", "max_tokens"), ("completion", "max_tokens"), ("response", "max_output_tokens")]
@@ -174,6 +172,12 @@ class TestLimits:
         assert refused == PolicyViolation(("spec.backendRef.name: serves b, policy enterprise-default allows only a",))
         assert check_backend(spec, policies(limits={"models": ["b"]}), make_backend(model_id="b")) is None
         assert check_backend(spec, policies(), make_backend(model_id="b")) is None
+
+    def test_neither_may_one_that_gets_the_default_backend(self) -> None:
+        refused = check_backend(make_spec(model=None), policies(limits={"models": ["a"]}), make_backend(model_id="b"))
+        assert refused == PolicyViolation(
+            ("spec.model: is not set, and the default backend serves b, policy enterprise-default allows only a",)
+        )
 
 
 class TestUnknownPolicy:

@@ -57,6 +57,22 @@ def test_a_changed_spec_is_applied_to_the_deployment_alone(change: dict[str, Any
     assert kinds == ["Deployment"]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"routing": {"weight": 5, "capabilities": ["chat"], "default": True, "cache": {"ttl": "1m"}}},
+        {"access": {"from": "All"}},
+    ],
+    ids=["routing", "access"],
+)
+def test_how_requests_come_is_nothing_to_the_pods(change: dict[str, Any]) -> None:
+    before = make_backend()
+    kinds = applied_kinds(
+        backend=make_backend(**change), deployment=make_deployment(before), service=make_service(before)
+    )
+    assert kinds == []
+
+
 def test_a_new_image_of_the_installation_is_applied() -> None:
     backend = make_backend()
     settings = replace(SETTINGS, engine_images=replace(SETTINGS.engine_images, llamacpp="splai/llamacpp:2"))

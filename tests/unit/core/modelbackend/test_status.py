@@ -187,6 +187,24 @@ def test_scheduled_is_unknown_before_the_scheduler_has_spoken() -> None:
     assert said(decide().status, "Scheduled") == ("Unknown", "Waiting")
 
 
+class TestDefaultConflict:
+    DEFAULT = make_backend(routing={"default": True})
+
+    def test_an_only_default_is_no_conflict(self) -> None:
+        assert said(decide(ready_pod(), backend=self.DEFAULT).status, "DefaultConflict") == ("False", "OnlyDefault")
+
+    def test_another_default_is_named_and_told_as_an_event(self) -> None:
+        plan = decide(ready_pod(), backend=self.DEFAULT, other_defaults=("tiny",))
+
+        words = "routing.default is also set on tiny: jobs that name no model wait until one default is left"
+        assert said(plan.status, "DefaultConflict") == ("True", "SeveralDefaults")
+        assert message(plan.status, "DefaultConflict") == words
+        assert Event("Warning", "SeveralDefaults", words) in plan.events
+
+    def test_it_is_nothing_to_any_other_backend(self) -> None:
+        assert find_condition(decide(ready_pod()).status.conditions, "DefaultConflict") is None
+
+
 class TestRolloutBlocked:
     def test_after_15_seconds_without_a_node_while_the_old_revision_serves(self) -> None:
         status = decide(ready_pod("old", old=True), make_pod("new", unschedulable_for=15)).status

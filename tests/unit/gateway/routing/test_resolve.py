@@ -102,7 +102,7 @@ def test_any_other_name_is_the_model_itself() -> None:
 
 
 def test_an_unknown_name_is_answered_with_those_that_there_are() -> None:
-    with pytest.raises(RequestError, match="Models: auto, llama2-13b-vllm, llama3.1:8b, qwen-coder") as refused:
+    with pytest.raises(RequestError, match=r"Models: auto, llama2-13b-vllm, llama3\.1:8b, qwen-coder") as refused:
         resolve(THREE, "automatic")
 
     assert refused.value.param == "model"
