@@ -24,10 +24,9 @@ from splai.gateway.routing.hold import Hold
 from splai.gateway.routing.routes import RouteSource, RouteTable
 from splai.gateway.routing.selection import Selection
 from splai.gateway.settings import GatewaySettings
-from splai.resilience.circuit_breaker import State
 from splai.resilience.cache import MemoryStore, ResponseCache
+from splai.resilience.circuit_breaker import State
 from splai.resilience.redis_store import RedisStore
-
 
 _FROM_BEST: Final[tuple[State, ...]] = ("closed", "half_open", "open")
 
@@ -48,10 +47,11 @@ async def gateway_handler(
     artifacts: Artifacts,
     *,
     ready: Callable[[], bool],
+    selection: Selection | None = None,
 ) -> AsyncGenerator[Handler]:
     """The handler of everything that callers can ask for, and what it stands on."""
     engines = EnginePool()
-    selection = Selection()
+    selection = selection or Selection()
     admission = Admission(most_in_flight=settings.max_in_flight)
     hold = Hold(routes, max_hold=settings.max_hold_seconds, most_held=settings.max_held)
     attempts = Attempts(routes, engines, selection, metrics)
@@ -103,6 +103,6 @@ def backend_states(table: RouteTable, selection: Selection) -> Iterable[BackendS
     for backend in table.backends.values():
         namespace, _, name = backend.key.partition("/")
         states = {selection.state(address) for address in backend.addresses}
-        breaker = next((state for state in _FROM_BEST if state in states), "closed")
+        breaker: State = next((state for state in _FROM_BEST if state in states), "closed")
         available = backend.at_zero or (bool(states) and breaker != "open")
         yield BackendState(namespace, name, available, breaker)

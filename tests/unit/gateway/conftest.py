@@ -6,22 +6,22 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import uvloop
 
 from splai.artifacts.client import ArtifactClient
+from splai.gateway.application import gateway_handler
+from splai.gateway.authorization import Authorization
 from splai.gateway.endpoints.artifacts import Artifacts
-from splai.gateway.endpoints.models import Models
-from splai.gateway.endpoints.old_application import gateway_application
-from splai.gateway.inference.relay import Relay
-from splai.gateway.inference.upstream import Engines, engine_session
 from splai.gateway.metrics import Metrics
-from splai.gateway.routing.observed import Backend, Endpoints
+from splai.gateway.routing.observed import Backend, Endpoints, Policy
 from splai.gateway.routing.routes import RouteTable, build_routes
 from splai.gateway.routing.selection import Selection
 from splai.gateway.server import listening
+from splai.gateway.settings import GatewaySettings
 from tests.unit.gateway.scripted_engine import Script, ScriptedEngine, running_engine
 
 
@@ -33,17 +33,33 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 class Gateway:
     """A running gateway, and what its test may turn."""
 
-    table: RouteTable = field(default_factory=RouteTable)
     ready: bool = True
     url: str = ""
     port: int = 0
     metrics: Metrics = field(default_factory=Metrics)
     selection: Selection = field(default_factory=lambda: Selection(chance=random.Random(1)))
+    listeners: list[Callable[[RouteTable], None]] = field(default_factory=list)
+    _table: RouteTable = field(default_factory=RouteTable)
 
-    def serve(self, model: str, *addresses: str, aliases: tuple[str, ...] = ()) -> None:
-        """The one backend there is, with engines at these addresses."""
-        backend = Backend("team-a", "backend", 1700000000, model, aliases)
-        self.table = build_routes([backend], [Endpoints("team-a", "backend", addresses)])
+    @property
+    def table(self) -> RouteTable:
+        return self._table
+
+    @table.setter
+    def table(self, table: RouteTable) -> None:
+        self._table = table
+        for listener in self.listeners:
+            listener(table)
+
+    def on_change(self, listener: Callable[[RouteTable], None]) -> None:
+        self.listeners.append(listener)
+
+    def serve(self, model: str, *addresses: str, aliases: tuple[str, ...] = (), **backend: Any) -> None:
+        """The one backend there is, with engines at these addresses; what is left over goes to its policy."""
+        own = {name: backend.pop(name) for name in ("scaled_to_zero", "native_responses") if name in backend}
+        policy = Policy(**{"timeout": 5.0, **backend})
+        served = Backend("team-a", "backend", 1700000000, model, aliases, policy, **own)
+        self.table = build_routes([served], [Endpoints("team-a", "backend", addresses)])
 
     def http(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=self.url, timeout=10, trust_env=False)
@@ -55,21 +71,26 @@ class Gateway:
 
 @asynccontextmanager
 async def running_gateway(
-    *, store: ArtifactClient | None = None, namespaces: tuple[str, ...] = (), idle_seconds: float = 5
+    *, store: ArtifactClient | None = None, settings: GatewaySettings | None = None, token: str = ""
 ) -> AsyncIterator[Gateway]:
     gateway = Gateway()
+    settings = settings or GatewaySettings(access_log=False)
     async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(engine_session(idle_seconds=idle_seconds))
         if store is None:
             store = await stack.enter_async_context(ArtifactClient("http://127.0.0.1:1", Path("/nonexistent")))
-        app = gateway_application(
-            relay=Relay(gateway, Engines(session, gateway.selection, gateway.metrics), gateway.metrics),
-            models=Models(gateway),
-            artifacts=Artifacts(store, namespaces),
-            metrics=gateway.metrics,
-            ready=lambda: gateway.ready,
+        handler = await stack.enter_async_context(
+            gateway_handler(
+                settings,
+                gateway,
+                gateway.metrics,
+                Authorization(token),
+                Artifacts(store, settings.namespaces),
+                ready=lambda: gateway.ready,
+                selection=gateway.selection,
+            )
         )
-        gateway.port = await stack.enter_async_context(listening(app, 0, host="127.0.0.1", drain_seconds=0.1))
+        server = await stack.enter_async_context(listening(handler, 0, host="127.0.0.1", drain_seconds=0.1))
+        gateway.port = server.port
         gateway.url = f"http://127.0.0.1:{gateway.port}"
         yield gateway
 
