@@ -13,6 +13,7 @@ from splai.api.json import compact_text
 INVALID_REQUEST = "invalid_request_error"
 UPSTREAM = "upstream_error"
 SERVER = "server_error"
+_CODES = {408: "request_timeout", 413: "request_too_large", 431: "headers_too_large", 503: "overloaded"}
 _TYPES = {429: "rate_limit_error", 500: SERVER, 503: "service_unavailable_error"}
 
 
@@ -54,7 +55,8 @@ def error_body(message: str, *, type: str, code: str | None, param: str | None =
 
 def error_body_of(status: int, message: str) -> bytes:
     """The error of a request that was refused as HTTP, before anybody looked at what it asks for."""
-    return error_body(message, type=_TYPES.get(status, SERVER if status >= 500 else INVALID_REQUEST), code=None)
+    kind = _TYPES.get(status, SERVER if status >= 500 else INVALID_REQUEST)
+    return error_body(message, type=kind, code=_CODES.get(status, "bad_request"))
 
 
 def completed_error_body(status: int, body: bytes) -> bytes:

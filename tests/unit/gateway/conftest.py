@@ -16,6 +16,7 @@ from splai.artifacts.client import ArtifactClient
 from splai.gateway.application import gateway_handler
 from splai.gateway.authorization import Authorization
 from splai.gateway.endpoints.artifacts import Artifacts
+from splai.gateway.http.limits import Limits
 from splai.gateway.metrics import Metrics
 from splai.gateway.routing.observed import Backend, Endpoints, Policy
 from splai.gateway.routing.routes import RouteTable, build_routes
@@ -71,7 +72,11 @@ class Gateway:
 
 @asynccontextmanager
 async def running_gateway(
-    *, store: ArtifactClient | None = None, settings: GatewaySettings | None = None, token: str = ""
+    *,
+    store: ArtifactClient | None = None,
+    settings: GatewaySettings | None = None,
+    token: str = "",
+    limits: Limits | None = None,
 ) -> AsyncIterator[Gateway]:
     gateway = Gateway()
     settings = settings or GatewaySettings(access_log=False)
@@ -89,7 +94,9 @@ async def running_gateway(
                 selection=gateway.selection,
             )
         )
-        server = await stack.enter_async_context(listening(handler, 0, host="127.0.0.1", drain_seconds=0.1))
+        server = await stack.enter_async_context(
+            listening(handler, 0, host="127.0.0.1", drain_seconds=0.1, limits=limits)
+        )
         gateway.port = server.port
         gateway.url = f"http://127.0.0.1:{gateway.port}"
         yield gateway

@@ -180,9 +180,7 @@ class Exchange:
         )
 
     def _connection_line(self) -> bytes:
-        if not self.persistent:
-            return b"connection: close\r\n"
-        return b"connection: keep-alive\r\n" if self.http_1_0 else b""
+        return b"connection: keep-alive\r\n" if self.persistent else b"connection: close\r\n"
 
 
 def _request_id(asked: bytes | None) -> str:

@@ -17,7 +17,7 @@ from splai.gateway.http.engine_pool import EngineError, EnginePool, EngineReply
 from splai.gateway.http.headers import forwarded, returned
 from splai.gateway.inference.call import Call
 from splai.gateway.inference.dialect import BrokenAnswer, Dialect
-from splai.gateway.inference.failure import BROKEN, AttemptFailed, Refusal, Reply, attempt_failed
+from splai.gateway.inference.failure import BROKEN, UNREACHABLE, AttemptFailed, Refusal, Reply, attempt_failed
 from splai.gateway.inference.streaming import Streaming
 from splai.gateway.metrics import Metrics
 from splai.gateway.routing.routes import Pool, RouteSource, RouteTable, Target
@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 
 MAX_REPLY_BYTES = 256 * 1024 * 1024
 FIRST_PAUSE_SECONDS = 0.025
+FREE_RETRIES = 10
+"""Of a model in a minute, whatever its traffic: as many as it takes until the breakers of two bad pods have opened."""
 LONGEST_PAUSE_SECONDS = 2.0
 """Beyond it the caller is told when to come back instead of being kept waiting."""
 
@@ -61,7 +63,7 @@ class Attempts:
         """The reply for the caller, or None if it was streamed to it; raises RequestError."""
         budget = self._budgets.get(pool.key)
         if budget is None:
-            budget = self._budgets[pool.key] = RetryBudget()
+            budget = self._budgets[pool.key] = RetryBudget(minimum=FREE_RETRIES)
         budget.request()
         tried: set[str] = set()
         last: AttemptFailed | None = None
@@ -72,8 +74,9 @@ class Attempts:
                     break
                 tried.clear()
                 continue
-            if call.attempts:
-                if not budget.try_spend():
+            if last is not None:
+                # Where nobody was reached no engine has worked in vain: such a retry adds no load.
+                if last.failure is not UNREACHABLE and not budget.try_spend():
                     break
                 call.metrics.model.retried()
             call.attempts += 1
@@ -103,7 +106,9 @@ class Attempts:
         _log.warning("engine failed", extra=facts | {"request_id": call.exchange.request_id})
 
     async def _paused(self, call: Call, last: AttemptFailed) -> bool:
-        """Wait before the same pods are tried again; False if that would take too long."""
+        """Wait before the same pods are tried again; False if that is of no use, or would take too long."""
+        if not last.failure.passes:
+            return False
         seconds = last.retry_after
         if seconds is None:
             seconds = FIRST_PAUSE_SECONDS * 2 ** (call.attempts - 1) * self._jitter()

@@ -13,9 +13,8 @@ from splai.gateway.metrics import RouteMetrics
 from splai.gateway.routing.routes import BackendRoute
 
 _STREAM_HEADERS: tuple[tuple[bytes, bytes], ...] = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-cache"),
-    (b"connection", b"keep-alive"),
     (b"x-accel-buffering", b"no"),  # nginx before us would hold events back
 )
 

@@ -35,6 +35,8 @@ class Failure:
     reason: str
     status: int
     message: str
+    passes: bool = True
+    """Whether the same pod may do better a moment later."""
 
     def as_error(self) -> RequestError:
         return RequestError(self.status, self.message, type=UPSTREAM, code=f"engine_{self.reason}")
@@ -96,10 +98,11 @@ class Refusal:
                 Failure(_reason(status), status, ""), reply=self._passed_on(), retry_after=self._pause()
             )
         if status < 400 or status in CREDENTIALS:
-            raise AttemptFailed(Failure("refused", 502, f"The engine refuses the gateway with HTTP status {status}"))
+            message = f"The engine refuses the gateway with HTTP status {status}"
+            raise AttemptFailed(Failure("refused", 502, message, passes=False))
         if is_unknown_model(status, self.body):
             message = f"The engine behind '{model}' says that it does not serve this model"
-            raise AttemptFailed(Failure("model_mismatch", 502, message))
+            raise AttemptFailed(Failure("model_mismatch", 502, message, passes=False))
         return self._passed_on()
 
     def _passed_on(self) -> Reply:
