@@ -77,6 +77,7 @@ class RequestBody:
     def refuse(self, refusal: RequestRefused) -> None:
         """The rest will not be taken: whoever waits for it, now or later, is told why."""
         self._refusal = refusal
+        self.complete = False
         self.deadline = inf
         self._wake()
 

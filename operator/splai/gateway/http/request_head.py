@@ -65,7 +65,7 @@ def body_length(fields: dict[bytes, bytes], *, http_1_0: bool) -> int:
     if coding is None:
         return int(fields.get(b"content-length", b"0"))
     if http_1_0:
-        raise RequestRefused(400, "HTTP/1.0 has no transfer-encoding")
+        raise RequestRefused(400, "The request has a transfer-encoding, which HTTP/1.0 has not")
     if coding.lower() != b"chunked":
         raise RequestRefused(501, "The only transfer-encoding understood is chunked")
     return CHUNKED
@@ -74,6 +74,8 @@ def body_length(fields: dict[bytes, bytes], *, http_1_0: bool) -> int:
 def _origin_form(method: str, target: bytes) -> bytes:
     if target == b"*" and method == "OPTIONS":
         return target
+    if method == "CONNECT":
+        raise RequestRefused(405, "This is no proxy")
     scheme, separator, rest = target.partition(b"://")
     if not separator or scheme.lower() not in (b"http", b"https"):
         raise RequestRefused(400, "The request target is neither a path nor a URL")

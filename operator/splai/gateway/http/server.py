@@ -26,18 +26,14 @@ class Server:
         self._service = service
         self._listeners = listeners
         self._common_headers = common_headers
+        self.port: int = listeners[0].sockets[0].getsockname()[1]
+        """Of the first socket."""
         limits = service.limits
         shortest = min(
             limits.header_seconds, limits.body_stall_seconds, limits.idle_seconds, limits.write_stall_seconds
         )
         self._interval = min(1.0, shortest / 4)
         self._sweep()
-
-    @property
-    def port(self) -> int:
-        """Of the first socket."""
-        port: int = self._listeners[0].sockets[0].getsockname()[1]
-        return port
 
     @property
     def connections(self) -> int:

@@ -88,7 +88,7 @@ class ServerConnection(asyncio.Protocol):
     # from the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: asyncio.Transport = transport  # type: ignore[assignment] - TCP and Unix sockets give this one
+        self._transport: asyncio.Transport = transport  # type: ignore[assignment]  # a socket has this one
         service = self.service
         service.connections.add(self)
         if len(service.connections) > service.limits.max_connections:
