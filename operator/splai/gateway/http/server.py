@@ -14,9 +14,11 @@ from socket import socket
 
 from splai.gateway.http.exchange import Handler
 from splai.gateway.http.limits import Limits
-from splai.gateway.http.server_connection import ServerConnection, Service
+from splai.gateway.http.server_connection import ServerConnection
+from splai.gateway.http.service import Service
 
 _BACKLOG = 1024
+_CANCEL_SECONDS = 1.0
 
 
 class Server:
@@ -51,8 +53,8 @@ class Server:
         await self._emptied(drain_seconds)
         tasks = [task for connection in tuple(service.connections) if (task := connection.abort()) is not None]
         if tasks:
-            await asyncio.wait(tasks)
-        await self._emptied(1.0)
+            await asyncio.wait(tasks, timeout=_CANCEL_SECONDS)
+        await self._emptied(_CANCEL_SECONDS)
         self._timer.cancel()
 
     async def _emptied(self, seconds: float) -> None:
@@ -65,11 +67,11 @@ class Server:
                 return
 
     def _sweep(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._interval, self._sweep)
         self._service.lines = self._common_headers + f"date: {formatdate(usegmt=True)}\r\n".encode()
         now = time.perf_counter()
         for connection in tuple(self._service.connections):
             connection.check(now)
-        self._timer = asyncio.get_running_loop().call_later(self._interval, self._sweep)
 
 
 @asynccontextmanager

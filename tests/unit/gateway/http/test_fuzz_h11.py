@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from splai.gateway.http.exchange import Exchange
 from splai.gateway.http.limits import Limits
-from splai.gateway.http.server_connection import ServerConnection, Service
+from splai.gateway.http.server_connection import ServerConnection
+from splai.gateway.http.service import Service
+from tests.unit.gateway.http.conftest import MemoryTransport, error_body
 
 STRICTER = re.compile(
     b"Invalid method encountered"  # h11 takes any token
@@ -39,38 +41,6 @@ class Understood:
     body: bytes
 
 
-class MemoryTransport(asyncio.Transport):
-    """Gives what is written to a list; a close is told at the loop's next turn."""
-
-    def __init__(self, protocol: asyncio.Protocol) -> None:
-        super().__init__()
-        self._protocol = protocol
-        self._closing = False
-        self.written = b""
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.written += data
-
-    def is_closing(self) -> bool:
-        return self._closing
-
-    def close(self) -> None:
-        if not self._closing:
-            self._closing = True
-            asyncio.get_running_loop().call_soon(self._protocol.connection_lost, None)
-
-    abort = close
-
-    def write_eof(self) -> None: ...
-
-    def pause_reading(self) -> None: ...
-
-    def resume_reading(self) -> None: ...
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-
 @dataclass
 class Recorder:
     """The handler."""
@@ -87,7 +57,7 @@ class Recorder:
 async def understood_by_server(pieces: list[bytes]) -> tuple[list[Understood], bytes]:
     """The requests that were served, and all that was sent."""
     recorder = Recorder()
-    service = Service(recorder, Limits(), lambda status, message: message.encode())
+    service = Service(recorder, Limits(), error_body)
     connection = ServerConnection(service)
     transport = MemoryTransport(connection)
     connection.connection_made(transport)

@@ -5,7 +5,10 @@ import asyncio
 import pytest
 
 from splai.gateway.http.exchange import Exchange, Handler
-from tests.unit.gateway.http.conftest import PATIENCE, Start, until
+from splai.gateway.http.limits import Limits
+from splai.gateway.http.server_connection import ServerConnection
+from splai.gateway.http.service import Service
+from tests.unit.gateway.http.conftest import PATIENCE, MemoryTransport, Start, error_body, until
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
@@ -79,6 +82,17 @@ async def test_a_half_closed_caller_still_gets_what_is_ready_at_once(serving: St
         caller.writer.write_eof()
 
         assert (await caller.reply()).body == b"GET /  "
+        assert await caller.rest() == b""
+
+
+async def test_a_half_closed_caller_gets_all_its_pipelined_replies(serving: Start, echoing: Handler) -> None:
+    async with serving(echoing) as running:
+        caller = await running.caller()
+        caller.send(GET * 3)
+        caller.writer.write_eof()
+
+        replies = [await caller.reply() for _ in range(3)]
+        assert [reply.header(b"connection") for reply in replies] == [None, None, b"close"]
         assert await caller.rest() == b""
 
 
@@ -183,3 +197,13 @@ async def test_nothing_is_left_of_callers_that_come_and_go(serving: Start) -> No
             await until(lambda: running.server.connections == 0)
 
     assert len(asyncio.all_tasks()) == tasks_before
+
+
+async def test_a_handler_cancelled_before_it_has_begun_leaves_nothing_behind(echoing: Handler) -> None:
+    service = Service(echoing, Limits(), error_body)
+    connection = ServerConnection(service)
+    connection.connection_made(MemoryTransport(connection))
+    connection.data_received(GET)
+    connection.connection_lost(None)
+
+    await until(lambda: not service.connections)

@@ -1,6 +1,7 @@
 """What a caller gets for what a handler does."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -138,17 +139,19 @@ async def test_a_reply_has_one_start_and_one_end(serving: Start) -> None:
     refused = []
 
     async def insistent(exchange: Exchange) -> None:
-        for step in (
+        steps: list[Callable[[], None]] = [
             lambda: exchange.write(b"early"),
             lambda: exchange.start(200, [], length=2),
             lambda: exchange.reply(200, [], b""),
             lambda: exchange.write(b"long"),
-        ):
+            exchange.abort,
+            exchange.finish,
+        ]
+        for step in steps:
             try:
                 step()
             except ValueError as error:
                 refused.append(str(error))
-        exchange.abort()
 
     async with serving(insistent) as running:
         caller = await running.caller()
@@ -159,6 +162,7 @@ async def test_a_reply_has_one_start_and_one_end(serving: Start) -> None:
         "a reply's data comes between its start and its end",
         "the reply has started already",
         "more data than the reply's length",
+        "a reply's data comes between its start and its end",
     ]
 
 
