@@ -115,12 +115,12 @@ class Exchange:
 
     def write(self, data: bytes) -> None:
         """One chunk in one write; raises ValueError for more than the length given to ``start``."""
-        if data and (framed := self._framed(data)):
+        if framed := self._framed(data):
             self._connection.write(framed)
 
     def finish(self, data: bytes = b"") -> None:
         """Last data and the end in one write; a reply that is shorter than it said is aborted."""
-        framed = self._framed(data) if data else b""
+        framed = self._framed(data)
         if self._left and not self._bodiless:
             self.abort()
             return
@@ -143,7 +143,7 @@ class Exchange:
     def _framed(self, data: bytes) -> bytes:
         if not self.reply_started or self.ended:
             raise ValueError("a reply's data comes between its start and its end")
-        if self._bodiless:
+        if self._bodiless or not data:
             return b""
         if self._chunked:
             return b"%x\r\n%b\r\n" % (len(data), data)

@@ -5,7 +5,7 @@ import time
 from math import inf
 from typing import TYPE_CHECKING
 
-from splai.gateway.http.request_head import CHUNKED, RequestRefused
+from splai.gateway.http.request_head import CHUNKED, RequestRefused, body_too_large
 
 if TYPE_CHECKING:
     from splai.gateway.http.server_connection import ServerConnection
@@ -77,6 +77,7 @@ class RequestBody:
     def refuse(self, refusal: RequestRefused) -> None:
         """The rest will not be taken: whoever waits for it, now or later, is told why."""
         self._refusal = refusal
+        self.complete = False
         self.deadline = inf
         self._wake()
 
@@ -105,7 +106,7 @@ class RequestBody:
     def _check_size(self) -> None:
         limits = self._limits
         if self._size > limits.body_bytes:
-            raise RequestRefused(413, f"The request body is larger than {limits.body_bytes} bytes")
+            raise body_too_large(limits)
         if self._raw_size - self._size > limits.header_bytes + _OVERHEAD_PER_BYTE * self._size:
             raise RequestRefused(431, "The chunked request body holds too much besides its data")
 

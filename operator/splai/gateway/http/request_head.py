@@ -5,6 +5,8 @@ Rules are those of RFC 9112; where it leaves a choice between refusing and repai
 
 from urllib.parse import unquote
 
+from splai.gateway.http.limits import Limits
+
 CHUNKED = -1
 
 _LISTED_ONCE = (b"host", b"content-length", b"transfer-encoding")
@@ -19,14 +21,21 @@ class RequestRefused(Exception):
         self.message = message
 
 
+def check_head_size(head: bytes, limits: Limits) -> None:
+    if len(head) > limits.header_bytes:
+        raise RequestRefused(431, "The request's head is too large")
+    if head.count(b"\n") - 2 > limits.header_count:
+        raise RequestRefused(431, "The request has too many headers")
+
+
 def request_line(head: bytes) -> tuple[str, bytes, bool]:
     """Method, target, and whether it is HTTP/1.0; raises RequestRefused, with 505 for other versions (RFC 9112 §3)."""
     try:
         method, target, version = head[: head.find(b"\r\n")].split(b" ")
-        if version == b"HTTP/1.1" or version == b"HTTP/1.0":
+        if version in (b"HTTP/1.1", b"HTTP/1.0"):
             return method.decode("ascii"), target, version == b"HTTP/1.0"
     except ValueError:
-        raise RequestRefused(400, "The request line is not that of HTTP/1.1") from None
+        version = b""
     if version.startswith(b"HTTP/"):
         raise RequestRefused(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here")
     raise RequestRefused(400, "The request line is not that of HTTP/1.1")
@@ -48,9 +57,11 @@ def decoded_path(raw_path: bytes) -> str:
     return unquote(path) if "%" in path else path
 
 
-def fields_by_name(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """The first value of each header; raises RequestRefused if one comes twice that frames or addresses the request."""
+def fields_by_name(headers: list[tuple[bytes, bytes]], *, http_1_0: bool) -> dict[bytes, bytes]:
+    """The first value of each header; raises RequestRefused if what frames or addresses the request is ambiguous."""
     fields = dict(headers)
+    if not http_1_0 and b"host" not in fields:
+        raise RequestRefused(400, "The request has no host header")
     if len(fields) == len(headers):
         return fields
     for name in _LISTED_ONCE:
@@ -59,27 +70,41 @@ def fields_by_name(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return dict(reversed(headers))
 
 
-def body_length(fields: dict[bytes, bytes], *, http_1_0: bool) -> int:
+def body_length(fields: dict[bytes, bytes], limits: Limits, *, http_1_0: bool) -> int:
     """Bytes, or CHUNKED. The parser has refused what is no number, and both headers together (RFC 9112 §6)."""
     coding = fields.get(b"transfer-encoding")
     if coding is None:
-        return int(fields.get(b"content-length", b"0"))
+        length = int(fields.get(b"content-length", b"0"))
+        if length > limits.body_bytes:
+            raise body_too_large(limits)
+        return length
     if http_1_0:
-        raise RequestRefused(400, "HTTP/1.0 has no transfer-encoding")
+        raise RequestRefused(400, "The request has a transfer-encoding, which HTTP/1.0 has not")
     if coding.lower() != b"chunked":
         raise RequestRefused(501, "The only transfer-encoding understood is chunked")
     return CHUNKED
 
 
+def body_too_large(limits: Limits) -> RequestRefused:
+    return RequestRefused(413, f"The request body is larger than {limits.body_bytes} bytes")
+
+
+def expects_continue(fields: dict[bytes, bytes], *, http_1_0: bool) -> bool:
+    """Whether the caller waits for a word before it sends its body (RFC 9110 §10.1.1)."""
+    expected = fields.get(b"expect")
+    return expected is not None and not http_1_0 and expected.lower() == b"100-continue"
+
+
 def _origin_form(method: str, target: bytes) -> bytes:
     if target == b"*" and method == "OPTIONS":
         return target
+    if method == "CONNECT":
+        raise RequestRefused(405, "This is no proxy")
     scheme, separator, rest = target.partition(b"://")
     if not separator or scheme.lower() not in (b"http", b"https"):
         raise RequestRefused(400, "The request target is neither a path nor a URL")
-    query_or_path = min(
-        (at for at in (rest.find(b"/"), rest.find(b"?"), rest.find(b"#")) if at >= 0), default=len(rest)
-    )
-    if query_or_path == 0:
+    host_end = min((at for at in map(rest.find, (b"/", b"?", b"#")) if at >= 0), default=len(rest))
+    if host_end == 0:
         raise RequestRefused(400, "The request target names no host")
-    return rest[query_or_path:] if rest[query_or_path:].startswith(b"/") else b"/" + rest[query_or_path:]
+    path = rest[host_end:]
+    return path if path.startswith(b"/") else b"/" + path

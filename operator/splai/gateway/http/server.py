@@ -14,9 +14,11 @@ from socket import socket
 
 from splai.gateway.http.exchange import Handler
 from splai.gateway.http.limits import Limits
-from splai.gateway.http.server_connection import ServerConnection, Service
+from splai.gateway.http.server_connection import ServerConnection
+from splai.gateway.http.service import Service
 
 _BACKLOG = 1024
+_CANCEL_SECONDS = 1.0
 
 
 class Server:
@@ -26,18 +28,14 @@ class Server:
         self._service = service
         self._listeners = listeners
         self._common_headers = common_headers
+        self.port: int = listeners[0].sockets[0].getsockname()[1]
+        """Of the first socket."""
         limits = service.limits
         shortest = min(
             limits.header_seconds, limits.body_stall_seconds, limits.idle_seconds, limits.write_stall_seconds
         )
         self._interval = min(1.0, shortest / 4)
         self._sweep()
-
-    @property
-    def port(self) -> int:
-        """Of the first socket."""
-        port: int = self._listeners[0].sockets[0].getsockname()[1]
-        return port
 
     @property
     def connections(self) -> int:
@@ -55,8 +53,8 @@ class Server:
         await self._emptied(drain_seconds)
         tasks = [task for connection in tuple(service.connections) if (task := connection.abort()) is not None]
         if tasks:
-            await asyncio.wait(tasks)
-        await self._emptied(1.0)
+            await asyncio.wait(tasks, timeout=_CANCEL_SECONDS)
+        await self._emptied(_CANCEL_SECONDS)
         self._timer.cancel()
 
     async def _emptied(self, seconds: float) -> None:
@@ -69,11 +67,11 @@ class Server:
                 return
 
     def _sweep(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._interval, self._sweep)
         self._service.lines = self._common_headers + f"date: {formatdate(usegmt=True)}\r\n".encode()
         now = time.perf_counter()
         for connection in tuple(self._service.connections):
             connection.check(now)
-        self._timer = asyncio.get_running_loop().call_later(self._interval, self._sweep)
 
 
 @asynccontextmanager

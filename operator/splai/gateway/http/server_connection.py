@@ -15,23 +15,23 @@ import logging
 import socket
 import struct
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from math import inf
 
 import httptools
 
-from splai.gateway.http.exchange import Exchange, Handler
-from splai.gateway.http.limits import Limits
+from splai.gateway.http.exchange import Exchange
 from splai.gateway.http.request_body import RequestBody
 from splai.gateway.http.request_head import (
     CHUNKED,
     RequestRefused,
     body_length,
+    check_head_size,
+    expects_continue,
     fields_by_name,
     request_line,
     split_target,
 )
+from splai.gateway.http.service import Service
 from splai.logs import origin
 
 HALF_CLOSED_SECONDS = 0.5
@@ -46,27 +46,8 @@ _RESET = struct.pack("ii", 1, 0)
 _log = logging.getLogger(__name__)
 
 
-@dataclass
-class Service:
-    """What the connections of one server share."""
-
-    handler: Handler
-    limits: Limits
-    error_body: Callable[[int, str], bytes]
-    lines: bytes = b""
-    """Header lines of every reply."""
-    draining: bool = False
-    connections: set["ServerConnection"] = field(default_factory=set)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set whenever a connection has ended."""
-
-    def forget(self, connection: "ServerConnection") -> None:
-        self.connections.discard(connection)
-        self.changed.set()
-
-
 class ServerConnection(asyncio.Protocol):
-    """One a connection; ``read_deadline`` and ``write_deadline`` are on the clock of time.perf_counter."""
+    """One a connection; its deadlines are on the clock of time.perf_counter, and ``check`` is called now and then."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -88,11 +69,12 @@ class ServerConnection(asyncio.Protocol):
     # from the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: asyncio.Transport = transport  # type: ignore[assignment] - TCP and Unix sockets give this one
+        self._transport: asyncio.Transport = transport  # type: ignore[assignment]  # a socket has this one
         service = self.service
         service.connections.add(self)
         if len(service.connections) > service.limits.max_connections:
             self._refuse(RequestRefused(503, "The server has as many connections as it may have"))
+            transport.close()
         else:
             self._begin_head()
 
@@ -101,21 +83,23 @@ class ServerConnection(asyncio.Protocol):
         del self._parser  # which knows this connection
         if self._writable is not None:
             self._writable.set()
-        if self._exchange is None:
+        task, exchange = self._task, self._exchange
+        if task is None:
             self.service.forget(self)
-        elif self._task is not None and not self._exchange.ended:
-            self._task.cancel()
+            return
+        task.add_done_callback(lambda _: self.service.forget(self))  # also if it is cancelled before it has begun
+        if exchange is not None and not exchange.ended:
+            task.cancel()
 
     def eof_received(self) -> bool:
-        exchange = self._exchange
-        if exchange is None or not self.body.complete:
+        if self._exchange is None or not self.body.complete:
             return False
         self._half_closed = True
-        asyncio.get_running_loop().call_later(HALF_CLOSED_SECONDS, self._leave, exchange)
+        asyncio.get_running_loop().call_later(HALF_CLOSED_SECONDS, self._leave)
         return True
 
-    def _leave(self, exchange: Exchange) -> None:
-        if self._exchange is exchange and not exchange.ended:
+    def _leave(self) -> None:
+        if self._exchange is not None and not self._exchange.ended:
             self._transport.abort()
 
     def pause_writing(self) -> None:
@@ -173,8 +157,7 @@ class ServerConnection(asyncio.Protocol):
         self._task = asyncio.get_running_loop().create_task(self._serve(exchange))
 
     def _await_head(self, data: bytes) -> None:
-        if len(data) > self.service.limits.header_bytes:
-            raise RequestRefused(431, "The request's head is too large")
+        check_head_size(data, self.service.limits)
         if data and not (b"A" <= data[:1] <= b"Z" and data.count(b"\n") == data.count(b"\r\n")):
             raise RequestRefused(400, "The request's head is not that of HTTP/1.1")
         self._held = data
@@ -187,24 +170,17 @@ class ServerConnection(asyncio.Protocol):
 
     def _parse_head(self, head: bytes) -> Exchange:
         limits = self.service.limits
-        if len(head) > limits.header_bytes:
-            raise RequestRefused(431, "The request's head is too large")
-        if head.count(b"\n") - 2 > limits.header_count:
-            raise RequestRefused(431, "The request has too many headers")
+        check_head_size(head, limits)
         method, target, http_1_0 = request_line(head)
         headers = self._headers = []
         upgrade = self.parse(head)
         self._headers = []  # for trailers, which are dropped
-        fields = fields_by_name(headers)
+        fields = fields_by_name(headers, http_1_0=http_1_0)
         path, query = split_target(method, target)
-        length = body_length(fields, http_1_0=http_1_0)
-        if length > limits.body_bytes:
-            raise RequestRefused(413, f"The request body is larger than {limits.body_bytes} bytes")
-        if not http_1_0 and b"host" not in fields:
-            raise RequestRefused(400, "The request has no host header")
+        length = body_length(fields, limits, http_1_0=http_1_0)
         if length and upgrade:
             self._parse_framing(length)
-        self.body.begin(length, continue_due=_expects_continue(fields, http_1_0=http_1_0))
+        self.body.begin(length, continue_due=expects_continue(fields, http_1_0=http_1_0))
         keep_alive = self._keep_alive
         return Exchange(self, method, path, query, headers, fields, http_1_0=http_1_0, keep_alive=keep_alive)
 
@@ -252,25 +228,29 @@ class ServerConnection(asyncio.Protocol):
             self._end(exchange, status, message)
 
     def _end(self, exchange: Exchange, status: int, message: str) -> None:
-        if not self.lost and not exchange.ended:
-            if exchange.reply_started:
-                exchange.abort()
-            else:
-                exchange.reply(status, _JSON, self.service.error_body(status, message))
-        self._exchange = self._task = None
         if self.lost:
-            self.service.forget(self)
-        elif not exchange.persistent or not self.may_persist():
+            return
+        if not exchange.ended:
+            self._fail(exchange, status, message)
+        self._exchange = self._task = None
+        if not exchange.persistent or not self.may_persist():
             self._close()
+            return
+        self.resume_reading()
+        self._read_deadline = time.perf_counter() + self.service.limits.idle_seconds
+        if self._held:
+            self._read_head(b"")
+
+    def _fail(self, exchange: Exchange, status: int, message: str) -> None:
+        if exchange.reply_started:
+            exchange.abort()
         else:
-            self.resume_reading()
-            self._read_deadline = time.perf_counter() + self.service.limits.idle_seconds
-            if self._held:
-                self._read_head(b"")
+            exchange.reply(status, _JSON, self.service.error_body(status, message))
 
     def may_persist(self) -> bool:
         """Whether another request may follow on this connection."""
-        return self.body.complete and not (self.service.draining or self._half_closed)
+        over = self.service.draining or (self._half_closed and not self._held)
+        return self.body.complete and not over
 
     # the end
 
@@ -278,7 +258,7 @@ class ServerConnection(asyncio.Protocol):
         """Answer what never became an exchange for the handler."""
         self.body.begin(CHUNKED, continue_due=False)  # whatever may still come of it
         exchange = Exchange(self, "", b"", b"", [], {}, http_1_0=False, keep_alive=False)
-        exchange.reply(refusal.status, _JSON, self.service.error_body(refusal.status, refusal.message))
+        self._fail(exchange, refusal.status, refusal.message)
         self._close()
 
     def _close(self) -> None:
@@ -359,8 +339,3 @@ class ServerConnection(asyncio.Protocol):
     def caller(self) -> tuple[str, int] | None:
         name = self._transport.get_extra_info("peername")
         return name[:2] if isinstance(name, tuple) else None
-
-
-def _expects_continue(fields: dict[bytes, bytes], *, http_1_0: bool) -> bool:
-    expected = fields.get(b"expect")
-    return expected is not None and not http_1_0 and expected.lower() == b"100-continue"

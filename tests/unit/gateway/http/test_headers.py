@@ -1,47 +1,51 @@
 """Which headers cross the gateway."""
 
-from multidict import CIMultiDict
-
 from splai.gateway.http.headers import forwarded, returned
 
 
 def test_the_engine_gets_what_is_the_callers_and_nothing_of_the_hop() -> None:
-    headers = CIMultiDict(
-        {
-            "Host": "gateway",
-            "Authorization": "Bearer secret",
-            "Cookie": "a=b",
-            "Connection": "keep-alive, X-Private",
-            "X-Private": "1",
-            "Transfer-Encoding": "chunked",
-            "Content-Type": "application/x-www-form-urlencoded",
-            "Accept-Encoding": "gzip",
-            "TraceParent": "00-1-2-01",
-            "Idempotency-Key": "k",
-        }
+    headers = [
+        (b"host", b"gateway"),
+        (b"authorization", b"Bearer secret"),
+        (b"cookie", b"a=b"),
+        (b"connection", b"keep-alive, X-Private"),
+        (b"x-private", b"1"),
+        (b"transfer-encoding", b"chunked"),
+        (b"content-type", b"application/x-www-form-urlencoded"),
+        (b"accept-encoding", b"gzip"),
+        (b"traceparent", b"00-1-2-01"),
+        (b"idempotency-key", b"k"),
+    ]
+
+    assert forwarded(headers, "id-1") == (
+        b"traceparent: 00-1-2-01\r\n"
+        b"idempotency-key: k\r\n"
+        b"content-type: application/json\r\n"
+        b"accept-encoding: identity\r\n"
+        b"x-request-id: id-1\r\n"
     )
 
-    assert forwarded(headers, "id-1") == {
-        "TraceParent": "00-1-2-01",
-        "Idempotency-Key": "k",
-        "Content-Type": "application/json",
-        "Accept-Encoding": "identity",
-        "X-Request-ID": "id-1",
-    }
+
+def test_every_connection_header_names_headers_of_the_hop() -> None:
+    headers = [(b"connection", b"x-one"), (b"x-one", b"1"), (b"x-two", b"2"), (b"connection", b"close,X-Two")]
+
+    assert returned(headers) == []
+
+
+def test_a_header_that_comes_twice_crosses_twice() -> None:
+    assert returned([(b"link", b"a"), (b"link", b"b")]) == [(b"link", b"a"), (b"link", b"b")]
 
 
 def test_the_caller_gets_what_is_the_engines_and_nothing_that_is_ours_to_say() -> None:
-    headers = CIMultiDict(
-        {
-            "Content-Type": "application/json",
-            "Content-Length": "10",
-            "Server": "llama.cpp",
-            "Access-Control-Allow-Origin": "http://x",
-            "Keep-Alive": "timeout=5",
-            "Connection": "X-Hop",
-            "X-Hop": "1",
-            "Openai-Processing-Ms": "12",
-        }
-    )
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"10"),
+        (b"server", b"llama.cpp"),
+        (b"access-control-allow-origin", b"http://x"),
+        (b"keep-alive", b"timeout=5"),
+        (b"connection", b"X-Hop"),
+        (b"x-hop", b"1"),
+        (b"openai-processing-ms", b"12"),
+    ]
 
-    assert returned(headers) == {"Content-Type": "application/json", "Openai-Processing-Ms": "12"}
+    assert returned(headers) == [(b"content-type", b"application/json"), (b"openai-processing-ms", b"12")]
