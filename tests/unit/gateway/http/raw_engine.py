@@ -100,5 +100,5 @@ async def raw_engine(script: Script, host: str = "127.0.0.1") -> AsyncIterator[R
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(ENOUGH_SECONDS):
-        while not condition():
-            await asyncio.sleep(0.001)  # noqa: ASYNC110 - the condition is anything a test can see
+        while not condition():  # noqa: ASYNC110 - anything that a test can see
+            await asyncio.sleep(0.001)

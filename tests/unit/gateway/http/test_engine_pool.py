@@ -5,6 +5,7 @@ import random
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, closing, suppress
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -182,9 +183,8 @@ async def test_a_cut_reply_never_passes_for_a_whole_one(
         if part:
             feed(part)
         hang_up()
-        with pytest.raises(EngineBroken if part else EngineDisconnected):  # noqa: PT012 - whichever of the two knows
-            with closing(await reply_task) as reply:
-                await reply.read(1000)
+        with pytest.raises(EngineBroken if part else EngineDisconnected), closing(await reply_task) as reply:
+            await reply.read(1000)
 
 
 def framed(chunks: list[bytes], framing: str, interim: bool) -> bytes:
@@ -198,7 +198,7 @@ def framed(chunks: list[bytes], framing: str, interim: bool) -> bytes:
 
 def pieces_of(data: bytes, cuts: list[int]) -> list[bytes]:
     places = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
-    return [data[start:end] for start, end in zip(places, places[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(places)]
 
 
 @asynccontextmanager
@@ -602,9 +602,8 @@ async def test_what_the_taker_of_a_stream_raises_ends_it(rest: bytes) -> None:
         raise ValueError("not mine")
 
     async with pool_and_engine(replying(CHUNKED + b"1\r\na\r\n1\r\nb\r\n" + rest)) as (pool, engine):
-        with closing(await pool.send(engine.address, GET, b"")) as reply:
-            with pytest.raises(ValueError, match="not mine"):
-                await reply.stream(refuse)
+        with closing(await pool.send(engine.address, GET, b"")) as reply, pytest.raises(ValueError, match="not mine"):
+            await reply.stream(refuse)
         await until(lambda: engine.open == 0)
 
 
