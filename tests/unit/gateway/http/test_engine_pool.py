@@ -22,7 +22,7 @@ from splai.gateway.http.engine_pool import (
     EngineReplyTooLarge,
     EngineUnreachable,
 )
-from tests.unit.gateway.http.raw_engine import Peer, RawEngine, Script, raw_engine, until
+from tests.unit.gateway.http.raw_engine import ENOUGH_SECONDS, Peer, RawEngine, Script, raw_engine, until
 
 GET = b"GET /health HTTP/1.1\r\nHost: engine\r\n\r\n"
 HEAD = b"HEAD /health HTTP/1.1\r\nHost: engine\r\n\r\n"
@@ -35,7 +35,7 @@ MEBIBYTE = 1024 * 1024
 async def pool_and_engine(script: Script, host: str = "127.0.0.1") -> AsyncIterator[tuple[EnginePool, RawEngine]]:
     """And after the test, nothing is left over."""
     pool = EnginePool()
-    async with raw_engine(script, host) as engine:
+    async with asyncio.timeout(ENOUGH_SECONDS), raw_engine(script, host) as engine:
         with closing(pool):
             yield pool, engine
         assert (pool.in_use, pool.idle) == (0, 0)
@@ -678,10 +678,19 @@ async def test_a_paused_stream_reads_no_more_until_it_is_resumed() -> None:
 
 
 async def test_a_reply_closed_while_paused_gives_back_a_connection_that_is_read() -> None:
-    async with pool_and_engine(replying(OK, then_close=True)) as (pool, engine):
+    given_back = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(OK)
+        await given_back.wait()
+
+    async with pool_and_engine(script) as (pool, engine):
         with closing(await pool.send(engine.address, GET, b"")) as reply:
             await reply.read(2)
             reply.pause()
+        assert pool.idle == 1
+        given_back.set()
         await until(lambda: pool.idle == 0)
 
 
