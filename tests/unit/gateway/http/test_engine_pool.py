@@ -330,6 +330,12 @@ async def test_what_is_not_http_is_broken_and_the_connection_closed(garbage: byt
         await until(lambda: engine.open == 0)
 
 
+async def test_the_connection_of_a_broken_reply_is_closed_before_its_caller_closes_the_reply() -> None:
+    async with pool_and_engine(replying(CHUNKED + b"1\r\na\r\nxyz\r\n")) as (pool, engine):
+        with closing(await pool.send(engine.address, GET, b"")):
+            await until(lambda: engine.open == 0)
+
+
 async def test_an_error_quotes_nothing_of_what_the_engine_sent() -> None:
     async with pool_and_engine(replying(b"HTTP/1.1 200 OK\r\nsecret\x00prompt: 1\r\n\r\n")) as (pool, engine):
         error = await failure(pool, engine)
@@ -677,7 +683,10 @@ async def test_a_paused_stream_reads_no_more_until_it_is_resumed() -> None:
         assert await answer(pool, engine) == b"ok"
 
 
-async def test_a_reply_closed_while_paused_gives_back_a_connection_that_is_read() -> None:
+async def test_a_reply_closed_while_paused_gives_back_a_connection_that_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine_pool, "IDLE_SECONDS", 1000)  # it is the engine that closes
     given_back = asyncio.Event()
 
     async def script(peer: Peer) -> None:
