@@ -43,7 +43,7 @@ class MetricFamilies:
         self._of_models()
         self._of_backends()
         self.by_model: tuple[Family[Any], ...] = (
-            *(self.requests, self.duration, self.overhead, self.first_byte, self.first_token),
+            *(self.requests, self.duration, self.overhead, self.first_token),
             *(self.in_flight, self.queued, self.held, self.queue_wait, self.tokens),
             *(self.retries, self.fallbacks, self.cache, self.upstream_errors),
         )
@@ -77,13 +77,6 @@ class MetricFamilies:
             labels,
             self.registry,
             bounds=_OWN_SECONDS,
-        )
-        self.first_byte = HistogramFamily(
-            "splai_gateway_time_to_first_byte_seconds",
-            "From a request's headers to the first byte of a model's answer.",
-            labels,
-            self.registry,
-            bounds=_SECONDS,
         )
         self.first_token = HistogramFamily(
             "splai_gateway_time_to_first_token_seconds",

@@ -236,10 +236,6 @@ class Metrics(MetricFamilies):
         for family in (self.integration_duration, self.integration_errors):
             family.forget(backend_namespace=namespace, integration_name=name)
 
-    def exposition(self) -> bytes:
-        """All metrics in Prometheus' text format."""
-        return b"".join(self._texts())
-
     async def scrape(self) -> bytes:
         """The same, while requests are answered: a thousand models take half a second."""
         texts = []

@@ -47,15 +47,13 @@ class EngineConnection(asyncio.Protocol):
         on_free: Callable[["EngineConnection", bool], None],  # the exchange is over; whether another may follow
         on_idle_lost: Callable[["EngineConnection"], None],
     ) -> None:
-        self.address = address
+        self.address, self._on_free, self._on_idle_lost = address, on_free, on_idle_lost
         self.idle_since = 0.0  # by the loop's clock
-        self._on_free, self._on_idle_lost = on_free, on_idle_lost
         self._reply: EngineReply | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        connected: socket.socket = transport.get_extra_info("socket")
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connected: socket.socket = transport.get_extra_info("socket")  # the loop has set TCP_NODELAY
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in _PROBES.items():
             if (option := getattr(socket, name, None)) is not None:  # not every platform has them
@@ -76,11 +74,9 @@ class EngineConnection(asyncio.Protocol):
         return reply
 
     def free(self, reusable: bool) -> None:
+        """End the exchange; with bytes of it still under way, or not wanted any more, the connection ends too."""
         self._reply = None
-        reusable = reusable and not self.transport.is_closing() and not self.transport.get_write_buffer_size()
-        if not reusable:
-            self.transport.abort()
-        self._on_free(self, reusable)
+        self._on_free(self, reusable and not self.transport.get_write_buffer_size())
 
     def data_received(self, data: bytes) -> None:
         if self._reply is not None:
@@ -102,31 +98,33 @@ class EngineConnection(asyncio.Protocol):
 class EngineReply:
     """The reply to one request. Whoever got it must close it; ``stream`` or ``read`` gives its body, once."""
 
+    status = 0
+    delimited = False
+    """Whether HTTP itself tells a whole body from a cut one; if not, the body's end is the connection's."""
+    _in_head = True
+    _room = HEAD_BYTES
+    _reusable = False
+    _ended = False
+    _error: Exception | None = None
+    _on_data: Callable[[bytes], None] | None = None
+    _streamed: asyncio.Future[None] | None = None
+    _unasked_bytes = 0
+
     def __init__(self, connection: EngineConnection, *, without_body: bool) -> None:
-        self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []  # names in lower case
-        # Whether HTTP itself tells a whole body from a cut one; if not, the body's end is the connection's.
-        self.delimited = False
         self.arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._connection: EngineConnection | None = connection
+        self._without_body = without_body
+        self._unasked: list[bytes] = []
         self._parser = HttpResponseParser(self)
         # Transfer-Encoding overrides Content-Length (RFC 9112, 6.3); such a connection is not used again.
         self._parser.set_dangerous_leniencies(lenient_chunked_length=True)
-        self._without_body = without_body
-        self._in_head = True
-        self._room = HEAD_BYTES
-        self._reusable = False
-        self._ended = False
-        self._error: Exception | None = None
-        self._on_data: Callable[[bytes], None] | None = None
-        self._streamed: asyncio.Future[None] | None = None
-        self._unasked: list[bytes] = []
-        self._unasked_bytes = 0
 
     def stream(self, on_data: Callable[[bytes], None]) -> asyncio.Future[None]:
         """Give the body to ``on_data`` piece by piece, what is already there at once.
 
         The future ends with the body, or with EngineBroken, or with what ``on_data`` raised; ``close`` cancels it.
+        ``on_data`` runs in the context of the connection, whose ``ContextVar`` values are those of another request.
         """
         if self._streamed is not None or self._connection is None:
             raise RuntimeError("the body of an engine's reply is given once, before the reply is closed")
@@ -228,17 +226,16 @@ class EngineReply:
     def on_headers_complete(self) -> None:
         if self._ended:
             return
-        status = self._parser.get_status_code()
-        if status < 200:
+        self.status = self._parser.get_status_code()
+        if self.status < 200:  # an interim reply, after which the parser goes on with the next
             self.headers.clear()
             return
-        self.status = status
         self._in_head = False
         framing = dict(self.headers)
         encoding = framing.get(b"transfer-encoding")
         has_length = b"content-length" in framing
         if encoding is None:
-            self.delimited = has_length or status in (204, 304) or self._without_body
+            self.delimited = has_length or self.status in (204, 304) or self._without_body
         else:
             self.delimited = encoding.lower().rpartition(b",")[2].strip() == b"chunked"
         self._reusable = self._parser.should_keep_alive() and (encoding is None or not has_length)
@@ -283,10 +280,8 @@ class EngineReply:
 
 
 def _settle(future: asyncio.Future[None], error: Exception | None) -> None:
-    if future.done():
-        return
-    if error is None:
+    if error is None and not future.done():
         future.set_result(None)
-    else:
+    elif error is not None and not future.done():
         future.set_exception(error)
         future.exception()  # asked for, or asyncio would log it when the caller has left meanwhile

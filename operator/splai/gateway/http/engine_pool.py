@@ -2,25 +2,13 @@
 
 import asyncio
 
-from splai.gateway.http.engine_connection import (
-    EngineBroken,
-    EngineConnection,
-    EngineDisconnected,
-    EngineError,
-    EngineReply,
-    EngineReplyTooLarge,
-    EngineUnreachable,
-)
-
-__all__ = [
-    "EngineBroken",
-    "EngineDisconnected",
-    "EngineError",
-    "EnginePool",
-    "EngineReply",
-    "EngineReplyTooLarge",
-    "EngineUnreachable",
-]
+from splai.gateway.http.engine_connection import EngineBroken as EngineBroken
+from splai.gateway.http.engine_connection import EngineConnection
+from splai.gateway.http.engine_connection import EngineDisconnected as EngineDisconnected
+from splai.gateway.http.engine_connection import EngineError as EngineError
+from splai.gateway.http.engine_connection import EngineReply as EngineReply
+from splai.gateway.http.engine_connection import EngineReplyTooLarge as EngineReplyTooLarge
+from splai.gateway.http.engine_connection import EngineUnreachable as EngineUnreachable
 
 CONNECT_SECONDS = 5.0
 IDLE_SECONDS = 4.0
@@ -86,22 +74,20 @@ class EnginePool:
                 _, connection = await connect(
                     lambda: EngineConnection(address, self._freed, self._forget), host.strip("[]"), int(port)
                 )
-        except TimeoutError as error:
-            raise EngineUnreachable(f"no connection to {address} within {CONNECT_SECONDS:g} seconds") from error
         except (OSError, ValueError, OverflowError) as error:  # the latter two: it is not an address
-            raise EngineUnreachable(f"no connection to {address}: {error}") from error
+            reason = str(error) or f"none within {CONNECT_SECONDS:g} seconds"
+            raise EngineUnreachable(f"no connection to {address}: {reason}") from error
         self.in_use += 1
         return connection
 
     def _freed(self, connection: EngineConnection, reusable: bool) -> None:
         self.in_use -= 1
-        if not reusable:
+        idle = self._idle.get(connection.address, {})
+        if self._closed or not reusable or connection.transport.is_closing() or len(idle) >= IDLE_PER_ADDRESS:
+            connection.transport.abort()
             return
-        idle = self._idle.setdefault(connection.address, {})
+        self._idle[connection.address] = idle
         idle[connection] = None
-        if self._closed or len(idle) > IDLE_PER_ADDRESS:
-            self._drop(connection)
-            return
         loop = asyncio.get_running_loop()
         connection.idle_since = loop.time()
         if self._sweep_timer is None:

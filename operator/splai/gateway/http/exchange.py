@@ -180,7 +180,9 @@ class Exchange:
         )
 
     def _connection_line(self) -> bytes:
-        return b"connection: keep-alive\r\n" if self.persistent else b"connection: close\r\n"
+        if not self.persistent:
+            return b"connection: close\r\n"
+        return b"connection: keep-alive\r\n" if self.http_1_0 or self._chunked else b""
 
 
 def _request_id(asked: bytes | None) -> str:

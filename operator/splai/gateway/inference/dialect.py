@@ -14,6 +14,7 @@ from splai.gateway.inference.request import InferenceRequest
 from splai.gateway.inference.sse import DONE
 from splai.gateway.responses.chat_reply import NotAnAnswer
 from splai.gateway.responses.event_writer import error_event
+from splai.gateway.responses.native_response import native_response
 from splai.gateway.responses.native_stream import NativeResponseStream
 from splai.gateway.responses.response_object import whole_response
 from splai.gateway.responses.response_stream import ResponseStream
@@ -96,7 +97,6 @@ class TranslatedResponses:
         return ResponseStream(self._document)
 
     def whole(self, reply: bytes) -> WholeAnswer:
-        checked_usage(reply)
         try:
             response = whole_response(self._document, reply)
         except NotAnAnswer as error:
@@ -104,11 +104,26 @@ class TranslatedResponses:
         return WholeAnswer(response.body, response.usage)
 
 
-class NativeResponses(PassThrough):
+class NativeResponses:
     """The Responses API with an engine that has it."""
+
+    path = RESPONSES.encode()
+
+    def __init__(self, request: InferenceRequest) -> None:
+        self._request = request
+
+    def body_for(self, model: str) -> bytes:
+        return self._request.body if model == self._request.model else _renamed(self._request, model)
 
     def stream(self) -> StreamedAnswer:
         return NativeResponseStream(self._request.model)
+
+    def whole(self, reply: bytes) -> WholeAnswer:
+        try:
+            response = native_response(self._request.model, reply)
+        except NotAnAnswer as error:
+            raise BrokenAnswer from error
+        return WholeAnswer(response.body, response.usage)
 
 
 def dialects(api: str, request: InferenceRequest) -> Callable[[BackendRoute], Dialect]:
@@ -116,9 +131,7 @@ def dialects(api: str, request: InferenceRequest) -> Callable[[BackendRoute], Di
     if api != RESPONSES:
         dialect = PassThrough(api.encode(), request)
         return lambda _: dialect
-    return lambda backend: (
-        NativeResponses(api.encode(), request) if backend.native_responses else TranslatedResponses(request)
-    )
+    return lambda backend: NativeResponses(request) if backend.native_responses else TranslatedResponses(request)
 
 
 def failed_event(api: str, error: RequestError) -> bytes:

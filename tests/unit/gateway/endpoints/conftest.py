@@ -15,7 +15,8 @@ from splai.gateway.endpoints.health import Check, Health
 from splai.gateway.endpoints.models import Models
 from splai.gateway.metric_families import BackendState
 from splai.gateway.metrics import Metrics
-from splai.gateway.routing.routes import Backend, Endpoints, RouteTable, build_routes
+from splai.gateway.routing.observed import Backend, Endpoints
+from splai.gateway.routing.routes import RouteTable, build_routes
 
 
 @dataclass

@@ -29,7 +29,7 @@ async def about(request: Request) -> Response:
             dict(request.query_params),
             body.decode(),
             request.client.host,
-            request.state.request_id,
+            request.scope["splai.request_id"],
         ],
         headers={"X-Own": "1"},
     )

@@ -5,6 +5,7 @@ import random
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, closing, suppress
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -21,7 +22,7 @@ from splai.gateway.http.engine_pool import (
     EngineReplyTooLarge,
     EngineUnreachable,
 )
-from tests.unit.gateway.http.raw_engine import Peer, RawEngine, Script, raw_engine, until
+from tests.unit.gateway.http.raw_engine import ENOUGH_SECONDS, Peer, RawEngine, Script, raw_engine, until
 
 GET = b"GET /health HTTP/1.1\r\nHost: engine\r\n\r\n"
 HEAD = b"HEAD /health HTTP/1.1\r\nHost: engine\r\n\r\n"
@@ -34,7 +35,7 @@ MEBIBYTE = 1024 * 1024
 async def pool_and_engine(script: Script, host: str = "127.0.0.1") -> AsyncIterator[tuple[EnginePool, RawEngine]]:
     """And after the test, nothing is left over."""
     pool = EnginePool()
-    async with raw_engine(script, host) as engine:
+    async with asyncio.timeout(ENOUGH_SECONDS), raw_engine(script, host) as engine:
         with closing(pool):
             yield pool, engine
         assert (pool.in_use, pool.idle) == (0, 0)
@@ -197,7 +198,7 @@ def framed(chunks: list[bytes], framing: str, interim: bool) -> bytes:
 
 def pieces_of(data: bytes, cuts: list[int]) -> list[bytes]:
     places = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
-    return [data[start:end] for start, end in zip(places, places[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(places)]
 
 
 @asynccontextmanager
@@ -327,6 +328,12 @@ async def test_what_is_not_http_is_broken_and_the_connection_closed(garbage: byt
     async with pool_and_engine(replying(garbage)) as (pool, engine):
         assert isinstance(await failure(pool, engine), EngineBroken)
         await until(lambda: engine.open == 0)
+
+
+async def test_the_connection_of_a_broken_reply_is_closed_before_its_caller_closes_the_reply() -> None:
+    async with pool_and_engine(replying(CHUNKED + b"1\r\na\r\nxyz\r\n")) as (pool, engine):
+        with closing(await pool.send(engine.address, GET, b"")):
+            await until(lambda: engine.open == 0)
 
 
 async def test_an_error_quotes_nothing_of_what_the_engine_sent() -> None:
@@ -601,9 +608,8 @@ async def test_what_the_taker_of_a_stream_raises_ends_it(rest: bytes) -> None:
         raise ValueError("not mine")
 
     async with pool_and_engine(replying(CHUNKED + b"1\r\na\r\n1\r\nb\r\n" + rest)) as (pool, engine):
-        with closing(await pool.send(engine.address, GET, b"")) as reply:
-            with pytest.raises(ValueError, match="not mine"):
-                await reply.stream(refuse)
+        with closing(await pool.send(engine.address, GET, b"")) as reply, pytest.raises(ValueError, match="not mine"):
+            await reply.stream(refuse)
         await until(lambda: engine.open == 0)
 
 
@@ -677,11 +683,23 @@ async def test_a_paused_stream_reads_no_more_until_it_is_resumed() -> None:
         assert await answer(pool, engine) == b"ok"
 
 
-async def test_a_reply_closed_while_paused_gives_back_a_connection_that_is_read() -> None:
-    async with pool_and_engine(replying(OK, then_close=True)) as (pool, engine):
+async def test_a_reply_closed_while_paused_gives_back_a_connection_that_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine_pool, "IDLE_SECONDS", 1000)  # it is the engine that closes
+    given_back = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(OK)
+        await given_back.wait()
+
+    async with pool_and_engine(script) as (pool, engine):
         with closing(await pool.send(engine.address, GET, b"")) as reply:
             await reply.read(2)
             reply.pause()
+        assert pool.idle == 1
+        given_back.set()
         await until(lambda: pool.idle == 0)
 
 

@@ -164,7 +164,7 @@ async def test_a_stopping_server_ends_replies_and_refuses_what_is_new(serving: S
     held.release.set()
     reply = await busy.reply()
     assert reply.body == (b"begundone" if streams else b"done")
-    assert reply.header(b"connection") == (None if streams else b"close")
+    assert reply.header(b"connection") == (b"keep-alive" if streams else b"close")
     assert await busy.rest() == b""
     half_sent.send(GET[-2:])
     held.outcome = asyncio.get_running_loop().create_future()

@@ -564,7 +564,7 @@ async def test_what_is_counted(gateway: Gateway, engines: EngineRoom) -> None:
     assert gateway.value(requests, route=CHAT, model="", code="404") == 1
     assert gateway.value("splai_gateway_request_duration_seconds_count", route=CHAT, model="llama") == 1
     assert gateway.value("splai_gateway_requests_in_flight") == 0
-    assert b"made-up-by-a-caller" not in gateway.metrics.exposition()
+    assert b"made-up-by-a-caller" not in await gateway.metrics.scrape()
 
 
 async def test_neither_prompts_nor_answers_are_logged(
