@@ -100,9 +100,5 @@ async def raw_engine(script: Script, host: str = "127.0.0.1") -> AsyncIterator[R
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(ENOUGH_SECONDS):
-<<<<<<< HEAD
-        while not condition():
-=======
         while not condition():  # noqa: ASYNC110 - anything that a test can see
->>>>>>> http-engine
             await asyncio.sleep(0.001)
