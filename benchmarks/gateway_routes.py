@@ -2,8 +2,8 @@
 
 Everything is seen from outside, at the real process and a real kube-apiserver:
 
-- An update's cost is the gateway's CPU time while pods become unready and ready one at a time, far enough apart for each
-  to be a new route table, less what it uses while nothing changes; by updates. Reading the watch is part of it.
+- An update's cost is the gateway's CPU time while pods become unready and ready one at a time, far enough apart for
+  each to be a new route table, less what it uses while nothing changes; by updates. Reading the watch is part of it.
 - Memory is its resident size with all backends, and how much of it came with them.
 - Readiness to route: a backend without a ready pod answers 503, or holds the request. Its EndpointSlice
   gets a ready pod as the middle one of 101 changes that are sent as fast as the apiserver takes them, and a caller asks

@@ -1,13 +1,11 @@
 """The gateway benchmark's callers notice every reply that is not what the engine had said."""
 
-import json
 import socketserver
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from urllib.request import urlopen
 
+import httpx
 import pytest
 
 from benchmarks.gateway_traffic import Traffic
@@ -33,7 +31,7 @@ def answering(reply: bytes) -> Iterator[str]:
             self.wfile.write(reply)
 
     with socketserver.ThreadingTCPServer((LOOPBACK, 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://{LOOPBACK}:{server.server_address[1]}"
         server.shutdown()
 
@@ -41,9 +39,7 @@ def answering(reply: bytes) -> Iterator[str]:
 def recorded(traffic: Traffic, *, stream: bool) -> bytes:
     """The body of the engine's own reply."""
     with traffic.engine(LOOPBACK) as engine:
-        body = json.dumps({"stream": stream}).encode()
-        with urlopen(f"{engine}/v1/chat/completions", data=body) as reply:
-            return bytes(reply.read())
+        return httpx.post(f"{engine}/v1/chat/completions", json={"stream": stream}).content
 
 
 def http(body: bytes, *, status: str = "200 OK", length: int | None = None) -> bytes:
