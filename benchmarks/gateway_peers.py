@@ -25,7 +25,7 @@ LITELLM_CONFIGURATION = """\
 model_list:
   - model_name: {model}
     litellm_params: {{model: openai/{model}, api_base: "{engine}/v1", api_key: none}}
-litellm_settings: {{telemetry: false, set_verbose: false}}
+litellm_settings: {{telemetry: false}}
 """
 
 
@@ -91,7 +91,7 @@ def _litellm(programs: Path, directory: Path, engine: str, port: int) -> list[st
     configuration = directory / "litellm.yaml"
     configuration.write_text(LITELLM_CONFIGURATION.format(model=MODEL, engine=engine))
     words = [str(programs / "litellm"), "--config", str(configuration), "--host", LOOPBACK, "--port", str(port)]
-    return [*words, "--num_workers", "1", "--telemetry", "False"]
+    return [*words, "--num_workers", "1"]
 
 
 def _sglang_router(programs: Path, _: Path, engine: str, port: int) -> list[str]:
