@@ -1,0 +1,3 @@
+module splai.dev/benchmarks/gateway-mock
+
+go 1.26
