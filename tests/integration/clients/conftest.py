@@ -79,19 +79,22 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> 
     wanted = {model for models in MODELS.values() for model in models}
     deadline = time.monotonic() + _PATIENCE_SECONDS
     with httpx.Client(base_url=url, trust_env=False, timeout=10) as http:
-        while not _knows(http, wanted):
+        while (missing := _missing(http, wanted)) is not None:
             if process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"the gateway is not ready: {log.read_text()[-4000:]}", pytrace=False)
+                pytest.fail(f"the gateway is not ready: {missing}\n{log.read_text()[-2000:]}", pytrace=False)
             time.sleep(0.1)
 
 
-def _knows(http: httpx.Client, wanted: set[str]) -> bool:
+def _missing(http: httpx.Client, wanted: set[str]) -> str | None:
     chat = {"model": list(MODELS.values())[-1][0], "messages": [{"role": "user", "content": "ready?"}]}
     try:
         listed = {model["id"] for model in http.get("/v1/models").json()["data"]}
-        return wanted <= listed and http.post("/v1/chat/completions", json=chat).status_code == 200
-    except httpx.TransportError:
-        return False
+        if wanted - listed:
+            return f"it does not list {sorted(wanted - listed)}"
+        reply = http.post("/v1/chat/completions", json=chat)
+    except httpx.TransportError as error:
+        return f"{type(error).__name__}: {error}"
+    return None if reply.status_code == 200 else reply.text
 
 
 @pytest.fixture

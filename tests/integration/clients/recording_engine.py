@@ -82,7 +82,7 @@ class RecordingEngine:
 
     async def _record(self, request: web.Request) -> dict[str, Any]:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        body: dict[str, Any] = await request.json(content_type=None)
+        body: dict[str, Any] = json.loads(await request.read())
         self.received.append(Received(request.path, headers, body, time.monotonic()))
         return body
 

@@ -70,7 +70,7 @@ def test_a_connection_is_verified_by_its_list_of_models(http: httpx.Client) -> N
     assert models["llama3-8b-q4"].keys() >= {"id", "object", "created", "owned_by"}
 
 
-@pytest.mark.parametrize("key", [KEY, {"Authorization": "Bearer "}, {}])
+@pytest.mark.parametrize("key", [KEY, {"Authorization": "Bearer"}, {}])
 def test_a_key_is_not_needed(http: httpx.Client, key: dict[str, str]) -> None:
     assert http.get("/v1/models", headers=key).status_code == 200
 

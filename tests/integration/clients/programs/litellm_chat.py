@@ -4,6 +4,7 @@ import json
 import os
 
 import litellm
+import openai
 import report
 
 CLIENT = os.environ["CLIENT"]
@@ -92,7 +93,7 @@ def cut_stream():
         for chunk in completion("dying", f"dying:{CLIENT}", stream=True):
             pieces.append(chunk.choices[0].delta.content)
             finish = chunk.choices[0].finish_reason
-    except litellm.exceptions.APIError as error:
+    except openai.APIError as error:
         return {"pieces": [p for p in pieces if p], "finish": finish, "raised": report.described(error)}
     return {"pieces": pieces, "finish": finish, "raised": None}
 
