@@ -6,8 +6,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCAL_CLUSTER := PYTHONPATH=local-cluster $(PYTHON) -m local_cluster
+CLIENT_ENVIRONMENTS = PYTHONPATH=local-cluster:. $(BIN)/python -m tests.integration.clients.environments
 LOCK = $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade
 BUILT := kubernetes etcd kwok helm minio coredns kueue argo-workflows
+CLIENTS := tests/integration/clients/environments
 KUBECONFIG_FILE := $(CURDIR)/.local/kubeconfig
 
 .PHONY: help demo cluster cluster-down cluster-status cluster-logs cluster-remains install images test test-unit test-integration test-e2e lint format generate lock benchmark clean
@@ -42,8 +44,8 @@ install: images ## Install SPLAI from charts/splai into the cluster of .local/ku
 
 test: $(VENV)/installed ## Everything that CI runs: lint, unit, integration, end to end
 	@mkdir -p .local
-	@echo "building the cluster's binaries in the background: .local/build.log"
-	@set -m; nice env $(LOCAL_CLUSTER) build $(BUILT) > .local/build.log 2>&1 & set +m; \
+	@echo "building the cluster's binaries and the clients' environments in the background: .local/build.log"
+	@set -m; { nice env $(CLIENT_ENVIRONMENTS); nice env $(LOCAL_CLUSTER) build $(BUILT); } > .local/build.log 2>&1 & set +m; \
 	trap 'kill %1 2> /dev/null; wait 2> /dev/null' EXIT; \
 	for part in lint test-unit test-integration test-e2e; do $(MAKE) --no-print-directory $$part || exit; done
 
@@ -53,6 +55,7 @@ test-unit: $(VENV)/installed ## Fast tests, nothing but Python needed
 test-integration: $(VENV)/installed ## Against a real kube-apiserver, etcd, scheduler, MinIO, PostgreSQL
 	@$(LOCAL_CLUSTER) build kubernetes etcd kwok helm minio
 	@$(LOCAL_CLUSTER) packages
+	@$(CLIENT_ENVIRONMENTS)
 	$(BIN)/pytest tests/integration
 
 test-e2e: $(VENV)/installed ## On a real cluster with real pods and the real small model
@@ -79,6 +82,8 @@ lock: $(VENV)/installed ## Resolve the dependencies anew into requirements*.lock
 	$(LOCK) --universal --extra all pyproject.toml --output-file requirements.lock
 	$(LOCK) --universal --extra all --group dev pyproject.toml --output-file requirements-dev.lock
 	$(LOCK) --universal operator/build-requirements.in --output-file operator/build-requirements.lock
+	for client in $(CLIENTS)/*.in; do $(LOCK) --universal $$client --output-file $${client%.in}.lock || exit; done
+	cd $(CLIENTS)/node && npm install --package-lock-only --omit-lockfile-registry-resolved --save-exact openai@latest
 	$(LOCK) --no-deps images/llamacpp/requirements.in --output-file images/llamacpp/requirements.lock
 
 benchmark: $(VENV)/installed ## Run benchmarks/NAME.py with ARGS; its last line is RESULT {json}
