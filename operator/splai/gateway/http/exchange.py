@@ -60,7 +60,7 @@ class Exchange:
         self.ended = False
         """The reply is complete or was aborted: nothing may follow, and the caller's leaving no longer matters."""
         self.on_writable: Callable[[bool], None] | None = None
-        """Told when the transport's buffer is full (False) and when it has emptied (True)."""
+        """Told of changes: the transport's buffer is full (False), it has emptied (True)."""
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header, by its lower-case name."""

@@ -51,6 +51,7 @@ class ServerConnection(asyncio.Protocol):
 
     def __init__(self, service: Service) -> None:
         self.service = service
+        self._loop = asyncio.get_running_loop()
         self.body = RequestBody(self)
         self.lost = False
         self._read_deadline = self._write_deadline = inf
@@ -80,7 +81,6 @@ class ServerConnection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.lost = True
-        del self._parser  # which knows this connection
         if self._writable is not None:
             self._writable.set()
         task, exchange = self._task, self._exchange
@@ -95,7 +95,7 @@ class ServerConnection(asyncio.Protocol):
         if self._exchange is None or not self.body.complete:
             return False
         self._half_closed = True
-        asyncio.get_running_loop().call_later(HALF_CLOSED_SECONDS, self._leave)
+        self._loop.call_later(HALF_CLOSED_SECONDS, self._leave)
         return True
 
     def _leave(self) -> None:
@@ -154,7 +154,7 @@ class ServerConnection(asyncio.Protocol):
             rest = self.body.read(rest)
         if rest:
             self._hold(rest)
-        self._task = asyncio.get_running_loop().create_task(self._serve(exchange))
+        self._task = self._loop.create_task(self._serve(exchange))
 
     def _await_head(self, data: bytes) -> None:
         check_head_size(data, self.service.limits)
@@ -174,6 +174,7 @@ class ServerConnection(asyncio.Protocol):
         method, target, http_1_0 = request_line(head)
         headers = self._headers = []
         upgrade = self.parse(head)
+        keep_alive = self._keep_alive
         self._headers = []  # for trailers, which are dropped
         fields = fields_by_name(headers, http_1_0=http_1_0)
         path, query = split_target(method, target)
@@ -181,12 +182,12 @@ class ServerConnection(asyncio.Protocol):
         if length and upgrade:
             self._parse_framing(length)
         self.body.begin(length, continue_due=expects_continue(fields, http_1_0=http_1_0))
-        keep_alive = self._keep_alive
         return Exchange(self, method, path, query, headers, fields, http_1_0=http_1_0, keep_alive=keep_alive)
 
     def _parse_framing(self, length: int) -> None:
         """An upgrade is declined by ignoring it; but httptools skipped the body of the request that asked for it."""
         framing = b"transfer-encoding: chunked" if length == CHUNKED else b"content-length: %d" % length
+        self._parser = httptools.HttpRequestParser(self)  # the old one may have ended with the head
         self.parse(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % framing)
         self._headers = []
 

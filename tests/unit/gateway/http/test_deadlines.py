@@ -65,9 +65,9 @@ async def test_a_body_that_drips_gets_408(serving: Start, echoing: Handler) -> N
 
 
 async def test_a_slow_body_that_keeps_its_rate_arrives(serving: Start, echoing: Handler) -> None:
-    async with serving(echoing, limits=Limits(body_stall_seconds=0.2, body_bytes_per_second=10)) as running:
+    async with serving(echoing, limits=Limits(body_stall_seconds=0.5, body_bytes_per_second=10)) as running:
         caller = await running.caller()
-        await drip(caller.writer, POST + b"Content-Length: 50\r\n\r\n" + b"x" * 50)
+        await drip(caller.writer, POST + b"Content-Length: 80\r\n\r\n" + b"x" * 80)
 
         assert (await caller.reply()).status == 200
 

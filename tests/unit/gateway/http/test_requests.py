@@ -178,6 +178,15 @@ async def test_a_wish_for_another_protocol_is_ignored(serving: Start, echoing: H
         assert (await caller.ask(HEAD + b"\r\n")).body == b"GET /  "
 
 
+async def test_a_wish_for_another_protocol_on_a_last_request_is_ignored(serving: Start, echoing: Handler) -> None:
+    async with serving(echoing) as running:
+        caller = await running.caller()
+        upgrade = b"POST / HTTP/1.1\r\nHost: test\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n"
+        reply = await caller.ask(upgrade + b"Content-Length: 4\r\n\r\nbody")
+
+        assert (reply.body, reply.header(b"connection")) == (b"POST /  body", b"close")
+
+
 async def test_a_callers_request_id_is_kept_if_it_is_harmless(serving: Start, echoing: Handler) -> None:
     async with serving(echoing) as running:
         caller = await running.caller()
