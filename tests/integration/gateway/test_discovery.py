@@ -40,7 +40,7 @@ async def discovery(client: Client, namespace: str, metrics: Metrics) -> AsyncIt
 
 def addresses(discovery: Discovery, model: str) -> list[str] | None:
     pool = discovery.table.find(model)
-    return None if pool is None else [target.address for target in pool.targets]
+    return None if pool is None else list(pool.addresses)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -72,6 +72,44 @@ async def test_routes_come_change_and_go(discovery: Discovery, client: Client, n
     await client.delete(ENDPOINT_SLICES, namespace, "llama-1")
     await client.delete(MODEL_BACKENDS, namespace, "llama")
     await until(lambda: addresses(discovery, "llama3-8b-q4") is None)
+
+
+async def test_whoever_wants_to_know_hears_of_each_table(discovery: Discovery, client: Client, namespace: str) -> None:
+    heard: list[tuple[list[str] | None, bool]] = []
+    discovery.on_change(lambda table: heard.append((addresses(discovery, "llama"), table is discovery.table)))
+
+    await client.create(MODEL_BACKENDS, namespace, model_backend("llama", "llama"))
+    await client.create(ENDPOINT_SLICES, namespace, endpoint_slice("llama", "10.0.0.1"))
+
+    await until(lambda: ["10.0.0.1:8000"] in [seen for seen, _ in heard])
+    assert all(is_newest for _, is_newest in heard)
+
+
+async def test_routing_and_being_at_zero_reach_the_routes(discovery: Discovery, client: Client, namespace: str) -> None:
+    body = model_backend("llama", "llama")
+    body["spec"] |= {"replicas": 0, "routing": {"priority": 7, "fallbacks": ["other"]}}
+    await client.create(MODEL_BACKENDS, namespace, body)
+    await until(lambda: discovery.table.find("llama") is not None)
+
+    (backend,) = discovery.table.pools["llama"].backends
+    assert (backend.policy.priority, backend.policy.fallbacks) == (7, (f"{namespace}/other",))
+    assert backend.at_zero
+
+
+async def test_a_readiness_reaches_the_routes_while_a_hundred_others_change(
+    discovery: Discovery, client: Client, namespace: str
+) -> None:
+    """That it does so soon is the benchmark's to say; here, that no change is lost in a burst of them."""
+    names = [f"b{number}" for number in range(100)]
+    await asyncio.gather(*(client.create(MODEL_BACKENDS, namespace, model_backend(name, name)) for name in names))
+    await asyncio.gather(
+        *(
+            client.create(ENDPOINT_SLICES, namespace, endpoint_slice(name, f"10.0.0.{number}"))
+            for number, name in enumerate(names)
+        )
+    )
+
+    await until(lambda: all(addresses(discovery, name) == [f"10.0.0.{it}:8000"] for it, name in enumerate(names)))
 
 
 async def test_the_controllers_own_slices_carry_the_services_label(

@@ -1,5 +1,7 @@
 """A change is the work of those whose decision looks at it, and of nobody else."""
 
+from typing import Any, ClassVar
+
 import pytest
 
 from splai.api.model_backend import ModelBackendStatus
@@ -149,7 +151,7 @@ def test_a_backend_wakes_neither_jobs_of_another_nor_those_that_ended(recorded: 
 
 class TestBackendsOfOtherNamespaces:
     HERE = Key("InferenceJob", "n", "j")
-    SHARED = {"access": {"from": "Selected", "namespaces": ["n"]}}
+    SHARED: ClassVar[dict[str, Any]] = {"access": {"from": "Selected", "namespaces": ["n"]}}
 
     def test_an_open_one_wakes_jobs_that_wait_and_may_have_it(self, recorded: Recorded) -> None:
         recorded.caches.changed(INFERENCE_JOBS, inference_job("elsewhere", namespace="other"))
@@ -199,7 +201,7 @@ class TestBackendsOfOtherNamespaces:
 
 
 class TestDefaults:
-    DEFAULT = {"routing": {"default": True}}
+    DEFAULT: ClassVar[dict[str, Any]] = {"routing": {"default": True}}
 
     def test_of_two_each_is_told_of_the_other(self, recorded: Recorded) -> None:
         recorded.caches.changed(MODEL_BACKENDS, model_backend("one", **self.DEFAULT))

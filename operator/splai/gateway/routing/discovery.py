@@ -1,6 +1,7 @@
 """The newest route table, made from reflectors on backends and on the endpoints of their Services."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 
 from splai.gateway.metrics import Metrics
@@ -14,6 +15,8 @@ from splai.kube.resource import ENDPOINT_SLICES, MODEL_BACKENDS
 # sending every slice of the cluster, and keeps us from routing to somebody else's Service of a backend's name.
 BACKEND_SELECTOR = "splai.dev/modelbackend"
 SETTLE_SECONDS = 0.02
+# Of the time that passes while changes keep coming, a table of thousands of backends may take a tenth.
+SETTLE_BUILDS = 9
 
 
 class Discovery:
@@ -65,10 +68,12 @@ class Discovery:
 
     async def _rebuild(self) -> None:
         """One new table for a burst of changes."""
+        build_seconds = 0.0
         while True:
             await self._dirty.wait()
-            await asyncio.sleep(SETTLE_SECONDS)
+            await asyncio.sleep(max(SETTLE_SECONDS, SETTLE_BUILDS * build_seconds))
             self._dirty.clear()
+            began = time.perf_counter()
             if self._are_listed():
                 backends = (backend for reflector in self._backends for backend in reflector.objects)
                 endpoints = (part for reflector in self._endpoints for part in reflector.objects)
@@ -77,6 +82,7 @@ class Discovery:
                 self._metrics.models.set(len(table.listed))
                 for listener in self._listeners:
                     listener(table)
+            build_seconds = time.perf_counter() - began
 
     def _are_listed(self) -> bool:
         """A table of half the cluster would answer 404 for models that exist."""

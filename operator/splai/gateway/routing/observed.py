@@ -1,8 +1,8 @@
 """What the gateway reads of the objects that it watches: ModelBackends, and the EndpointSlices of their Services."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -77,6 +77,11 @@ class Backend:
     is_starting: bool = False
     """As far as the operator has seen, ready pods are only a matter of time."""
     native_responses: bool = False
+    key: str = field(init=False, compare=False)
+    """``namespace/name``, which every table needs several times."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", f"{self.namespace}/{self.name}")
 
     @classmethod
     def from_object(cls, body: Mapping[str, Any]) -> "Backend":
@@ -97,12 +102,9 @@ class Backend:
         )
 
     @property
-    def key(self) -> str:
-        return f"{self.namespace}/{self.name}"
-
-    @property
-    def names(self) -> frozenset[str]:
-        return frozenset((self.model, *self.aliases))
+    def names(self) -> Iterable[str]:
+        """Its id and its aliases, each once."""
+        return dict.fromkeys((self.model, *self.aliases)) if self.aliases else (self.model,)
 
 
 def _policy(routing: Mapping[str, Any] | None, namespace: str) -> Policy:

@@ -182,10 +182,11 @@ def _pools(
     owners: dict[tuple[str, str], Pool] = {}
     known: dict[tuple[str, ...], Pool] = {}
     for (namespace, name), members in sorted(serving.items(), key=_by_age_and_name):
-        keys = tuple(member.key for member in members)
-        if keys not in known:
-            known[keys] = _pool(members, name, routes)
-        owners[namespace, name] = known[keys]
+        keys = tuple([member.key for member in members])
+        pool = known.get(keys)
+        if pool is None:
+            pool = known[keys] = _pool(members, name, routes)
+        owners[namespace, name] = pool
     return {_qualify(*owner): pool for owner, pool in owners.items()}, owners
 
 
@@ -196,21 +197,30 @@ def _by_age_and_name(item: tuple[tuple[str, str], list[Backend]]) -> tuple[int, 
 
 
 def _pool(members: Sequence[Backend], name: str, routes: Mapping[str, BackendRoute]) -> Pool:
-    by_priority = sorted((routes[member.key] for member in members), key=lambda route: route.policy.priority)
-    ready = [route for route in by_priority if route.addresses]
-    tiers = tuple(tuple(tier) for _, tier in groupby(ready, key=lambda route: route.policy.priority))
-    limits = [route.policy.max_in_flight for route in ready]
-    limited = bool(limits) and None not in limits
-    most = sum((route.policy.max_in_flight or 0) * len(route.addresses) for route in ready) if limited else None
+    backends = tuple(sorted([routes[member.key] for member in members], key=_priority))
+    ready = [backend for backend in backends if backend.addresses]
     return Pool(
-        key=" ".join(sorted(member.key for member in members)),
+        key=" ".join(sorted([member.key for member in members])),
         name=_qualify(members[0].namespace, name),
         namespace=members[0].namespace,
         created=members[0].created,
-        backends=tuple(by_priority),
-        tiers=tiers,
-        max_in_flight=most,
+        backends=backends,
+        tiers=tuple([tuple(tier) for _, tier in groupby(ready, key=_priority)]),
+        max_in_flight=_most_in_flight(ready),
     )
+
+
+def _priority(backend: BackendRoute) -> int:
+    return backend.policy.priority
+
+
+def _most_in_flight(ready: Sequence[BackendRoute]) -> int | None:
+    most = 0
+    for backend in ready:
+        if backend.policy.max_in_flight is None:
+            return None
+        most += backend.policy.max_in_flight * len(backend.addresses)
+    return most or None
 
 
 def _alone(

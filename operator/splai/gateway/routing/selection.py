@@ -158,19 +158,24 @@ class Selection:
     def _choose(
         self, pool: Pool, tier: Sequence[BackendRoute], tried: Collection[str], prefix: bytes | None, *, room_only: bool
     ) -> Target | None:
-        point = None if prefix is None else hash_of(prefix)
+        first = tier[0]
+        point = hash_of(prefix) if prefix is not None and first.policy.strategy == "PrefixHash" else None
+        if len(tier) == 1:
+            addresses = self._open(first, tried, room_only=room_only)
+            return self._target(pool, tier, addresses, point) if addresses else None
         able = [(it, open_ones) for it in tier if (open_ones := self._open(it, tried, room_only=room_only))]
         if not able:
             return None
-        if len(able) > 1 and len({backend.policy.weight for backend, _ in able}) > 1:
+        if len({backend.policy.weight for backend, _ in able}) > 1:
             able = [self._drawn(able, point)]
         backends = [backend for backend, _ in able]
-        addresses = able[0][1] if len(able) == 1 else [it for _, open_ones in able for it in open_ones]
-        if point is not None and backends[0].policy.strategy == "PrefixHash":
-            address = self._by_prefix(backends, addresses, point)
-        else:
-            address = self._less_busy(addresses)
-        backend = next(it for it in backends if address in it.addresses) if len(backends) > 1 else backends[0]
+        return self._target(pool, backends, [it for _, open_ones in able for it in open_ones], point)
+
+    def _target(
+        self, pool: Pool, backends: Sequence[BackendRoute], addresses: Sequence[str], point: int | None
+    ) -> Target:
+        address = self._less_busy(addresses) if point is None else self._by_prefix(backends, addresses, point)
+        backend = backends[0] if len(backends) == 1 else next(it for it in backends if address in it.addresses)
         return Target(address, backend.model, backend, pool)
 
     def _open(self, backend: BackendRoute, tried: Collection[str], *, room_only: bool) -> Sequence[str]:
@@ -191,10 +196,9 @@ class Selection:
     def _drawn(
         self, able: Sequence[tuple[BackendRoute, Sequence[str]]], point: int | None
     ) -> tuple[BackendRoute, Sequence[str]]:
-        """One of the backends by weight; by the prompt's beginning where the first of them wants that."""
+        """One of the backends by weight: by chance, or by the prompt's beginning so that it stays with that one."""
         whole = sum(backend.policy.weight for backend, _ in able)
-        by_prefix = point is not None and able[0][0].policy.strategy == "PrefixHash"
-        left = point % whole if by_prefix and point is not None else self._chance.randrange(whole)
+        left = self._chance.randrange(whole) if point is None else point % whole
         for entry in able:
             left -= entry[0].policy.weight
             if left < 0:

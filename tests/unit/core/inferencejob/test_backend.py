@@ -1,3 +1,5 @@
+from typing import Any, ClassVar
+
 import pytest
 
 from splai.api.inference_job import InferenceJobStatus
@@ -84,7 +86,7 @@ def test_a_planned_job_whose_backend_is_gone_says_which() -> None:
 
 
 class TestAnotherNamespace:
-    OPEN = {"namespace": "platform", "access": {"from": "All"}}
+    OPEN: ClassVar[dict[str, Any]] = {"namespace": "platform", "access": {"from": "All"}}
 
     def test_a_backend_that_is_open_is_found(self) -> None:
         assert choose(make_backend("big", **self.OPEN)) == (
