@@ -51,6 +51,26 @@ def test_a_job_waits_for_its_backend_and_says_so(here: Namespace) -> None:
 
 
 @pytest.mark.usefixtures("operator")
+def test_a_job_without_a_model_gets_the_one_default_backend(here: Namespace) -> None:
+    default = {"routing": {"default": True}}
+    one, two, without_model = backend(), backend("two"), job()
+    del without_model["spec"]["model"]
+    here.apply({**one, "spec": one["spec"] | default}, {**two, "spec": two["spec"] | default}, without_model)
+    eventually(
+        lambda: {here.condition("mb", name, "DefaultConflict").get("status") for name in ("tiny", "two")} == {"True"},
+        "each default knows of the other",
+    )
+    eventually(lambda: "tiny, two" in here.condition("ij", "job", "BackendReady").get("message", ""), "so does the job")
+
+    here.run("delete", "mb", "two", "--wait=false")
+
+    eventually(lambda: here.get("ij", "job")["status"].get("backend") == "tiny", "the job has the one that is left")
+    eventually(
+        lambda: here.condition("mb", "tiny", "DefaultConflict").get("reason") == "OnlyDefault", "the conflict is over"
+    )
+
+
+@pytest.mark.usefixtures("operator")
 def test_a_foreign_service_of_the_same_name_is_not_taken_over(here: Namespace) -> None:
     here.run("create", "service", "clusterip", "tiny", "--tcp=5678:8080")
     before = here.get("service", "tiny")

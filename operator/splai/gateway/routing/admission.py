@@ -39,7 +39,7 @@ class Admission:
         if line is None:
             line = self._lines[pool.key] = _Line()
         limit = pool.max_in_flight
-        if limit is not None and (line.in_flight >= limit or line.waiting):
+        if limit is not None and line.in_flight >= limit:
             return False
         line.in_flight += 1
         self._total += 1
