@@ -35,7 +35,7 @@ from splai.resilience.cache import ResponseCache, cache_key
 
 TENANT = ""
 """Whose answers a cache may share: everybody's, as long as callers have no identity."""
-PREFIX_CHARACTERS = 2048
+PREFIX_CHARACTERS = 1024
 """How much of a prompt's beginning decides where PrefixHash sends it."""
 
 _log = logging.getLogger(__name__)
