@@ -133,3 +133,29 @@ def test_every_folder_is_a_package() -> None:
     folders = {path.parent for path in SOURCE.rglob("*.py")}
 
     assert [str(folder) for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+# Within the gateway too: the wire knows nothing of models, routing nothing of HTTP, translation nothing of either.
+GATEWAY_MAY_IMPORT: dict[str, set[str]] = {
+    "http": set(),
+    "routing": {"errors", "metrics", "metric_families"},
+    "responses": {"errors", "inference.sse"},
+    "inference": {"access_log", "errors", "http", "metrics", "responses", "routing", "series"},
+    "endpoints": {"errors", "http.asgi", "metrics", "metric_families", "routing"},
+}
+
+
+@pytest.mark.parametrize("part", GATEWAY_MAY_IMPORT)
+def test_the_gateways_parts_import_what_they_may(part: str) -> None:
+    prefix = "splai.gateway."
+    allowed = (part, *GATEWAY_MAY_IMPORT[part])
+
+    found = {
+        f"{path.relative_to(SOURCE)} imports {name}"
+        for path in (SOURCE / "gateway" / part).rglob("*.py")
+        for name in imports(path.read_text(), ("splai", "gateway", part, path.stem))
+        if name.startswith(prefix)
+        and not any((name.removeprefix(prefix) + ".").startswith(f"{parent}.") for parent in allowed)
+    }
+
+    assert not found

@@ -101,7 +101,7 @@ class Attempts:
 
     def _count(self, call: Call, target: Target, failed: AttemptFailed) -> None:
         reason = failed.failure.reason
-        self._metrics.upstream_errors.labels(call.request.model, reason).inc()
+        call.metrics.model.failed(reason)
         facts = {"model": call.request.model, "backend": target.backend.key, "reason": reason}
         _log.warning("engine failed", extra=facts | {"request_id": call.exchange.request_id})
 
