@@ -24,6 +24,7 @@ from splai.gateway.inference.call import Call
 from splai.gateway.inference.dialect import dialects, failed_event
 from splai.gateway.inference.failure import TIMED_OUT, Reply
 from splai.gateway.inference.request import InferenceRequest, parse_request
+from splai.gateway.inference.spans import RequestSpan
 from splai.gateway.inference.waiting import wait
 from splai.gateway.metrics import CALLER_LEFT, Metrics, RouteMetrics
 from splai.gateway.routing.admission import Admission
@@ -32,6 +33,7 @@ from splai.gateway.routing.resolve import CAPABILITY_HEADER, asks_for_choice, la
 from splai.gateway.routing.routes import Pool, RouteSource
 from splai.logs import origin
 from splai.resilience.cache import ResponseCache, cache_key
+from splai.tracing.span import Tracing
 
 TENANT = ""
 """Whose answers a cache may share: everybody's, as long as callers have no identity."""
@@ -54,6 +56,7 @@ class Relay:
         cache: ResponseCache[bytes],
         metrics: Metrics,
         access_log: AccessLog | None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._routes = routes
         self._hold = hold
@@ -62,15 +65,17 @@ class Relay:
         self._cache = cache
         self._metrics = metrics
         self._access_log = access_log
+        self._tracing = tracing
 
     async def serve(self, exchange: Exchange, api: str) -> None:
         """Answer one request to ``api``, one of the keys of ``dialects``."""
         call: Call | None = None
+        span = None if self._tracing is None else RequestSpan(self._tracing, exchange, api)
         code = CALLER_LEFT
         try:
             request = parse_request(await exchange.body())
             pool = self._resolve(exchange, request)
-            call = self._begin(exchange, api, request, pool)
+            call = self._begin(exchange, api, request, pool, span)
             reply = await self._timed(call, pool)
             code = 200
             if reply is not None:
@@ -88,6 +93,8 @@ class Relay:
             code = _refuse(exchange, api, RequestError(500, message, type=SERVER, code="internal_error"))
         finally:
             self._end(exchange, api, call, code)
+            if span is not None:
+                span.end(code, call)
 
     def _resolve(self, exchange: Exchange, request: InferenceRequest) -> Pool:
         table = self._routes.table
@@ -97,8 +104,12 @@ class Relay:
         text = last_user_text(request.document)
         return resolve(table, request.model, asked=asked.decode("latin-1") if asked else None, text=text).pool
 
-    def _begin(self, exchange: Exchange, api: str, request: InferenceRequest, pool: Pool) -> Call:
+    def _begin(
+        self, exchange: Exchange, api: str, request: InferenceRequest, pool: Pool, span: RequestSpan | None
+    ) -> Call:
         policy = pool.policy
+        if span is not None:
+            span.routed(request)
         return Call(
             exchange=exchange,
             request=request,
@@ -107,6 +118,7 @@ class Relay:
             deadline=asyncio.get_running_loop().time() + policy.timeout,
             silence=policy.timeout,
             prefix=_prefix(request) if policy.strategy == "PrefixHash" else None,
+            span=span,
         )
 
     async def _timed(self, call: Call, pool: Pool) -> Reply | None:
