@@ -37,7 +37,7 @@ class Tracing(Protocol):
     def start(
         self, name: str, kind: Kind, *, parent: Span | bytes | None = None, attributes: Attributes | None = None
     ) -> Span:
-        """Begin a span below another one, or below the one that a ``traceparent`` header names; a bad header is none."""
+        """Begin a span below another one, or below the one that a ``traceparent`` names, unless that is malformed."""
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
         """Send what has ended, and wait for that so long at most."""
