@@ -43,6 +43,9 @@ class Collector:
     headers: list[dict[str, str]] = field(default_factory=list)
     received: bytes = b""
     """All bodies, one after the other."""
+    silent: threading.Event = field(default_factory=threading.Event)
+    """While it is set nothing is answered."""
+    ended: threading.Event = field(default_factory=threading.Event)
 
     def take(self, path: str, headers: dict[str, str], body: bytes) -> None:
         self.paths.add(path)
@@ -67,6 +70,9 @@ def running_collector() -> Iterator[Collector]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             collector.take(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
+            if collector.silent.is_set():
+                collector.ended.wait()
+                return
             reply = ExportTraceServiceResponse().SerializeToString()
             self.send_response(200)
             self.send_header("Content-Type", "application/x-protobuf")
@@ -84,6 +90,7 @@ def running_collector() -> Iterator[Collector]:
     try:
         yield collector
     finally:
+        collector.ended.set()
         server.shutdown()
         thread.join()
         server.server_close()
