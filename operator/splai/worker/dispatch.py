@@ -16,7 +16,7 @@ word gets through afterwards.
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final as Constant
 from typing import Protocol
 
@@ -291,10 +291,10 @@ class Dispatcher:
         self._recorder.add(work.task, RecordLine(work.position, "error", work.attempts + 1, line), Tokens())
 
 
-async def _sent(client: Client, work: Work, body: bytes) -> Reaction:
+def _sent(client: Client, work: Work, body: bytes) -> Awaitable[Reaction]:
     if (span := work.task.span) is None:
-        return await client.post(body)
-    return await span.follow(client.post, body, position=work.position, attempt=work.attempts + 1)
+        return client.post(body)
+    return span.follow(client.post, body, position=work.position, attempt=work.attempts + 1)
 
 
 def retry_policy(order: WorkOrder) -> RetryPolicy:
