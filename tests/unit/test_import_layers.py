@@ -16,6 +16,7 @@ DECISIONS = {"api", "core", "engines", "resilience", "artifacts", "history", "ou
 MAY_IMPORT: dict[str, set[str]] = {
     "api": set(),
     "logs": set(),
+    "tracing": set(),
     "engines": {"api"},
     "resilience": {"api"},
     "artifacts": {"api", "logs"},
@@ -24,14 +25,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core": {"api", "engines"},
     "inputs": {"api", "core", "resilience", "artifacts"},
     "kube": DECISIONS,
-    "worker": DECISIONS | {"inputs", "logs"},
-    "controller": DECISIONS | {"inputs", "kube", "logs"},
-    "gateway": DECISIONS | {"kube", "logs"},
-    "cli": DECISIONS | {"inputs", "kube", "logs", "worker", "controller", "gateway"},
+    "worker": DECISIONS | {"inputs", "logs", "tracing"},
+    "controller": DECISIONS | {"inputs", "kube", "logs", "tracing"},
+    "gateway": DECISIONS | {"kube", "logs", "tracing"},
+    "cli": DECISIONS | {"inputs", "kube", "logs", "tracing", "worker", "controller", "gateway"},
 }
 
 # A library that only one place may know: whoever wants another one changes that place alone.
-HOME_OF_LIBRARY = {"kopf": "controller/handlers.py", "kubernetes": "kube/"}
+HOME_OF_LIBRARY = {"kopf": "controller/handlers.py", "kubernetes": "kube/", "opentelemetry": "tracing/"}
 
 # The decisions stay pure: what is not listed here could do I/O.
 CORE_LIBRARIES = sys.stdlib_module_names | {"jinja2"}

@@ -23,6 +23,7 @@ from splai.gateway.routing.routes import RouteTable, build_routes
 from splai.gateway.routing.selection import Selection
 from splai.gateway.server import listening
 from splai.gateway.settings import GatewaySettings
+from splai.tracing.span import Tracing
 from tests.unit.gateway.scripted_engine import Script, ScriptedEngine, running_engine
 
 
@@ -77,6 +78,7 @@ async def running_gateway(
     settings: GatewaySettings | None = None,
     token: str = "",
     limits: Limits | None = None,
+    tracing: Tracing | None = None,
 ) -> AsyncIterator[Gateway]:
     gateway = Gateway()
     settings = settings or GatewaySettings(access_log=False)
@@ -92,6 +94,7 @@ async def running_gateway(
                 Artifacts(store, settings.namespaces),
                 ready=lambda: gateway.ready,
                 selection=gateway.selection,
+                tracing=tracing,
             )
         )
         server = await stack.enter_async_context(

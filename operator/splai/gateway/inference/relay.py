@@ -26,6 +26,7 @@ from splai.gateway.inference.call import Call
 from splai.gateway.inference.dialect import dialects, failed_event
 from splai.gateway.inference.failure import TIMED_OUT, Reply
 from splai.gateway.inference.request import InferenceRequest, parse_request
+from splai.gateway.inference.spans import RequestSpan
 from splai.gateway.inference.waiting import wait
 from splai.gateway.metrics import CALLER_LEFT, Metrics, RouteMetrics
 from splai.gateway.routing.admission import Admission
@@ -35,6 +36,7 @@ from splai.gateway.routing.routes import AUTO, Pool, RouteSource
 from splai.gateway.series import Value
 from splai.logs import origin
 from splai.resilience.cache import ResponseCache, cache_key
+from splai.tracing.span import Tracing
 
 TENANT = ""
 """Whose answers a cache may share: everybody's, as long as callers have no identity."""
@@ -58,6 +60,7 @@ class Relay:
         cache: ResponseCache[bytes],
         metrics: Metrics,
         access_log: AccessLog | None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._routes = routes
         self._hold = hold
@@ -66,13 +69,15 @@ class Relay:
         self._cache = cache
         self._metrics = metrics
         self._access_log = access_log
+        self._tracing = tracing
 
     async def serve(self, exchange: Exchange, api: str) -> None:
         """Answer one request to ``api``, one of the keys of ``dialects``."""
         call: Call | None = None
+        span = None if self._tracing is None else RequestSpan(self._tracing, exchange, api)
         code = CALLER_LEFT
         try:
-            call, pool = self._begin(exchange, api, parse_request(await exchange.body()))
+            call, pool = self._begin(exchange, api, parse_request(await exchange.body()), span)
             reply = await self._timed(call, pool)
             code = 200
             if reply is not None:
@@ -90,8 +95,12 @@ class Relay:
             code = _refuse(exchange, api, RequestError(500, message, type=SERVER, code="internal_error"))
         finally:
             self._end(exchange, api, call, code)
+            if span is not None:
+                span.end(code, call)
 
-    def _begin(self, exchange: Exchange, api: str, request: InferenceRequest) -> tuple[Call, Pool]:
+    def _begin(
+        self, exchange: Exchange, api: str, request: InferenceRequest, span: RequestSpan | None
+    ) -> tuple[Call, Pool]:
         table, model = self._routes.table, request.model
         if asks_for_choice(table, model):
             asked = exchange.header(CAPABILITY_HEADER)
@@ -100,6 +109,8 @@ class Relay:
             model = AUTO  # labels are no text of callers
         else:
             pool = resolve(table, model).pool
+        if span is not None:
+            span.routed(request)
         policy = pool.policy
         call = Call(
             exchange=exchange,
@@ -109,6 +120,7 @@ class Relay:
             deadline=asyncio.get_running_loop().time() + policy.timeout,
             silence=policy.timeout,
             prefix=_prefix(request.body) if policy.strategy == "PrefixHash" else None,
+            span=span,
         )
         return call, pool
 
