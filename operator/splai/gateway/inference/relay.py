@@ -71,7 +71,8 @@ class Relay:
             request = parse_request(await exchange.body())
             pool = self._resolve(exchange, request)
             call = self._begin(exchange, api, request, pool)
-            reply = await self._timed(call, pool)
+            call.metrics.began()
+            reply = await self._answer(call, pool)
             code = 200
             if reply is not None:
                 code = reply.status
@@ -109,16 +110,11 @@ class Relay:
             prefix=_prefix(request) if policy.strategy == "PrefixHash" else None,
         )
 
-    async def _timed(self, call: Call, pool: Pool) -> Reply | None:
-        call.metrics.began()
-        try:
-            async with asyncio.timeout_at(call.deadline) as call.clock:
-                return await self._answer(call, pool)
-        except TimeoutError as error:
-            raise TIMED_OUT.as_error() from error
-
     async def _answer(self, call: Call, pool: Pool) -> Reply | None:
-        """The reply, or None when it was streamed; waits for a pod, and then for its turn."""
+        """The reply, or None when it was streamed; waits for a pod, and then for its turn.
+
+        The deadline is one for all; whoever it finds waiting says what was waited for.
+        """
         if not pool.is_ready:
             pool = await wait(call, self._hold.until_ready(pool.name, call.deadline))
         if not self._admission.try_enter(pool):
@@ -126,9 +122,12 @@ class Relay:
             await wait(call, self._admission.wait(pool, call.deadline))
             call.metrics.model.waited(time.perf_counter() - began)
         try:
-            if pool.policy.cache_seconds is not None and not call.request.stream:
-                return await self._cached(call, pool, pool.policy.cache_seconds)
-            return await self._attempts.answer(call, pool)
+            async with asyncio.timeout_at(call.deadline) as call.clock:
+                if pool.policy.cache_seconds is not None and not call.request.stream:
+                    return await self._cached(call, pool, pool.policy.cache_seconds)
+                return await self._attempts.answer(call, pool)
+        except TimeoutError as error:
+            raise TIMED_OUT.as_error() from error
         finally:
             self._admission.leave(pool)
 
