@@ -24,6 +24,8 @@ class Call:
     """A parsed request, its caller and its deadline."""
 
     exchange: Exchange
+    api: str
+    """One of ``dialect.APIS``."""
     request: InferenceRequest
     dialect: Callable[[BackendRoute], Dialect]
     """The request in the words of an engine: engines differ in the APIs that they speak."""

@@ -102,6 +102,7 @@ class Relay:
         policy = pool.policy
         return Call(
             exchange=exchange,
+            api=api,
             request=request,
             dialect=dialects(api, request),
             metrics=self._metrics.for_route(api, request.model),
@@ -140,7 +141,7 @@ class Relay:
             reply = await self._attempts.answer(call, pool)
             return reply.body if reply is not None and reply.status == 200 else None
 
-        key = cache_key(TENANT, call.request.model, pool.key, call.request.document)
+        key = cache_key(TENANT, call.request.model, f"{call.api} {pool.key}", call.request.document)
         body, hit = await self._cache.get_or_compute(key, compute, seconds)
         call.metrics.model.looked_up(hit=hit)
         if hit and body is not None:
