@@ -155,7 +155,7 @@ class Attempts:
             backend.failed()
             raise attempt_failed(error) from error
         except asyncio.CancelledError:  # by the deadline, or because the caller left
-            if not call.exchange.reply_started and asyncio.get_running_loop().time() >= call.deadline:
+            if call.clock.expired():
                 lease.failed()
                 backend.failed()
             raise
