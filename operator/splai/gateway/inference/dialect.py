@@ -7,13 +7,13 @@ from typing import Any, Protocol
 
 import orjson
 
-from splai.gateway.errors import RequestError
 from splai.gateway.inference.answer_stream import UNFINISHED, AnswerStream, StreamedAnswer
 from splai.gateway.inference.model_field import has_model, with_model
 from splai.gateway.inference.request import InferenceRequest
 from splai.gateway.inference.sse import DONE
 from splai.gateway.responses.chat_reply import NotAnAnswer
 from splai.gateway.responses.event_writer import error_event
+from splai.gateway.responses.json_bytes import decode
 from splai.gateway.responses.native_response import native_response
 from splai.gateway.responses.native_stream import NativeResponseStream
 from splai.gateway.responses.response_object import whole_response
@@ -134,11 +134,12 @@ def dialects(api: str, request: InferenceRequest) -> Callable[[BackendRoute], Di
     return lambda backend: NativeResponses(request) if backend.native_responses else TranslatedResponses(request)
 
 
-def failed_event(api: str, error: RequestError) -> bytes:
-    """The end of a stream that said nothing but pings: what would have been a status."""
+def failed_event(api: str, body: bytes) -> bytes:
+    """The end of a stream that said nothing but pings; ``body`` is that of the error reply it would have been."""
     if api == RESPONSES:
-        return error_event(0, error.message, error.code or error.type)
-    return b"data: " + error.body() + b"\n\n" + DONE + b"\n\n"
+        error = decode(body)["error"]
+        return error_event(0, error["message"], error["code"] or error["type"])
+    return b"data: " + body + b"\n\n" + DONE + b"\n\n"
 
 
 def checked_usage(reply: bytes) -> dict[str, Any] | None:

@@ -73,10 +73,9 @@ class Relay:
             call = self._begin(exchange, api, request, pool)
             call.metrics.began()
             reply = await self._answer(call, pool)
-            code = 200
+            code = 200 if reply is None else reply.status
             if reply is not None:
-                code = reply.status
-                exchange.reply(reply.status, reply.headers, reply.body)
+                _give(exchange, api, reply)
         except RequestRefused as refusal:
             code = refusal.status
             raise  # the HTTP server answers, and closes the connection
@@ -171,12 +170,20 @@ def _prefix(request: InferenceRequest) -> bytes:
     return repr(prompt)[:PREFIX_CHARACTERS].encode(errors="backslashreplace")
 
 
+def _give(exchange: Exchange, api: str, reply: Reply) -> None:
+    """Where pings have said 200 already, a whole reply can only be an engine's refusal."""
+    if exchange.reply_started:
+        exchange.finish(failed_event(api, reply.body))
+    else:
+        exchange.reply(reply.status, reply.headers, reply.body)
+
+
 def _refuse(exchange: Exchange, api: str, error: RequestError) -> int:
     """Tell the caller what failed: by status, or, where pings have said 200 already, in the stream; the code of it."""
     if exchange.ended:
         return error.status
     if exchange.reply_started:
-        exchange.finish(failed_event(api, error))
+        exchange.finish(failed_event(api, error.body()))
     else:
         exchange.reply(error.status, error.header_pairs(), error.body())
     return error.status
