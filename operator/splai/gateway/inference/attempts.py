@@ -123,13 +123,10 @@ class Attempts:
             seconds = max(1, round(self._selection.retry_after(pool)))
             headers = {"Retry-After": str(seconds)}
             raise RequestError(503, message, type="service_unavailable_error", code="model_not_ready", headers=headers)
-        # Callers whose SDK retries by itself would multiply the tries that were made here.
-        once_more = [] if call.attempts == 1 else [(b"x-should-retry", b"false")]
         if last.reply is not None:
-            return Reply(last.reply.status, [*last.reply.headers, *once_more], last.reply.body)
-        error = last.failure.as_error()
-        error.headers |= {name.decode(): value.decode() for name, value in once_more}
-        raise error from last
+            advice = [(name.encode(), value.encode()) for name, value in call.advice.items()]
+            return Reply(last.reply.status, [*last.reply.headers, *advice], last.reply.body)
+        raise last.failure.as_error(call.advice) from last
 
     async def _attempt(self, call: Call, target: Target) -> Reply | None:
         """One try at one pod; raises AttemptFailed as long as the caller has seen nothing of an answer."""

@@ -61,6 +61,11 @@ class Call:
         if not self.exchange.reply_started:
             self.exchange.start(200, (*headers, *_STREAM_HEADERS))
 
+    @property
+    def advice(self) -> dict[str, str]:
+        """Headers of a failure's reply: SDKs that retry by themselves would multiply the tries that were made here."""
+        return {"x-should-retry": "false"} if self.attempts > 1 else {}
+
     def tokens(self) -> tuple[int, int]:
         """Of the prompt and of the answer, whichever of OpenAI's two spellings the engine uses."""
         usage = self.usage or {}

@@ -8,6 +8,7 @@
     any other 4xx ──────────────────────────────────▶ the engine's own reply
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from splai.gateway.errors import UPSTREAM, RequestError, completed_error_body, is_unknown_model
@@ -38,8 +39,8 @@ class Failure:
     passes: bool = True
     """Whether the same pod may do better a moment later."""
 
-    def as_error(self) -> RequestError:
-        return RequestError(self.status, self.message, type=UPSTREAM, code=f"engine_{self.reason}")
+    def as_error(self, headers: Mapping[str, str]) -> RequestError:
+        return RequestError(self.status, self.message, type=UPSTREAM, code=f"engine_{self.reason}", headers=headers)
 
 
 UNREACHABLE = Failure("unreachable", 502, "The engine cannot be reached")

@@ -127,7 +127,7 @@ class Relay:
                     return await self._cached(call, pool, pool.policy.cache_seconds)
                 return await self._attempts.answer(call, pool)
         except TimeoutError as error:
-            raise TIMED_OUT.as_error() from error
+            raise TIMED_OUT.as_error(call.advice) from error
         finally:
             self._admission.leave(pool)
 
