@@ -24,6 +24,7 @@ async def wait(call: Call, awaited: Awaitable[Result]) -> Result:
     if not call.request.stream:
         return await awaited
     loop = asyncio.get_running_loop()
+    next_ping: asyncio.TimerHandle
 
     def ping() -> None:
         nonlocal next_ping
