@@ -17,7 +17,16 @@ from splai.gateway.http.engine_pool import EngineError, EnginePool, EngineReply
 from splai.gateway.http.headers import forwarded, returned
 from splai.gateway.inference.call import Call
 from splai.gateway.inference.dialect import BrokenAnswer, Dialect
-from splai.gateway.inference.failure import BROKEN, UNREACHABLE, AttemptFailed, Refusal, Reply, attempt_failed
+from splai.gateway.inference.failure import (
+    BROKEN,
+    TIMED_OUT,
+    UNREACHABLE,
+    AttemptFailed,
+    Failure,
+    Refusal,
+    Reply,
+    attempt_failed,
+)
 from splai.gateway.inference.streaming import Streaming
 from splai.gateway.metrics import Metrics
 from splai.gateway.routing.routes import Pool, RouteSource, RouteTable, Target
@@ -85,7 +94,7 @@ class Attempts:
             except AttemptFailed as failed:
                 last = failed
                 tried.add(target.address)
-                self._count(call, target, failed)
+                self._count(call, target, failed.failure)
         return self._given_up(call, pool, last)
 
     def _next(self, call: Call, pool: Pool, tried: set[str]) -> Target | None:
@@ -99,10 +108,10 @@ class Attempts:
                 return target
         return None
 
-    def _count(self, call: Call, target: Target, failed: AttemptFailed) -> None:
-        reason = failed.failure.reason
-        self._metrics.upstream_errors.labels(call.request.model, reason).inc()
-        facts = {"model": call.request.model, "backend": target.backend.key, "reason": reason}
+    def _count(self, call: Call, target: Target, failure: Failure) -> None:
+        self._metrics.for_backend(*target.backend.key.split("/", 1)).failed()
+        call.metrics.model.failed(failure.reason)
+        facts = {"model": call.request.model, "backend": target.backend.key, "reason": failure.reason}
         _log.warning("engine failed", extra=facts | {"request_id": call.exchange.request_id})
 
     async def _paused(self, call: Call, last: AttemptFailed) -> bool:
@@ -145,16 +154,14 @@ class Attempts:
                 lease.refused(failed.retry_after)
             else:
                 lease.failed()
-            backend.failed()
             raise
         except EngineError as error:
             lease.failed()
-            backend.failed()
             raise attempt_failed(error) from error
         except asyncio.CancelledError:  # by the deadline, or because the caller left
             if call.clock.expired():
                 lease.failed()
-                backend.failed()
+                self._count(call, target, TIMED_OUT)
             raise
         finally:
             backend.answered(time.perf_counter() - began)
@@ -170,8 +177,10 @@ class Attempts:
         if content_type.startswith(b"text/event-stream"):
             headers = [header for header in returned(reply.headers) if header[0] not in _STREAM_OWN]
             streaming = Streaming(call, reply, dialect.stream(), headers)
-            if not await streaming.run():
+            failure = await streaming.run()
+            if failure is not None:
                 lease.failed()
+                self._count(call, lease.target, failure)
             return None
         try:
             answer = dialect.whole(await reply.read(MAX_REPLY_BYTES))
