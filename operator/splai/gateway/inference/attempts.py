@@ -148,7 +148,8 @@ class Attempts:
             body = dialect.body_for(target.model)
             reply = await self._engines.send(target.address, _head(call, target, dialect, len(body)), body)
             answer = await self._judge(call, dialect, reply, lease)
-            lease.answered()
+            if answer is None or answer.status < 400:  # what is wrong with a request shows nothing of the engine
+                lease.answered()
         except AttemptFailed as failed:
             if failed.failure.status == 429:
                 lease.refused(failed.retry_after)
