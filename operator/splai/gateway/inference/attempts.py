@@ -16,7 +16,7 @@ from splai.gateway.errors import RequestError
 from splai.gateway.http.engine_pool import EngineError, EnginePool, EngineReply
 from splai.gateway.http.headers import forwarded, returned
 from splai.gateway.inference.call import Call
-from splai.gateway.inference.dialect import BrokenAnswer, Dialect
+from splai.gateway.inference.dialect import BrokenAnswer, Dialect, check_json
 from splai.gateway.inference.failure import (
     BROKEN,
     TIMED_OUT,
@@ -26,6 +26,7 @@ from splai.gateway.inference.failure import (
     Refusal,
     Reply,
     attempt_failed,
+    json_headers,
 )
 from splai.gateway.inference.streaming import Streaming
 from splai.gateway.metrics import Metrics
@@ -175,7 +176,10 @@ class Attempts:
         if reply.status >= 300:
             return Refusal(reply.status, reply.headers, await reply.read(MAX_REPLY_BYTES)).judge(call.request.model)
         content_type = next((value for name, value in reply.headers if name == b"content-type"), b"")
-        if content_type.startswith(b"text/event-stream"):
+        is_stream = content_type.lower().startswith(b"text/event-stream")
+        if is_stream != call.request.stream:  # which callers would take for an empty answer, or for garbage
+            raise AttemptFailed(BROKEN)
+        if is_stream:
             headers = [header for header in returned(reply.headers) if header[0] not in _STREAM_OWN]
             streaming = Streaming(call, reply, dialect.stream(), headers)
             failure = await streaming.run()
@@ -183,12 +187,15 @@ class Attempts:
                 lease.failed()
                 self._count(call, lease.target, failure)
             return None
+        body = await reply.read(MAX_REPLY_BYTES)
         try:
-            answer = dialect.whole(await reply.read(MAX_REPLY_BYTES))
+            if not reply.delimited:  # its end is the connection's, for whatever reason that closed
+                check_json(body)
+            answer = dialect.whole(body)
         except BrokenAnswer as error:
             raise AttemptFailed(BROKEN) from error
         call.usage = answer.usage
-        return Reply(reply.status, returned(reply.headers), answer.body)
+        return Reply(reply.status, json_headers(reply.headers), answer.body)
 
 
 _STREAM_OWN = frozenset((b"content-type", b"cache-control", b"x-accel-buffering"))

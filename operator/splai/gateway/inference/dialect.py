@@ -22,7 +22,8 @@ from splai.gateway.responses.to_chat import chat_request
 from splai.gateway.routing.routes import BackendRoute
 
 RESPONSES = "/v1/responses"
-APIS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", RESPONSES)
+EMBEDDINGS = "/v1/embeddings"
+APIS = ("/v1/chat/completions", "/v1/completions", EMBEDDINGS, RESPONSES)
 STREAM_OPTIONS = b'{"stream_options":{"include_usage":true},'
 _FINISH = re.compile(rb'"finish_reason"\s*:\s*"([^"]*)"')
 _MOST_PARSED_BYTES = 256 * 1024
@@ -142,20 +143,28 @@ def failed_event(api: str, body: bytes) -> bytes:
     return b"data: " + body + b"\n\n" + DONE + b"\n\n"
 
 
-def checked_usage(reply: bytes) -> dict[str, Any] | None:
-    """The ``usage`` of a whole reply; raises BrokenAnswer if it is no JSON object, or an answer that was given up.
+def check_json(reply: bytes) -> Any:
+    """The value of a whole reply; raises BrokenAnswer if it is no JSON."""
+    try:
+        return decode(reply)
+    except ValueError as error:
+        raise BrokenAnswer from error
 
-    A large one, a batch of embeddings, is judged by its two ends: reading millions of numbers would hold up everybody.
+
+def checked_usage(reply: bytes) -> dict[str, Any] | None:
+    """The ``usage`` of a whole reply.
+
+    Raises BrokenAnswer if it is no JSON object, an error, or an answer that was given up. A large one, a batch of
+    embeddings, is judged by its two ends: reading millions of numbers would hold up everybody.
     """
+    if b'"finish_reason"' in reply and not UNFINISHED.isdisjoint(_FINISH.findall(reply)):
+        raise BrokenAnswer
     if len(reply) > _MOST_PARSED_BYTES:
         if not (reply.lstrip()[:1] == b"{" and reply.rstrip()[-1:] == b"}"):
             raise BrokenAnswer
         return None
-    try:
-        document = orjson.loads(reply)
-    except orjson.JSONDecodeError as error:
-        raise BrokenAnswer from error
-    if not isinstance(document, dict) or not UNFINISHED.isdisjoint(_FINISH.findall(reply)):
+    document = check_json(reply)
+    if not isinstance(document, dict) or document.get("error"):
         raise BrokenAnswer
     usage = document.get("usage")
     return usage if isinstance(usage, dict) else None

@@ -21,7 +21,7 @@ from splai.gateway.http.exchange import Exchange
 from splai.gateway.http.request_head import RequestRefused
 from splai.gateway.inference.attempts import Attempts
 from splai.gateway.inference.call import Call
-from splai.gateway.inference.dialect import dialects, failed_event
+from splai.gateway.inference.dialect import EMBEDDINGS, dialects, failed_event
 from splai.gateway.inference.failure import TIMED_OUT, Reply
 from splai.gateway.inference.request import InferenceRequest, parse_request
 from splai.gateway.inference.waiting import wait
@@ -68,7 +68,7 @@ class Relay:
         call: Call | None = None
         code = CALLER_LEFT
         try:
-            request = parse_request(await exchange.body())
+            request = parse_request(await exchange.body(), streams=api != EMBEDDINGS)
             pool = self._resolve(exchange, request)
             call = self._begin(exchange, api, request, pool)
             call.metrics.began()
