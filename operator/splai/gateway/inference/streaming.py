@@ -67,7 +67,7 @@ class Streaming:
             self._stop(BROKEN)
             return
         if self._may_still_fail():
-            self._stop(REPORTED)
+            self._stop(BROKEN if answer.error is None else REPORTED)
             return
         if events:
             self._heard = True
