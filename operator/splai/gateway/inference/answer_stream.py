@@ -4,15 +4,18 @@
 
     events ──▶ [model → the asked id] ──▶ [no empty `choices` but the usage asked for] ──▶ held until content ──▶ caller
                                    │
-       [DONE] seen, all choices    │
-         have a finish_reason ─────┼──▶ ended
+       [DONE] seen, after some     │
+         finish_reason ────────────┼──▶ ended
        engine ends, all choices    │
          have a finish_reason ─────┼──▶ [DONE] added
        anything else ──────────────┴──▶ an `error` event, then [DONE]: a cut answer never looks like a whole one
 
 Events before the first content (a role, an empty text) are held back: until something was said, another engine may
 answer instead. Keys are found by patterns on the bytes. That is exact where it matters: inside a JSON string a quote is
-escaped, so text that talks about `"finish_reason":"stop"` does not match.
+escaped, so text that talks about `"finish_reason":"stop"` does not match. Events are parsed until the first content;
+from then on one that does not look like an object is garbage.
+
+[DONE] is believed with fewer finish reasons than choices: there are engines that do not know of `n`.
 """
 
 import re
@@ -24,18 +27,25 @@ from splai.gateway.errors import UPSTREAM, error_body
 from splai.gateway.inference.model_field import has_model, with_model
 from splai.gateway.inference.request import InferenceRequest
 from splai.gateway.inference.sse import DONE, EventSplitter
+from splai.gateway.responses.event_data import event_data
+from splai.gateway.responses.json_bytes import decode
 
 _NOTABLE = re.compile(
     rb'"finish_reason"\s*:\s*"(?P<finish>[^"]*)"|"error"\s*:\s*(?P<error>[{"])|"choices"\s*:\s*(?P<empty>\[\s*\])'
 )
+_ERROR = re.compile(rb'"error"\s*:\s*[{"]')
 _FINISH = re.compile(rb'"finish_reason"\s*:\s*"([^"]*)"')
 _USAGE = re.compile(rb'"usage"\s*:\s*\{')
 _CONTENT = re.compile(
-    rb'"(?:content|text|reasoning_content|reasoning|refusal)"\s*:\s*"[^"]|"(?:tool_calls|function_call|audio)"\s*:\s*[\[{]'
+    rb'"(?:content|text|reasoning_content|reasoning|refusal)"\s*:\s*"[^"]'
+    rb'|"(?:tool_calls|function_call|audio)"\s*:\s*(?:\[\s*[^]\s]|{\s*[^}\s])'
 )
 UNFINISHED = frozenset((b"abort", b"error", b"cancelled"))
 """What vLLM and SGLang put in the place of a reason when they gave up."""
 MOST_HELD_BYTES = 256 * 1024
+_UNFINISHED = "The engine ended the stream before the answer was finished"
+_GAVE_UP = "The engine gave up before the answer was finished"
+_GARBAGE = "The engine's stream is not one of completions"
 
 
 class StreamedAnswer(Protocol):
@@ -65,7 +75,7 @@ class AnswerStream:
     def __init__(self, request: InferenceRequest) -> None:
         self._model = request.model.encode()
         self._include_usage = request.include_usage
-        self._open_choices = request.choices
+        self._choices = self._open_choices = request.choices
         self._splitter = EventSplitter()
         self._pending: list[bytes] = []
         self._held_bytes = 0
@@ -87,17 +97,21 @@ class AnswerStream:
         if self.done:
             return tail
         if self._open_choices > 0 and self.error is None:
-            return tail + self._cut(failure or "The engine ended the stream before the answer was finished")
+            return tail + self._cut(failure or _UNFINISHED)
         return tail + self._finished()
 
     def _relay(self, events: list[bytes]) -> bytes:
         for event in events:
-            if event.startswith(DONE):
-                return self._finished()
+            if not (self.committed and event.startswith(b"data: {") and event.endswith(b"}")):
+                data = event_data(event)
+                if data.startswith(DONE[6:]):
+                    return self._concluded()
+                if data and not _is_object(data):
+                    return self._cut(_GARBAGE)
             notable = _NOTABLE.search(event)
             if notable is not None and not self._is_wanted(event, notable):
                 if self.was_cut:
-                    return self._cut("The engine gave up before the answer was finished")
+                    return self._cut(_GAVE_UP)
                 continue
             self._pending.append(event if has_model(event, self._model) else _with_model_in_data(event, self._model))
             if not self.committed:
@@ -108,7 +122,7 @@ class AnswerStream:
     def _is_wanted(self, event: bytes, notable: re.Match[bytes]) -> bool:
         """Whether the caller gets the event; one in which the engine gives up cuts the answer."""
         kind = notable.lastgroup
-        if kind == "error":
+        if kind == "error" or (kind == "empty" and _ERROR.search(event) is not None):
             self.error = event
             return True
         if kind == "finish":
@@ -124,6 +138,12 @@ class AnswerStream:
         events = b"\n\n".join((*self._pending, b"")) if self._pending else b""
         self._pending.clear()
         return events
+
+    def _concluded(self) -> bytes:
+        """At the engine's own [DONE], which some send after whatever happened."""
+        if self._open_choices == self._choices and self.error is None:
+            return self._cut(_UNFINISHED)
+        return self._finished()
 
     def _finished(self) -> bytes:
         self.done = True
@@ -147,6 +167,13 @@ def _usage(event: bytes) -> dict[str, Any] | None:
     return usage if isinstance(usage, dict) else None
 
 
+def _is_object(data: bytes) -> bool:
+    try:
+        return isinstance(decode(data), dict)
+    except ValueError:
+        return False
+
+
 def _with_model_in_data(event: bytes, model: bytes) -> bytes:
     """The event with the ``model`` of its data replaced."""
     start = event.find(b"{")
@@ -155,10 +182,5 @@ def _with_model_in_data(event: bytes, model: bytes) -> bytes:
 
 def _is_whole(event: bytes) -> bool:
     """Whether an event that lacks only its empty line can be trusted to be complete."""
-    if event.startswith(DONE):
-        return True
-    try:
-        orjson.loads(event.removeprefix(b"data: "))
-    except ValueError:
-        return False
-    return True
+    data = event_data(event)
+    return data.startswith(DONE[6:]) or _is_object(data)

@@ -16,8 +16,18 @@ from splai.gateway.errors import RequestError
 from splai.gateway.http.engine_pool import EngineError, EnginePool, EngineReply
 from splai.gateway.http.headers import forwarded, returned
 from splai.gateway.inference.call import Call
-from splai.gateway.inference.dialect import BrokenAnswer, Dialect
-from splai.gateway.inference.failure import BROKEN, UNREACHABLE, AttemptFailed, Refusal, Reply, attempt_failed
+from splai.gateway.inference.dialect import BrokenAnswer, Dialect, check_json
+from splai.gateway.inference.failure import (
+    BROKEN,
+    TIMED_OUT,
+    UNREACHABLE,
+    AttemptFailed,
+    Failure,
+    Refusal,
+    Reply,
+    attempt_failed,
+    json_headers,
+)
 from splai.gateway.inference.streaming import Streaming
 from splai.gateway.metrics import Metrics
 from splai.gateway.routing.routes import Pool, RouteSource, RouteTable, Target
@@ -86,7 +96,7 @@ class Attempts:
             except AttemptFailed as failed:
                 last = failed
                 tried.add(target.address)
-                self._count(call, target, failed)
+                self._count(call, target, failed.failure)
         return self._given_up(call, pool, last)
 
     def _next(self, call: Call, pool: Pool, tried: set[str]) -> Target | None:
@@ -100,10 +110,10 @@ class Attempts:
                 return target
         return None
 
-    def _count(self, call: Call, target: Target, failed: AttemptFailed) -> None:
-        reason = failed.failure.reason
-        call.metrics.model.failed(reason)
-        facts = {"model": call.request.model, "backend": target.backend.key, "reason": reason}
+    def _count(self, call: Call, target: Target, failure: Failure) -> None:
+        self._metrics.for_backend(*target.backend.key.split("/", 1)).failed()
+        call.metrics.model.failed(failure.reason)
+        facts = {"model": call.request.model, "backend": target.backend.key, "reason": failure.reason}
         _log.warning("engine failed", extra=facts | {"request_id": call.exchange.request_id})
 
     async def _paused(self, call: Call, last: AttemptFailed) -> bool:
@@ -124,13 +134,10 @@ class Attempts:
             seconds = max(1, round(self._selection.retry_after(pool)))
             headers = {"Retry-After": str(seconds)}
             raise RequestError(503, message, type="service_unavailable_error", code="model_not_ready", headers=headers)
-        # Callers whose SDK retries by itself would multiply the tries that were made here.
-        once_more = [] if call.attempts == 1 else [(b"x-should-retry", b"false")]
         if last.reply is not None:
-            return Reply(last.reply.status, [*last.reply.headers, *once_more], last.reply.body)
-        error = last.failure.as_error()
-        error.headers |= {name.decode(): value.decode() for name, value in once_more}
-        raise error from last
+            advice = [(name.encode(), value.encode()) for name, value in call.advice.items()]
+            return Reply(last.reply.status, [*last.reply.headers, *advice], last.reply.body)
+        raise last.failure.as_error(call.advice) from last
 
     async def _attempt(self, call: Call, target: Target) -> Reply | None:
         """One try at one pod; raises AttemptFailed as long as the caller has seen nothing of an answer."""
@@ -143,22 +150,21 @@ class Attempts:
             body = dialect.body_for(target.model)
             reply = await self._engines.send(target.address, _head(call, target, dialect, len(body)), body)
             answer = await self._judge(call, dialect, reply, lease)
-            lease.answered()
+            if answer is None or answer.status < 400:  # what is wrong with a request shows nothing of the engine
+                lease.answered()
         except AttemptFailed as failed:
             if failed.failure.status == 429:
                 lease.refused(failed.retry_after)
             else:
                 lease.failed()
-            backend.failed()
             raise
         except EngineError as error:
             lease.failed()
-            backend.failed()
             raise attempt_failed(error) from error
         except asyncio.CancelledError:  # by the deadline, or because the caller left
-            if not call.exchange.reply_started and asyncio.get_running_loop().time() >= call.deadline:
+            if call.clock.expired():
                 lease.failed()
-                backend.failed()
+                self._count(call, target, TIMED_OUT)
             raise
         finally:
             backend.answered(time.perf_counter() - began)
@@ -171,19 +177,27 @@ class Attempts:
         if reply.status >= 300:
             return Refusal(reply.status, reply.headers, await reply.read(MAX_REPLY_BYTES)).judge(call.request.model)
         content_type = next((value for name, value in reply.headers if name == b"content-type"), b"")
-        if content_type.startswith(b"text/event-stream"):
+        is_stream = content_type.lower().startswith(b"text/event-stream")
+        if is_stream != call.request.stream:  # which callers would take for an empty answer, or for garbage
+            raise AttemptFailed(BROKEN)
+        if is_stream:
             headers = [header for header in returned(reply.headers) if header[0] not in _STREAM_OWN]
             streaming = Streaming(call, reply, dialect.stream(), headers)
-            if not await streaming.run():
+            failure = await streaming.run()
+            if failure is not None:
                 lease.failed()
                 call.interrupted = True
+                self._count(call, lease.target, failure)
             return None
+        body = await reply.read(MAX_REPLY_BYTES)
         try:
-            answer = dialect.whole(await reply.read(MAX_REPLY_BYTES))
+            if not reply.delimited:  # its end is the connection's, for whatever reason that closed
+                check_json(body)
+            answer = dialect.whole(body)
         except BrokenAnswer as error:
             raise AttemptFailed(BROKEN) from error
         call.usage = answer.usage
-        return Reply(reply.status, returned(reply.headers), answer.body)
+        return Reply(reply.status, json_headers(reply.headers), answer.body)
 
 
 _STREAM_OWN = frozenset((b"content-type", b"cache-control", b"x-accel-buffering"))

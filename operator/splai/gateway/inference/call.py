@@ -25,6 +25,8 @@ class Call:
     """A parsed request, its caller and its deadline."""
 
     exchange: Exchange
+    api: str
+    """One of ``dialect.APIS``."""
     request: InferenceRequest
     dialect: Callable[[BackendRoute], Dialect]
     """The request in the words of an engine: engines differ in the APIs that they speak."""
@@ -63,6 +65,11 @@ class Call:
     def _start(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         if not self.exchange.reply_started:
             self.exchange.start(200, (*headers, *_STREAM_HEADERS))
+
+    @property
+    def advice(self) -> dict[str, str]:
+        """Headers of a failure's reply: SDKs that retry by themselves would multiply the tries that were made here."""
+        return {"x-should-retry": "false"} if self.attempts > 1 else {}
 
     def tokens(self) -> tuple[int, int]:
         """Of the prompt and of the answer, whichever of OpenAI's two spellings the engine uses."""

@@ -7,13 +7,13 @@ from typing import Any, Protocol
 
 import orjson
 
-from splai.gateway.errors import RequestError
 from splai.gateway.inference.answer_stream import UNFINISHED, AnswerStream, StreamedAnswer
 from splai.gateway.inference.model_field import has_model, with_model
 from splai.gateway.inference.request import InferenceRequest
 from splai.gateway.inference.sse import DONE
 from splai.gateway.responses.chat_reply import NotAnAnswer
 from splai.gateway.responses.event_writer import error_event
+from splai.gateway.responses.json_bytes import decode
 from splai.gateway.responses.native_response import native_response
 from splai.gateway.responses.native_stream import NativeResponseStream
 from splai.gateway.responses.response_object import whole_response
@@ -22,7 +22,8 @@ from splai.gateway.responses.to_chat import chat_request
 from splai.gateway.routing.routes import BackendRoute
 
 RESPONSES = "/v1/responses"
-APIS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", RESPONSES)
+EMBEDDINGS = "/v1/embeddings"
+APIS = ("/v1/chat/completions", "/v1/completions", EMBEDDINGS, RESPONSES)
 STREAM_OPTIONS = b'{"stream_options":{"include_usage":true},'
 _FINISH = re.compile(rb'"finish_reason"\s*:\s*"([^"]*)"')
 _MOST_PARSED_BYTES = 256 * 1024
@@ -134,27 +135,36 @@ def dialects(api: str, request: InferenceRequest) -> Callable[[BackendRoute], Di
     return lambda backend: NativeResponses(request) if backend.native_responses else TranslatedResponses(request)
 
 
-def failed_event(api: str, error: RequestError) -> bytes:
-    """The end of a stream that said nothing but pings: what would have been a status."""
+def failed_event(api: str, body: bytes) -> bytes:
+    """The end of a stream that said nothing but pings; ``body`` is that of the error reply it would have been."""
     if api == RESPONSES:
-        return error_event(0, error.message, error.code or error.type)
-    return b"data: " + error.body() + b"\n\n" + DONE + b"\n\n"
+        error = decode(body)["error"]
+        return error_event(0, error["message"], error["code"] or error["type"])
+    return b"data: " + body + b"\n\n" + DONE + b"\n\n"
+
+
+def check_json(reply: bytes) -> Any:
+    """The value of a whole reply; raises BrokenAnswer if it is no JSON."""
+    try:
+        return decode(reply)
+    except ValueError as error:
+        raise BrokenAnswer from error
 
 
 def checked_usage(reply: bytes) -> dict[str, Any] | None:
-    """The ``usage`` of a whole reply; raises BrokenAnswer if it is no JSON object, or an answer that was given up.
+    """The ``usage`` of a whole reply.
 
-    A large one, a batch of embeddings, is judged by its two ends: reading millions of numbers would hold up everybody.
+    Raises BrokenAnswer if it is no JSON object, an error, or an answer that was given up. A large one, a batch of
+    embeddings, is judged by its two ends: reading millions of numbers would hold up everybody.
     """
+    if b'"finish_reason"' in reply and not UNFINISHED.isdisjoint(_FINISH.findall(reply)):
+        raise BrokenAnswer
     if len(reply) > _MOST_PARSED_BYTES:
         if not (reply.lstrip()[:1] == b"{" and reply.rstrip()[-1:] == b"}"):
             raise BrokenAnswer
         return None
-    try:
-        document = orjson.loads(reply)
-    except orjson.JSONDecodeError as error:
-        raise BrokenAnswer from error
-    if not isinstance(document, dict) or not UNFINISHED.isdisjoint(_FINISH.findall(reply)):
+    document = check_json(reply)
+    if not isinstance(document, dict) or document.get("error"):
         raise BrokenAnswer
     usage = document.get("usage")
     return usage if isinstance(usage, dict) else None

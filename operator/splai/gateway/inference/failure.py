@@ -8,6 +8,7 @@
     any other 4xx ──────────────────────────────────▶ the engine's own reply
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from splai.gateway.errors import UPSTREAM, RequestError, completed_error_body, is_unknown_model
@@ -38,8 +39,8 @@ class Failure:
     passes: bool = True
     """Whether the same pod may do better a moment later."""
 
-    def as_error(self) -> RequestError:
-        return RequestError(self.status, self.message, type=UPSTREAM, code=f"engine_{self.reason}")
+    def as_error(self, headers: Mapping[str, str]) -> RequestError:
+        return RequestError(self.status, self.message, type=UPSTREAM, code=f"engine_{self.reason}", headers=headers)
 
 
 UNREACHABLE = Failure("unreachable", 502, "The engine cannot be reached")
@@ -107,13 +108,18 @@ class Refusal:
 
     def _passed_on(self) -> Reply:
         body = completed_error_body(self.status, self.body)
-        headers = [header for header in returned(self.headers) if header[0] != b"content-type"]
-        return Reply(self.status, [*headers, (b"content-type", b"application/json")], body)
+        return Reply(self.status, json_headers(self.headers), body)
 
     def _pause(self) -> float | None:
         return seconds_of(
             next((value.decode("latin-1") for name, value in self.headers if name == b"retry-after"), None)
         )
+
+
+def json_headers(headers: list[Header]) -> list[Header]:
+    """An engine's headers for the caller of a body that is known to be JSON, whatever the engine calls it."""
+    kept = [header for header in returned(headers) if header[0] != b"content-type"]
+    return [*kept, (b"content-type", b"application/json")]
 
 
 def _reason(status: int) -> str:

@@ -23,7 +23,7 @@ from splai.gateway.http.exchange import Exchange
 from splai.gateway.http.request_head import RequestRefused
 from splai.gateway.inference.attempts import Attempts
 from splai.gateway.inference.call import Call
-from splai.gateway.inference.dialect import dialects, failed_event
+from splai.gateway.inference.dialect import EMBEDDINGS, dialects, failed_event
 from splai.gateway.inference.failure import TIMED_OUT, Reply
 from splai.gateway.inference.request import InferenceRequest, parse_request
 from splai.gateway.inference.spans import RequestSpan
@@ -77,12 +77,13 @@ class Relay:
         span = None if self._tracing is None else RequestSpan(self._tracing, exchange, api)
         code = CALLER_LEFT
         try:
-            call, pool = self._begin(exchange, api, parse_request(await exchange.body()), span)
-            reply = await self._timed(call, pool)
-            code = 200
+            request = parse_request(await exchange.body(), streams=api != EMBEDDINGS)
+            call, pool = self._begin(exchange, api, request, span)
+            call.metrics.began()
+            reply = await self._answer(call, pool)
+            code = 200 if reply is None else reply.status
             if reply is not None:
-                code = reply.status
-                exchange.reply(reply.status, reply.headers, reply.body)
+                _give(exchange, api, reply)
         except RequestRefused as refusal:
             code = refusal.status
             raise  # the HTTP server answers, and closes the connection
@@ -114,6 +115,7 @@ class Relay:
         policy = pool.policy
         call = Call(
             exchange=exchange,
+            api=api,
             request=request,
             dialect=dialects(api, request),
             metrics=self._metrics.for_route(api, model),
@@ -124,16 +126,11 @@ class Relay:
         )
         return call, pool
 
-    async def _timed(self, call: Call, pool: Pool) -> Reply | None:
-        call.metrics.began()
-        try:
-            async with asyncio.timeout_at(call.deadline) as call.clock:
-                return await self._answer(call, pool)
-        except TimeoutError as error:
-            raise TIMED_OUT.as_error() from error
-
     async def _answer(self, call: Call, pool: Pool) -> Reply | None:
-        """The reply, or None when it was streamed; waits for a pod, and then for its turn."""
+        """The reply, or None when it was streamed; waits for a pod, and then for its turn.
+
+        The deadline is one for all; whoever it finds waiting says what was waited for.
+        """
         model = call.metrics.model
         if not pool.is_ready:
             with _counted(model.held):
@@ -144,9 +141,12 @@ class Relay:
                 await wait(call, self._admission.wait(pool, call.deadline))
             model.waited(time.perf_counter() - began)
         try:
-            if pool.policy.cache_seconds is not None and not call.request.stream:
-                return await self._cached(call, pool, pool.policy.cache_seconds)
-            return await self._attempts.answer(call, pool)
+            async with asyncio.timeout_at(call.deadline) as call.clock:
+                if pool.policy.cache_seconds is not None and not call.request.stream:
+                    return await self._cached(call, pool, pool.policy.cache_seconds)
+                return await self._attempts.answer(call, pool)
+        except TimeoutError as error:
+            raise TIMED_OUT.as_error(call.advice) from error
         finally:
             self._admission.leave(pool)
 
@@ -159,7 +159,7 @@ class Relay:
             reply = await self._attempts.answer(call, pool)
             return reply.body if reply is not None and reply.status == 200 else None
 
-        key = cache_key(TENANT, call.request.model, pool.key, call.request.document)
+        key = cache_key(TENANT, call.request.model, f"{call.api} {pool.key}", call.request.document)
         body, hit = await self._cache.get_or_compute(key, compute, seconds)
         call.metrics.model.looked_up(hit=hit)
         if hit and body is not None:
@@ -198,12 +198,20 @@ def _prefix(body: bytes) -> bytes:
     return body[start : start + PREFIX_BYTES]
 
 
+def _give(exchange: Exchange, api: str, reply: Reply) -> None:
+    """Where pings have said 200 already, a whole reply can only be an engine's refusal."""
+    if exchange.reply_started:
+        exchange.finish(failed_event(api, reply.body))
+    else:
+        exchange.reply(reply.status, reply.headers, reply.body)
+
+
 def _refuse(exchange: Exchange, api: str, error: RequestError) -> int:
     """Tell the caller what failed: by status, or, where pings have said 200 already, in the stream; the code of it."""
     if exchange.ended:
         return error.status
     if exchange.reply_started:
-        exchange.finish(failed_event(api, error))
+        exchange.finish(failed_event(api, error.body()))
     else:
         exchange.reply(error.status, error.header_pairs(), error.body())
     return error.status

@@ -37,8 +37,11 @@ class InferenceRequest:
     """How many answers end with a finish_reason: what a whole stream must show."""
 
 
-def parse_request(body: bytes) -> InferenceRequest:
-    """Read a request whatever its content type says; raises RequestError with status 400."""
+def parse_request(body: bytes, *, streams: bool = True) -> InferenceRequest:
+    """Read a request whatever its content type says; raises RequestError with status 400.
+
+    An API without streams leaves ``stream`` to the engine, which answers in one piece.
+    """
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -53,7 +56,7 @@ def parse_request(body: bytes) -> InferenceRequest:
         body=body,
         document=document,
         model=model,
-        stream=document.get("stream") is True,
+        stream=streams and document.get("stream") is True,
         include_usage=_includes_usage(document.get("stream_options")),
         choices=_choices(document),
     )

@@ -33,9 +33,13 @@ class Streaming:
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = self._loop.create_future()
         self._heard = True
+        self._paused = False
 
-    async def run(self) -> bool:
-        """Relay to the end, True if it was a good one; raises AttemptFailed if nothing was given out yet."""
+    async def run(self) -> Failure | None:
+        """Relay to the end; what broke the answer after its beginning was given out, None for a good one.
+
+        Raises AttemptFailed if nothing was given out yet.
+        """
         body = self._reply.stream(self._on_data)
         body.add_done_callback(self._ended)
         self._exchange.on_writable = self._writable
@@ -48,10 +52,10 @@ class Streaming:
             self._call.usage = self._answer.usage
         self._finish()
         if self._answer.was_cut:
-            return False
+            return self._failure or BROKEN
         if not body.done():  # with the end of the body read, its connection serves the next request
             await asyncio.wait((body,), timeout=END_SECONDS)
-        return self._answer.error is None
+        return None if self._answer.error is None else REPORTED
 
     def _on_data(self, data: bytes) -> None:
         answer = self._answer
@@ -63,7 +67,7 @@ class Streaming:
             self._stop(BROKEN)
             return
         if self._may_still_fail():
-            self._stop(REPORTED)
+            self._stop(BROKEN if answer.error is None else REPORTED)
             return
         if events:
             self._heard = True
@@ -95,21 +99,29 @@ class Streaming:
             body.cancelled() or body.exception()
             return
         error = body.exception()
-        self._stop(attempt_failed(error).failure if isinstance(error, EngineError) else None)
+        if error is None:
+            self._stop(None)
+        elif isinstance(error, EngineError):
+            self._stop(attempt_failed(error).failure)
+        else:
+            self._over.set_exception(error)  # a mistake of ours, which must not look like the engine's end
 
     def _listen(self) -> None:
         """Give up a stream that stays silent for as long as its first content may take."""
-        if not self._heard:
+        if not self._heard and not self._paused:
             self._stop(TIMED_OUT)
             return
         self._heard = False
         self._listening = self._loop.call_later(self._call.silence, self._listen)
 
     def _stop(self, failure: Failure | None) -> None:
-        self._failure = failure
-        self._over.set_result(None)
+        if not self._over.done():
+            self._failure = failure
+            self._over.set_result(None)
 
     def _writable(self, writable: bool) -> None:
+        self._paused = not writable
+        self._heard = True  # while nothing was read, silence was ours
         if writable:
             self._reply.resume()
         else:

@@ -5,8 +5,8 @@ until it is there. Comments are ignored by every SSE reader, and keep proxies fr
 """
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable
+from typing import TypeVar
 
 from splai.gateway.inference.call import Call
 
@@ -16,14 +16,23 @@ PING = b": ping\n\n"
 Result = TypeVar("Result")
 
 
-async def wait(call: Call, coroutine: Coroutine[Any, Any, Result]) -> Result:
-    """The coroutine's result; the caller of a stream hears every ten seconds that it is still waited for."""
+async def wait(call: Call, awaited: Awaitable[Result]) -> Result:
+    """Its result; the caller of a stream hears every ten seconds that it is still waited for.
+
+    It runs in the request's own task: in another one a turn that comes just as the caller leaves would be lost.
+    """
     if not call.request.stream:
-        return await coroutine
-    waiting = asyncio.create_task(coroutine)
+        return await awaited
+    loop = asyncio.get_running_loop()
+    next_ping: asyncio.TimerHandle
+
+    def ping() -> None:
+        nonlocal next_ping
+        call.ping(PING)
+        next_ping = loop.call_later(PING_SECONDS, ping)
+
+    next_ping = loop.call_later(PING_SECONDS, ping)
     try:
-        while not (await asyncio.wait((waiting,), timeout=PING_SECONDS))[0]:
-            call.ping(PING)
-        return waiting.result()
+        return await awaited
     finally:
-        waiting.cancel()
+        next_ping.cancel()

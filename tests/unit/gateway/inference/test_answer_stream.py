@@ -125,7 +125,61 @@ def test_an_engine_that_reports_an_error_is_believed_and_not_repeated() -> None:
 
 
 def test_nothing_follows_done() -> None:
-    assert relayed(text("a") + DONE + text("b"), text("c")) == text("a") + DONE
+    whole = text("a") + finish() + DONE
+
+    assert relayed(whole + text("b"), text("c")) == whole
+
+
+def test_an_engine_that_does_not_know_of_n_is_believed_when_it_says_done() -> None:
+    assert relayed(text("a") + finish() + DONE, n=2) == text("a") + finish() + DONE
+
+
+def test_done_without_any_finish_reason_ends_a_cut_answer() -> None:
+    passed = relayed(text("a") + DONE)
+
+    assert passed.startswith(text("a"))
+    assert is_error_then_done(passed)
+
+
+@pytest.mark.parametrize("garbage", [b'data: {"choices":[{"del\n\n', b"data: oops\n\n", b'data: ["a"]\n\n'])
+def test_an_event_that_is_no_object_cuts_the_answer(garbage: bytes) -> None:
+    passed = relayed(text("a") + garbage + text("b") + finish() + DONE)
+
+    assert passed.startswith(text("a"))
+    assert text("b") not in passed
+    assert is_error_then_done(passed)
+
+
+@pytest.mark.parametrize("garbage", [b"data: {choices}\n\n", b"data: <html>\n\n"])
+def test_garbage_before_the_first_content_is_not_given_out(garbage: bytes) -> None:
+    stream = AnswerStream(parse_request(request()))
+
+    assert stream.feed(role() + garbage + text("a")) == b""
+    assert stream.was_cut
+    assert not stream.committed
+
+
+@pytest.mark.parametrize("line", [b": ping", b"event: message", b"id: 7\nretry: 10"])
+def test_an_event_without_data_harms_nothing(line: bytes) -> None:
+    stream = text("a") + line + b"\n\n" + text("b") + finish() + DONE
+
+    assert relayed(stream) == stream
+
+
+def test_done_is_known_by_its_data() -> None:
+    assert relayed(text("a") + finish() + b"event: end\ndata: [DONE]\n\n") == text("a") + finish() + DONE
+
+
+def test_an_error_beside_empty_choices_is_an_error() -> None:
+    error = event(choices=[], error={"message": "out of memory"})
+
+    assert relayed(text("a") + error + DONE) == text("a") + error + DONE
+
+
+def test_an_empty_list_of_tool_calls_is_no_content() -> None:
+    begun = event(choices=[{"index": 0, "delta": {"role": "assistant", "tool_calls": []}, "finish_reason": None}])
+
+    assert AnswerStream(parse_request(request())).feed(begun) == b""
 
 
 def test_a_last_event_without_its_empty_line_counts_if_it_is_whole() -> None:
