@@ -40,7 +40,7 @@ async def discovery(client: Client, namespace: str, metrics: Metrics) -> AsyncIt
 
 def addresses(discovery: Discovery, model: str) -> list[str] | None:
     pool = discovery.table.find(model)
-    return None if pool is None else [target.address for target in pool.targets]
+    return None if pool is None else list(pool.addresses)
 
 
 async def until(condition: Callable[[], bool]) -> None:
