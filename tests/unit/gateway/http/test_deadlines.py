@@ -117,15 +117,15 @@ async def test_replies_to_a_caller_that_only_asks_do_not_pile_up(serving: Start)
         served += 1
         exchange.reply(200, [], b"x" * 100_000)
 
-    async with serving(large, limits=Limits(write_stall_seconds=0.1)) as running:
+    async with serving(large, limits=Limits(write_stall_seconds=0.5)) as running:
         caller = await deaf_caller(running)
-        caller.send((GET + b"\r\n") * 1000)
+        caller.send((GET + b"\r\n") * 300)
         await until(lambda: served > 0)
 
         await until(lambda: running.server.connections == 0)
         caller.close()
 
-    assert served < 1000
+    assert served < 300, "more than the kernel's buffers hold"
 
 
 async def test_a_caller_that_asks_ahead_gets_all_replies_when_it_reads(serving: Start) -> None:
