@@ -16,8 +16,10 @@ from splai.artifacts.client import ArtifactClient
 from splai.gateway.application import gateway_handler
 from splai.gateway.authorization import Authorization
 from splai.gateway.endpoints.artifacts import Artifacts
+from splai.gateway.http.engine_pool import EnginePool
 from splai.gateway.http.limits import Limits
 from splai.gateway.metrics import Metrics
+from splai.gateway.routing.admission import Admission
 from splai.gateway.routing.observed import Backend, Endpoints, Policy
 from splai.gateway.routing.routes import RouteTable, build_routes
 from splai.gateway.routing.selection import Selection
@@ -39,6 +41,8 @@ class Gateway:
     port: int = 0
     metrics: Metrics = field(default_factory=Metrics)
     selection: Selection = field(default_factory=lambda: Selection(chance=random.Random(1)))
+    admission: Admission = field(default_factory=Admission)
+    connections: EnginePool = field(default_factory=EnginePool)
     listeners: list[Callable[[RouteTable], None]] = field(default_factory=list)
     _table: RouteTable = field(default_factory=RouteTable)
 
@@ -62,6 +66,15 @@ class Gateway:
         served = Backend("team-a", "backend", 1700000000, model, aliases, policy, **own)
         self.table = build_routes([served], [Endpoints("team-a", "backend", addresses)])
 
+    def leaked(self) -> dict[str, int]:
+        """What is taken and was not given back; to be empty when nothing is in flight."""
+        taken = {
+            "leases": sum(self.selection.in_flight_by_backend().values()),
+            "turns": self.admission.total,
+            "connections": self.connections.in_use,
+        }
+        return {name: count for name, count in taken.items() if count}
+
     def http(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=self.url, timeout=10, trust_env=False)
 
@@ -78,8 +91,8 @@ async def running_gateway(
     token: str = "",
     limits: Limits | None = None,
 ) -> AsyncIterator[Gateway]:
-    gateway = Gateway()
     settings = settings or GatewaySettings(access_log=False)
+    gateway = Gateway(admission=Admission(most_in_flight=settings.max_in_flight))
     async with AsyncExitStack() as stack:
         if store is None:
             store = await stack.enter_async_context(ArtifactClient("http://127.0.0.1:1", Path("/nonexistent")))
@@ -92,6 +105,8 @@ async def running_gateway(
                 Artifacts(store, settings.namespaces),
                 ready=lambda: gateway.ready,
                 selection=gateway.selection,
+                admission=gateway.admission,
+                engines=gateway.connections,
             )
         )
         server = await stack.enter_async_context(
