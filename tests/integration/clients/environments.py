@@ -75,7 +75,9 @@ def _environment(name: str, key: str, build: Callable[[Path], None]) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with lock(folder.with_suffix(".lock"), f"the environment {name}"):
         if not finished.exists():  # else another process has made it while this one waited
-            with step(f"installing the client environment {name}", "not in the cache yet; 20 CPU-seconds at the first time"):
+            with step(
+                f"installing the client environment {name}", "not in the cache yet; 20 CPU-seconds at the first time"
+            ):
                 command.with_one_retry(f"installing {name}", lambda: _build_anew(folder, build))
             finished.touch()
     return folder

@@ -90,9 +90,11 @@ async def running_gateway(
     settings: GatewaySettings | None = None,
     token: str = "",
     limits: Limits | None = None,
+    selection: Selection | None = None,
 ) -> AsyncIterator[Gateway]:
     settings = settings or GatewaySettings(access_log=False)
     gateway = Gateway(admission=Admission(most_in_flight=settings.max_in_flight))
+    gateway.selection = selection or gateway.selection
     async with AsyncExitStack() as stack:
         if store is None:
             store = await stack.enter_async_context(ArtifactClient("http://127.0.0.1:1", Path("/nonexistent")))

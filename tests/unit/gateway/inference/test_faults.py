@@ -43,7 +43,9 @@ async def start(engines: EngineRoom, fault: Fault) -> str:
 
 def failures(gateway: Gateway) -> int:
     """Calls of engines that failed, as counted."""
-    samples = next(it for it in gateway.metrics.registry.collect() if it.name == "splai_gateway_upstream_errors").samples
+    samples = next(
+        it for it in gateway.metrics.registry.collect() if it.name == "splai_gateway_upstream_errors"
+    ).samples
     return int(sum(sample.value for sample in samples))
 
 
