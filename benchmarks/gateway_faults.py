@@ -10,7 +10,6 @@ The gateway runs in this process, so that what it has taken can be seen, with it
 """
 
 import argparse
-import asyncio
 import json
 import logging
 import random
@@ -30,7 +29,7 @@ async def measure(requests: int, seed: int) -> dict[str, int]:
     """The result; exits where callers saw nothing but refusals, which would prove nothing."""
     patient = mock.patch.multiple(attempts, FIRST_PAUSE_SECONDS=0.0, FREE_RETRIES=requests * 3)
     async with running_gateway(selection=Selection(new_breaker=short_breaker)) as gateway:
-        run = FaultRun(gateway, random.Random(seed))
+        run = FaultRun(gateway, random.Random(seed))  # noqa: S311 - a seed, not a secret
         began = time.perf_counter()
         with patient:
             await run.run(requests)

@@ -1,4 +1,4 @@
-"""What goes wrong at engines, what a caller is to see of it, how often the engine is asked, and what its breaker does."""
+"""What goes wrong at engines: what a caller is to see of it, how often an engine is asked, what its breaker does."""
 
 import json
 import socket
