@@ -7,8 +7,8 @@ each. All are measured in turn, round by round, at 1 and 32 requests in flight, 
 medians over the rounds count.
 
 - CPU is user and system time of the gateway's processes (`/proc/<pid>/stat`), by requests, at 32 in flight.
-- A chunk's CPU is that of a whole streamed request by its 65 chunks, nothing subtracted, of 8 streams at a time. Where a
-  gateway lags behind, chunks come joined, which is cheaper: `reads_per_chunk` says how much. One stream at a time
+- A chunk's CPU is that of a whole streamed request by its 65 chunks, nothing subtracted, of 8 streams at a time. Where
+  a gateway lags behind, chunks come joined, which is cheaper: `reads_per_chunk` says how much. One stream at a time
   (`cpu_us_per_chunk_1`) wakes the gateway for each chunk anew, and is what no joining flatters.
 - Added latency is the percentile through the gateway less the one without it, of the same round.
 - RSS is that of our process with its watches connected (`idle`), after a warm-up (`before`), and `after` the requests.
@@ -121,6 +121,9 @@ class Bench:
 
 def measure(directory: Path, *, requests: int, rounds: int, memory_requests: int, peers: bool) -> Figures:
     """Start everything, and measure round by round; what was first in one round is last in the next."""
+    others = ((SGLANG_ROUTER, 1), (LITELLM, 10)) if peers else ()
+    for peer, _ in others:
+        peer.install()
     traffic = Traffic.build(directory)
     bench = Bench(traffic)
     with ExitStack() as stack:
@@ -131,7 +134,7 @@ def measure(directory: Path, *, requests: int, rounds: int, memory_requests: int
         memory = bench.memory(ours, memory_requests)
         print(f"memory: {describe(memory)}", flush=True)
         targets = [Target(DIRECT, engine, requests), ours]
-        for peer, share in ((SGLANG_ROUTER, 1), (LITELLM, 10)) if peers else ():
+        for peer, share in others:
             server = stack.enter_context(peer.running(directory, engine))
             server.wait(traffic)
             targets.append(Target.of(peer.name, server, max(100, requests // share)))

@@ -6,6 +6,7 @@ process. What they find on the network at their start (prices of models) they ta
 
 import hashlib
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -38,6 +39,7 @@ class Peer:
     command: Callable[[Path, Path, str, int], list[str]]
     """(folder with the environment's programs, a folder for its files, the engine's URL, port) → words"""
     environment: dict[str, str] = field(default_factory=dict)
+    token: str = ""
 
     @contextmanager
     def running(self, directory: Path, engine: str) -> Iterator[Server]:
@@ -52,16 +54,15 @@ class Peer:
             subprocess.Popen(words, env=environment, stdout=log, stderr=log) as process,
         ):
             try:
-                yield Server(f"http://{LOOPBACK}:{port}", process)
+                yield Server(f"http://{LOOPBACK}:{port}", process, self.token)
             finally:
-                failed = process.poll() is not None
+                if process.poll() is not None:
+                    sys.stderr.buffer.write(log_file.read_bytes()[-5000:])
                 process.terminate()
                 try:
                     process.wait(timeout=20)
                 except subprocess.TimeoutExpired:
                     process.kill()
-        if failed:
-            sys.stderr.buffer.write(log_file.read_bytes()[-5000:])
 
     def install(self) -> Path:
         """The folder with its programs, in the cache of expensive things; exits when pip cannot install it."""
@@ -101,10 +102,18 @@ def _sglang_router(programs: Path, _: Path, engine: str, port: int) -> list[str]
     return [*words, "--prometheus-host", LOOPBACK, "--prometheus-port", str(metrics_port)]
 
 
+_LITELLM_KEY = "sk-" + secrets.token_hex(32)
+
 LITELLM = Peer(
     "litellm",
     "litellm[proxy]==1.104.5",
     _litellm,
-    {"LITELLM_LOG": "ERROR", "LITELLM_MODE": "PRODUCTION", "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+    {
+        "LITELLM_LOG": "ERROR",
+        "LITELLM_MODE": "PRODUCTION",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "LITELLM_MASTER_KEY": _LITELLM_KEY,  # it does not start without one
+    },
+    token=_LITELLM_KEY,
 )
 SGLANG_ROUTER = Peer("router", "sglang-router==0.3.2", _sglang_router)

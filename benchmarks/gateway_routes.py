@@ -193,7 +193,6 @@ async def measure(stack: ExitStack, directory: Path, *, backends: int, trials: i
     replied = [1000 * one.after_reply for one in reached]
     print(f"ready to route: {median(sent):.0f} ms after sending, {median(replied):.0f} ms after the apiserver's reply")
     return {
-        "backends": backends,
         "update_ms": 1000 * update_seconds,
         "rss_mb": resident_mb(server.pid),
         "rss_kb_per_backend": 1024 * (filled_mb - empty_mb) / backends,
@@ -226,7 +225,8 @@ def main() -> None:
         parser.error(f"--backends must be more than {OTHERS} + --trials")
     with tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
         figures = asyncio.run(measure(stack, Path(directory), backends=arguments.backends, trials=arguments.trials))
-        print("RESULT", json.dumps({name: float(f"{value:.4g}") for name, value in figures.items()}))
+        rounded = {name: float(f"{value:.4g}") for name, value in figures.items()}
+        print("RESULT", json.dumps({"backends": arguments.backends, **rounded}))
 
 
 if __name__ == "__main__":

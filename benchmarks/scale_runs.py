@@ -53,7 +53,7 @@ def is_refused(number: int) -> bool:
 class EngineInProcess:
     """Answers with the number that the request names."""
 
-    async def post(self, body: bytes) -> Reaction:
+    async def post(self, body: bytes, traceparent: bytes | None = None) -> Reaction:
         await asyncio.sleep(0)
         match = _NUMBER.search(body)
         assert match is not None

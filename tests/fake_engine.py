@@ -31,6 +31,7 @@ class FakeEngine:
     busy: int = 0  # a status such as 503 for all requests but probes
     prompts: Counter[str] = field(default_factory=Counter)
     connections: Counter[int] = field(default_factory=Counter)  # requests by the client's port
+    traceparents: set[str] = field(default_factory=set)
     in_flight: int = 0
     most_in_flight: int = 0
 
@@ -51,6 +52,7 @@ class FakeEngine:
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         self.connections[_peer_port(request)] += 1
+        self.traceparents.update(request.headers.getall("traceparent", ()))
         try:
             return await self._react(request, await request.json())
         finally:

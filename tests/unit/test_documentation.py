@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from splai.core import pod_problem
+from splai.gateway.metrics import Metrics
 
 REPOSITORY = Path(__file__).parents[2]
 CORE = REPOSITORY / "operator" / "splai" / "core"
@@ -48,6 +49,14 @@ def test_every_reason_is_explained(page: str) -> None:
     text = (REPOSITORY / "docs" / f"{page}.md").read_text()
 
     assert said - FOREIGN - explained(text) == set()
+
+
+def test_every_metric_of_the_gateway_is_explained() -> None:
+    text = (REPOSITORY / "docs" / "observability.md").read_text()
+    metrics = [metric for metric in Metrics().registry.collect() if not metric.name.startswith("process_")]
+
+    names = {metric.name + ("_total" if metric.type == "counter" else "") for metric in metrics}
+    assert names - explained(text) == set()
 
 
 def test_a_reason_is_told_from_other_strings() -> None:

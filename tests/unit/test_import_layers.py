@@ -16,6 +16,7 @@ DECISIONS = {"api", "core", "engines", "resilience", "artifacts", "history", "ou
 MAY_IMPORT: dict[str, set[str]] = {
     "api": set(),
     "logs": set(),
+    "tracing": set(),
     "engines": {"api"},
     "resilience": {"api"},
     "artifacts": {"api", "logs"},
@@ -24,14 +25,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core": {"api", "engines"},
     "inputs": {"api", "core", "resilience", "artifacts"},
     "kube": DECISIONS,
-    "worker": DECISIONS | {"inputs", "logs"},
-    "controller": DECISIONS | {"inputs", "kube", "logs"},
-    "gateway": DECISIONS | {"kube", "logs"},
-    "cli": DECISIONS | {"inputs", "kube", "logs", "worker", "controller", "gateway"},
+    "worker": DECISIONS | {"inputs", "logs", "tracing"},
+    "controller": DECISIONS | {"inputs", "kube", "logs", "tracing"},
+    "gateway": DECISIONS | {"kube", "logs", "tracing"},
+    "cli": DECISIONS | {"inputs", "kube", "logs", "tracing", "worker", "controller", "gateway"},
 }
 
 # A library that only one place may know: whoever wants another one changes that place alone.
-HOME_OF_LIBRARY = {"kopf": "controller/handlers.py", "kubernetes": "kube/"}
+HOME_OF_LIBRARY = {"kopf": "controller/handlers.py", "kubernetes": "kube/", "opentelemetry": "tracing/"}
 
 # The decisions stay pure: what is not listed here could do I/O.
 CORE_LIBRARIES = sys.stdlib_module_names | {"jinja2"}
@@ -133,3 +134,29 @@ def test_every_folder_is_a_package() -> None:
     folders = {path.parent for path in SOURCE.rglob("*.py")}
 
     assert [str(folder) for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+# Within the gateway too: the wire knows nothing of models, routing nothing of HTTP, translation nothing of either.
+GATEWAY_MAY_IMPORT: dict[str, set[str]] = {
+    "http": set(),
+    "routing": {"errors", "metrics", "metric_families"},
+    "responses": {"errors", "inference.sse"},
+    "inference": {"access_log", "errors", "http", "metrics", "responses", "routing", "series"},
+    "endpoints": {"errors", "http.asgi", "metrics", "metric_families", "routing"},
+}
+
+
+@pytest.mark.parametrize("part", GATEWAY_MAY_IMPORT)
+def test_the_gateways_parts_import_what_they_may(part: str) -> None:
+    prefix = "splai.gateway."
+    allowed = (part, *GATEWAY_MAY_IMPORT[part])
+
+    found = {
+        f"{path.relative_to(SOURCE)} imports {name}"
+        for path in (SOURCE / "gateway" / part).rglob("*.py")
+        for name in imports(path.read_text(), ("splai", "gateway", part, path.stem))
+        if name.startswith(prefix)
+        and not any((name.removeprefix(prefix) + ".").startswith(f"{parent}.") for parent in allowed)
+    }
+
+    assert not found

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from splai.controller.queue import Key
 from splai.kube.resource import Resource
 
-_READS = frozenset({"get", "list", "watch"})
+READS = frozenset({"get", "list", "watch"})
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -71,7 +71,7 @@ class Metrics:
     def requested(self, verb: str, resource: Resource, code: int) -> None:
         """A RequestObserver for the client."""
         self._requests.labels(verb, resource.name, str(code)).inc()
-        if verb not in _READS:
+        if verb not in READS:
             self._writes.labels(verb, resource.name).inc()
 
     def deferred(self, kind: str) -> None:

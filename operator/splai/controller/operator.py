@@ -41,6 +41,7 @@ from splai.controller.reconcile import Kind, Reconciler
 from splai.controller.resync import Resync
 from splai.controller.retention import Retention
 from splai.controller.settings import Settings, SettingsInvalid
+from splai.controller.spans import ReconcileSpans
 from splai.controller.status_writer import StatusWriter
 from splai.history import HistorySettingsInvalid, HistoryStore, open_history
 from splai.kube.access import AccessDenied, require_access
@@ -52,6 +53,8 @@ from splai.kube.executor import Executor
 from splai.kube.lease import Elector, LeaseLost
 from splai.kube.resource import INFERENCE_JOBS, MODEL_BACKENDS
 from splai.logs import configure_logging, origin
+from splai.tracing.environment import TracingInvalid, tracing_from_environment
+from splai.tracing.span import Tracing
 
 EXIT_STOPPED = 0
 EXIT_FAILED = 1
@@ -82,22 +85,26 @@ _CRASH = ("the operator crashed", EXIT_FAILED)
 def run() -> None:
     """The command ``splai operator run``."""
     configure_logging("operator", level=os.environ.get("SPLAI_LOG_LEVEL") or "INFO")
+    tracing: Tracing | None = None
     try:
         settings = Settings.from_environment(os.environ, default_namespace=default_namespace())
-        code = asyncio.run(_main(settings))
-    except (SettingsInvalid, PoliciesInvalid, HistorySettingsInvalid, ConfigException) as error:
+        tracing = tracing_from_environment("operator")
+        code = asyncio.run(_main(settings, tracing))
+    except (SettingsInvalid, PoliciesInvalid, HistorySettingsInvalid, ConfigException, TracingInvalid) as error:
         _log.critical("misconfigured", extra={"error": str(error)})
         code = EXIT_MISCONFIGURED
+    if tracing is not None:
+        tracing.close()
     sys.exit(code)
 
 
-async def _main(settings: Settings) -> int:
+async def _main(settings: Settings, tracing: Tracing | None) -> int:
     """Run until told to stop; returns the exit code."""
     configuration = await load_configuration()
     policies = PolicyFile(settings.policies_file, clock=time.monotonic)
     artifacts = ArtifactClient(settings.artifacts_client_url, settings.artifacts_token_file)
     async with artifacts, open_history(os.environ, artifacts, deadline=STORE_DEADLINE) as history:
-        return await _run(Operator(settings, configuration, policies, artifacts, history))
+        return await _run(Operator(settings, configuration, policies, artifacts, history, tracing))
 
 
 async def _run(operator: "Operator") -> int:
@@ -122,6 +129,7 @@ class Operator:
         policies: PolicyFile,
         artifacts: ArtifactClient,
         history: HistoryStore,
+        tracing: Tracing | None = None,
     ) -> None:
         self._settings = settings
         self._policies = policies
@@ -139,9 +147,9 @@ class Operator:
             clock=time.monotonic,
             duration=settings.lease_seconds,
         )
-        self._client = Client(
-            configuration, component="operator", observe=metrics.requested, fence=self._elector.require
-        )
+        self._spans = None if tracing is None else ReconcileSpans(tracing)
+        observe = metrics.requested if self._spans is None else self._spans.counting(metrics.requested)
+        self._client = Client(configuration, component="operator", observe=observe, fence=self._elector.require)
         self._planning = PlanningProcess()
         self._queue = WorkQueue(observer=metrics, clock=time.monotonic)
         self._caches = Caches(lambda key, delay: self._queue.add(key, delay=delay))
@@ -276,6 +284,7 @@ class Operator:
             events=EventRecorder(self._client, instance=self._identity, clock=time.monotonic),
             metrics=self._metrics,
             now=_now,
+            spans=self._spans,
         )
 
     def _folder(self, namespace: str, uid: str) -> JobFolder:

@@ -14,6 +14,7 @@ from typing import Any
 
 from splai.controller.metrics import Metrics
 from splai.controller.queue import Closed, Key, WorkQueue
+from splai.controller.spans import ReconcileSpans
 from splai.controller.status_writer import StatusWriter
 from splai.core.plan import ObjectReference, Plan, Refusal
 from splai.kube.cache import Collection, Entry
@@ -68,6 +69,7 @@ class Reconciler:
         events: EventRecorder,
         metrics: Metrics,
         now: Callable[[], datetime],
+        spans: ReconcileSpans | None = None,
     ) -> None:
         self._kinds = kinds
         self._queue = queue
@@ -76,6 +78,7 @@ class Reconciler:
         self._events = events
         self._metrics = metrics
         self._now = now
+        self._spans = spans
 
     async def work(self) -> None:
         """One worker: take keys until the queue is closed."""
@@ -94,7 +97,8 @@ class Reconciler:
         try:
             with self._metrics.reconciling(key.kind) as set_result:
                 async with asyncio.timeout(TIMEOUT):
-                    set_result(await self.reconcile(key))
+                    work = self.reconcile(key)
+                    set_result(await (work if self._spans is None else self._spans.follow(key, work)))
         except LeaseLost:
             raise
         except Throttled as error:

@@ -11,6 +11,7 @@ from splai.api.base import parse_duration
 from splai.core.settings import OperatorSettings
 from splai.engines.images import EngineImages
 from splai.kube.lease import DURATION
+from splai.tracing.environment import handed_on
 
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 
@@ -44,7 +45,10 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], *, default_namespace: str) -> "Settings":
-        """Read SPLAI_*; what is not set, or set to nothing, keeps its default. Raises SettingsInvalid."""
+        """Read SPLAI_*; what is not set, or set to nothing, keeps its default.
+
+        Raises SettingsInvalid, and TracingInvalid for OTEL_*, of which workers get a part.
+        """
 
         def text(name: str, default: str) -> str:
             return environment.get(name) or default
@@ -66,6 +70,7 @@ class Settings:
             image_pull_policy=_pull_policy(text("SPLAI_IMAGE_PULL_POLICY", "IfNotPresent")),
             artifacts_url=artifacts_url,
             allow_private_urls=_flag("SPLAI_ALLOW_PRIVATE_URLS", text("SPLAI_ALLOW_PRIVATE_URLS", "false")),
+            worker_variables=handed_on(environment),
             public_url=text("SPLAI_PUBLIC_URL", f"http://splai-api-gateway.{namespace}.svc:8080"),
         )
         policies_file = text("SPLAI_POLICIES_FILE", "")

@@ -22,5 +22,7 @@ class OperatorSettings:
     """The gateway as users reach it: the base of every URI in a status."""
     policies: Mapping[str, Policy] = field(default_factory=dict)
     """By the name that a job's ``spec.policy`` gives."""
+    worker_variables: Mapping[str, str] = field(default_factory=dict)
+    """Further ones for worker pods, which are in any namespace: no secrets."""
     allow_private_urls: bool = False
     """Whether the URL of an input may lead to the node itself, or to its cloud's metadata service."""

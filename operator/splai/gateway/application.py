@@ -27,6 +27,7 @@ from splai.gateway.settings import GatewaySettings
 from splai.resilience.cache import MemoryStore, ResponseCache
 from splai.resilience.circuit_breaker import State
 from splai.resilience.redis_store import RedisStore
+from splai.tracing.span import Tracing
 
 _FROM_BEST: Final[tuple[State, ...]] = ("closed", "half_open", "open")
 
@@ -50,6 +51,7 @@ async def gateway_handler(
     selection: Selection | None = None,
     admission: Admission | None = None,
     engines: EnginePool | None = None,
+    tracing: Tracing | None = None,
 ) -> AsyncGenerator[Handler]:
     """The handler of everything that callers can ask for, and what it stands on."""
     engines = engines or EnginePool()
@@ -81,6 +83,7 @@ async def gateway_handler(
         cache=ResponseCache(redis or MemoryStore(settings.cache_bytes)),
         metrics=metrics,
         access_log=access_log,
+        tracing=tracing,
     )
     endpoints = endpoints_application(
         models=Models(routes),

@@ -31,6 +31,8 @@ from splai.gateway.settings import GatewaySettings
 from splai.kube.client import Client
 from splai.kube.connection import load_configuration
 from splai.logs import configure_logging
+from splai.tracing.environment import TracingInvalid, tracing_from_environment
+from splai.tracing.span import Tracing
 
 COMMON_HEADERS = (
     b"access-control-allow-origin: *\r\n"
@@ -46,13 +48,18 @@ def serve() -> None:
     try:
         settings = GatewaySettings.from_environment(os.environ)
         token = settings.token_file.read_text().strip() if settings.token_file else ""
-    except (ValueError, OSError) as error:
+        tracing = tracing_from_environment("gateway")
+    except (ValueError, OSError, TracingInvalid) as error:
         sys.exit(str(error))
     configure_logging("gateway", level=settings.log_level)
-    uvloop.run(run(settings, Authorization(token)))
+    try:
+        uvloop.run(run(settings, Authorization(token), tracing))
+    finally:
+        if tracing is not None:
+            tracing.close()
 
 
-async def run(settings: GatewaySettings, authorization: Authorization) -> None:
+async def run(settings: GatewaySettings, authorization: Authorization, tracing: Tracing | None = None) -> None:
     """Serve until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -73,6 +80,7 @@ async def run(settings: GatewaySettings, authorization: Authorization) -> None:
                 authorization,
                 Artifacts(artifacts, settings.namespaces),
                 ready=lambda: discovery.synced and not stop.is_set(),
+                tracing=tracing,
             )
         )
         await stack.enter_async_context(_following(discovery, stop))

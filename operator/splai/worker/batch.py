@@ -26,6 +26,7 @@ from splai.worker.prefix_order import PrefixOrder
 from splai.worker.recorder import Recorder
 from splai.worker.records import Records
 from splai.worker.settings import Identity
+from splai.worker.spans import TaskSpans
 from splai.worker.store import PatientFolder
 
 DRAIN_SECONDS: Constant = 20.0  # of the 30 that Kubernetes grants by default
@@ -61,6 +62,7 @@ class Batch:
         *,
         clock: Callable[[], float],
         pulse: Callable[[], None],
+        spans: TaskSpans | None = None,
     ) -> None:
         self._order = order
         self._store = PatientFolder(folder, pulse=pulse)
@@ -76,6 +78,7 @@ class Batch:
             clock=clock,
             spawn=self._spawn,
             on_commit=lambda task: self._claims.committed(task),
+            spans=spans,
         )
         self._dispatcher = Dispatcher(
             order,
@@ -111,6 +114,12 @@ class Batch:
     async def run(self, stop: asyncio.Event) -> Result:
         """Work until there is nothing left to do, or until ``stop`` asks to leave."""
         await self._heartbeat.beat()  # before the first claim: a claim without a report looks abandoned
+        try:
+            return await self._run(stop)
+        finally:
+            self._recorder.give_up()
+
+    async def _run(self, stop: asyncio.Event) -> Result:
         async with self._group as group:
             for forever in (self._backend.watch, self._recorder.keep_flushing, self._heartbeat.run):
                 self._spawn(forever())

@@ -16,7 +16,7 @@ word gets through afterwards.
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final as Constant
 from typing import Protocol
 
@@ -58,7 +58,7 @@ MOST_AHEAD: Constant = 16  # records for each lane
 class Client(Protocol):
     """A connection to the engine."""
 
-    async def post(self, body: bytes) -> Reaction: ...
+    async def post(self, body: bytes, traceparent: bytes | None = None) -> Reaction: ...
 
     async def close(self) -> None: ...
 
@@ -168,7 +168,7 @@ class Dispatcher:
             began = self._clock()
             self.in_flight += 1
             try:
-                reaction = await client.post(body)
+                reaction = await _sent(client, work, body)
             finally:
                 self.in_flight -= 1
                 self._landed.set()
@@ -289,6 +289,12 @@ class Dispatcher:
     def _record_error(self, work: Work, reaction: Answer | NoAnswer) -> None:
         line = failure_line(self._line_ids % work.position, work.custom_id, reaction)
         self._recorder.add(work.task, RecordLine(work.position, "error", work.attempts + 1, line), Tokens())
+
+
+def _sent(client: Client, work: Work, body: bytes) -> Awaitable[Reaction]:
+    if (span := work.task.span) is None:
+        return client.post(body)
+    return span.follow(client.post, body, position=work.position, attempt=work.attempts + 1)
 
 
 def retry_policy(order: WorkOrder) -> RetryPolicy:

@@ -43,11 +43,12 @@ class EngineClient:
         self._requests_left = 0
         self._expires_at = 0.0
 
-    async def post(self, body: bytes) -> Reaction:
+    async def post(self, body: bytes, traceparent: bytes | None = None) -> Reaction:
         """Send a request and take what comes; never raises for anything that an engine or a network can do."""
         session = await self._current_session()
+        headers = _HEADERS if traceparent is None else {**_HEADERS, "traceparent": traceparent.decode()}
         try:
-            async with session.post(self._url, data=body, headers=_HEADERS, allow_redirects=False) as response:
+            async with session.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
                 content = await _read(response)
                 if content is None:
                     return NoAnswer("response_too_large", f"The answer has more than {MAX_ANSWER >> 20} MiB.")

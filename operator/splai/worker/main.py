@@ -37,17 +37,21 @@ from splai.core.inferencejob.prompt import PATHS
 from splai.core.inferencejob.template import TemplateError
 from splai.logs import configure_logging, origin
 from splai.outputs.destination import OutputProblem
+from splai.tracing.environment import TracingInvalid, tracing_from_environment
+from splai.tracing.span import Tracing
 from splai.worker.batch import Batch, Engine
 from splai.worker.engine import EngineClient, EngineProbe
 from splai.worker.finalize import NotCommitted
 from splai.worker.finish import Stopped, finish_job
 from splai.worker.ledger import Ledger, LedgerBroken, PlanInvalid
 from splai.worker.settings import SettingsInvalid, WorkerSettings
+from splai.worker.spans import TaskSpans
 from splai.worker.store import PatientFolder
 from splai.worker.watchdog import Watchdog, still_limit
 
 ORDER_SECONDS: Constant = 60.0
 ORDER_INTERVAL: Constant = 2.0
+TRACES_SECONDS: Constant = 2.0  # of the 30 that Kubernetes grants, of which draining may take 25
 STORE_DEADLINE: Constant = 20.0  # of one call; the patient folder repeats it
 LONGEST_REASON: Constant = 1500  # bytes, of the 2 KiB that a termination message may have
 _log = logging.getLogger(__name__)
@@ -141,8 +145,16 @@ async def _run(settings: WorkerSettings) -> Ended:
     collect_garbage_seldom()
     async with _open_folder(settings) as folder:
         order = await read_plan(_ledger(settings, folder))
-        with _watched(settings, order) as pulse:
-            batch = Batch(order, folder, settings.identity, _engine(order), clock=time.monotonic, pulse=pulse)
+        with _traced() as tracing, _watched(settings, order) as pulse:
+            batch = Batch(
+                order,
+                folder,
+                settings.identity,
+                _engine(order),
+                clock=time.monotonic,
+                pulse=pulse,
+                spans=TaskSpans(tracing, order, settings.identity.worker) if tracing is not None else None,
+            )
             result = await batch.run(_stop_signal())
     if result.drained:
         return Ended.failed(EXIT_DRAINED, "Drained", "the pod was asked to stop; its claims are released")
@@ -231,6 +243,21 @@ def _watched(settings: WorkerSettings, order: WorkOrder) -> Iterator[Callable[[]
         yield watchdog.pulse
     finally:
         watchdog.stop()
+
+
+@contextmanager
+def _traced() -> Iterator[Tracing | None]:
+    """Traces, where they are asked for; a job does not fail because they are asked for in vain."""
+    try:
+        tracing = tracing_from_environment("worker")
+    except TracingInvalid as error:
+        _log.warning("there are no traces", extra={"cause": str(error)})
+        tracing = None
+    try:
+        yield tracing
+    finally:
+        if tracing is not None:
+            tracing.close(TRACES_SECONDS)
 
 
 def _done(final: Final | None) -> Ended:

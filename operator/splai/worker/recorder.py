@@ -16,6 +16,7 @@ from splai.api.ledger import HeldTask, TaskRange
 from splai.artifacts.part_lines import ENVELOPE_BYTES, RecordLine, decode, encode
 from splai.worker.ledger import Ledger
 from splai.worker.outcome import Tokens
+from splai.worker.spans import TaskSpan, TaskSpans
 from splai.worker.tally import Tally, tokens_of
 
 PART_BYTES: Constant = 8 * 1024 * 1024
@@ -46,6 +47,7 @@ class OpenTask:
     buffer: _Buffer | None = None
     next_number: int = 0
     writes: list[asyncio.Task[None]] = field(default_factory=list)
+    span: TaskSpan | None = None
 
 
 @dataclass(slots=True)
@@ -81,12 +83,14 @@ class Recorder:
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         on_commit: Callable[[str], None],
         memory_bytes: int = MEMORY_BYTES,
+        spans: TaskSpans | None = None,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._spawn = spawn
         self._on_commit = on_commit
         self._memory_bytes = memory_bytes
+        self._spans = spans
         self._pending_bytes = 0
         self.has_room = True
         """Whether another answer can be kept; an attribute, because every request asks."""
@@ -111,6 +115,8 @@ class Recorder:
         opened = OpenTask(task, epoch, remaining=task.count)
         if adopted is not None:
             opened.remaining, opened.parts, opened.durable = len(adopted.missing), adopted.parts, adopted.durable
+        if self._spans is not None:
+            opened.span = self._spans.claimed(task, epoch, opened.remaining)
         self._open[task.id] = opened
         if opened.remaining == 0:
             self._complete(opened)
@@ -156,6 +162,12 @@ class Recorder:
         writes = [write for task in self._open.values() for write in task.writes]
         await asyncio.gather(*writes, *self._commits)
 
+    def give_up(self) -> None:
+        """Nothing more will become of the open tasks here."""
+        for task in self._open.values():
+            if task.span is not None:
+                task.span.given_up()
+
     def _complete(self, task: OpenTask) -> None:
         self._flush(task)
         commit = self._spawn(self._commit(task))
@@ -184,4 +196,6 @@ class Recorder:
         await asyncio.gather(*task.writes)
         await self._ledger.commit(task.range.id, task.parts, task.durable.counts, task.durable.usage)
         del self._open[task.range.id]
+        if task.span is not None:
+            task.span.committed(task.durable)
         self._on_commit(task.range.id)

@@ -218,6 +218,16 @@ def test_store_may_be_reached_by_the_clouds_own_identity(helm: Path) -> None:
     assert "envFrom" not in pods(objects)["artifacts"]["containers"][0]
 
 
+@pytest.mark.parametrize("component", ["operator", "gateway"])
+def test_traces_are_set_up_by_variables_and_a_secret(helm: Path, component: str) -> None:
+    endpoint = "http://collector:4318"
+    objects = rendered(helm, f"--set=tracing.env.OTEL_EXPORTER_OTLP_ENDPOINT={endpoint},tracing.secretName=traces")
+
+    (container,) = pods(objects)[component]["containers"]
+    assert environment(objects, component)["OTEL_EXPORTER_OTLP_ENDPOINT"] == endpoint
+    assert container["envFrom"] == [{"secretRef": {"name": "traces"}}]
+
+
 def test_history_may_be_kept_in_postgres(helm: Path) -> None:
     objects = rendered(helm, "--set=history.store=postgres,history.postgres.secretName=database")
     variables = environment(objects, "operator")

@@ -60,7 +60,7 @@ def _python(environment: str, program: str) -> Callable[[Path], list[str]]:
 
 def _node(program: str) -> Callable[[Path], list[str]]:
     def command(project: Path) -> list[str]:
-        """Node looks for libraries beside the program: the programs are linked into a project of the environment."""
+        """Node looks for libraries beside the program: the programs are copied into a project that has them."""
         (project / "node_modules").symlink_to(environments.node() / "node_modules")
         for source in PROGRAMS.glob("*.mjs"):
             (project / source.name).write_bytes(source.read_bytes())

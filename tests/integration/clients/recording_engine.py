@@ -144,7 +144,7 @@ def _events(body: Mapping[str, Any]) -> Iterator[bytes]:
     document = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
     if with_usage:
         document["usage"] = None
-    choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in _deltas(body)]
+    choices: list[dict[str, Any]] = [{"index": 0, "delta": delta, "finish_reason": None} for delta in _deltas(body)]
     choices.append({"index": 0, "delta": {}, "finish_reason": _finish_reason(body)})
     for choice in choices:
         yield _event({**document, "choices": [choice]})

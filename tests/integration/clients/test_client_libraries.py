@@ -148,7 +148,8 @@ def test_an_unknown_model_is_not_found(run_of: RunOf, client: str) -> None:
     run = run_of(client)
 
     raised = run.raised("unknown_model")
-    assert (raised["type"], raised["status"]) == ("NotFoundError", 404)
+    assert raised["status"] == 404
+    assert "NotFoundError" in raised["types"]
     assert "nobody" in raised["message"]
     if client != "litellm":  # whose exceptions have no code
         assert (raised["code"], raised["param"]) == ("model_not_found", "model")
@@ -159,7 +160,8 @@ def test_an_unknown_model_is_not_found(run_of: RunOf, client: str) -> None:
 def test_a_request_that_names_no_model_is_told_so(run_of: RunOf, client: str) -> None:
     raised = run_of(client).raised("no_model")
 
-    assert (raised["type"], raised["status"], raised["param"]) == ("BadRequestError", 400, "model")
+    assert (raised["status"], raised["param"]) == (400, "model")
+    assert "BadRequestError" in raised["types"]
 
 
 @each_library
@@ -167,7 +169,8 @@ def test_what_an_engine_refuses_is_told_in_its_own_words(run_of: RunOf, client: 
     run = run_of(client)
 
     raised = run.raised("refused_parameter")
-    assert (raised["type"], raised["status"]) == ("BadRequestError", 400)
+    assert raised["status"] == 400
+    assert "BadRequestError" in raised["types"]
     assert "`temperature` must be at most 2" in raised["message"]
     if client != "litellm":
         assert (raised["code"], raised["param"]) == ("invalid_value", "temperature")
@@ -179,7 +182,8 @@ def test_a_busy_engine_is_a_rate_limit_after_retries_no_sooner_than_it_asked(run
     run = run_of(client)
 
     raised = run.raised("too_many_requests")
-    assert (raised["type"], raised["status"]) == ("RateLimitError", 429)
+    assert raised["status"] == 429
+    assert "RateLimitError" in raised["types"]
     assert _pauses(run, f"busy:{client}") >= RETRY_AFTER_SECONDS
 
 
@@ -197,8 +201,8 @@ def test_an_engine_that_is_unavailable_is_a_servers_error_after_retries(run_of: 
     run = run_of(client)
 
     raised = run.raised("unavailable")
-    assert raised["type"] in ("InternalServerError", "ServiceUnavailableError")
     assert raised["status"] == 503
+    assert {"InternalServerError", "ServiceUnavailableError"} & set(raised["types"])  # the second is LiteLLM's
     _pauses(run, f"unavailable:{client}")
 
 

@@ -14,6 +14,7 @@ from splai.controller.caches import Caches
 from splai.controller.metrics import Metrics
 from splai.controller.queue import Key, WorkQueue
 from splai.controller.reconcile import DecisionFailed, DecisionRefused, Kind, Reconciler
+from splai.controller.spans import ReconcileSpans
 from splai.controller.status_writer import StatusWriter
 from splai.core.plan import Create, Event, Plan, Refusal
 from splai.kube.cache import Entry
@@ -55,9 +56,9 @@ class NoHistory:
 class World:
     """A reconciler of one job, whose decisions the test makes."""
 
-    def __init__(self) -> None:
+    def __init__(self, client: MemoryClient | None = None, spans: ReconcileSpans | None = None) -> None:
         clock = asyncio.get_running_loop().time
-        self.client = MemoryClient()
+        self.client = client or MemoryClient()
         self.metrics = Metrics()
         self.queue = WorkQueue(observer=self.metrics, clock=clock, jitter=lambda: 1.0)
         self.caches = Caches(lambda key, delay: self.queue.add(key, delay=delay))
@@ -73,6 +74,7 @@ class World:
             events=EventRecorder(self.client, instance="test", clock=clock),
             metrics=self.metrics,
             now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
+            spans=spans,
         )
         self.working: asyncio.Task[None] | None = None
         self.caches.changed(INFERENCE_JOBS, self.client.store(INFERENCE_JOBS, inference_job()))

@@ -52,6 +52,13 @@ def test_a_wrong_value_is_named(name: str, value: str) -> None:
         settings(**{name: value})
 
 
+def test_workers_send_their_spans_where_the_operator_sends_its_own() -> None:
+    collector = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
+
+    assert settings().core.worker_variables == {}
+    assert settings(**collector, OTEL_EXPORTER_OTLP_HEADERS="x=secret").core.worker_variables == collector
+
+
 def test_policies_and_retention_have_defaults() -> None:
     found = settings()
     assert (found.policies_file, found.artifact_retention) == (None, timedelta(days=30))

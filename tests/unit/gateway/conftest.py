@@ -25,6 +25,7 @@ from splai.gateway.routing.routes import RouteTable, build_routes
 from splai.gateway.routing.selection import Selection
 from splai.gateway.server import listening
 from splai.gateway.settings import GatewaySettings
+from splai.tracing.span import Tracing
 from tests.unit.gateway.scripted_engine import Script, ScriptedEngine, running_engine
 
 
@@ -91,6 +92,7 @@ async def running_gateway(
     token: str = "",
     limits: Limits | None = None,
     selection: Selection | None = None,
+    tracing: Tracing | None = None,
 ) -> AsyncIterator[Gateway]:
     settings = settings or GatewaySettings(access_log=False)
     gateway = Gateway(admission=Admission(most_in_flight=settings.max_in_flight))
@@ -109,6 +111,7 @@ async def running_gateway(
                 selection=gateway.selection,
                 admission=gateway.admission,
                 engines=gateway.connections,
+                tracing=tracing,
             )
         )
         server = await stack.enter_async_context(

@@ -63,7 +63,7 @@ class SimulatedEngine:
     def engine(self) -> Engine:
         return Engine(new_client=lambda: self, probe=self._probe)
 
-    async def post(self, body: bytes) -> Reaction:
+    async def post(self, body: bytes, traceparent: bytes | None = None) -> Reaction:
         prompt = json.loads(body)["messages"][-1]["content"]
         loop = asyncio.get_running_loop()
         if self.chance.random() < self.outages:

@@ -62,7 +62,7 @@ class Bench:
             task = self.recorder.open(self.order.tasks[position], 1)
             self.dispatcher.enqueue(task, [position])
 
-    async def post(self, body: bytes) -> Reaction:
+    async def post(self, body: bytes, traceparent: bytes | None = None) -> Reaction:
         request = json.loads(body)
         prompt = request["messages"][-1]["content"]
         self.sent.append((asyncio.get_running_loop().time(), prompt))

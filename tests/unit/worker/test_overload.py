@@ -21,7 +21,7 @@ class NarrowEngine(SimulatedEngine):
     refused: list[float] = field(default_factory=list)  # when
     loads: list[tuple[float, int]] = field(default_factory=list)  # when an answer left, and how many were in flight
 
-    async def post(self, body: bytes) -> Reaction:
+    async def post(self, body: bytes, traceparent: bytes | None = None) -> Reaction:
         now = asyncio.get_running_loop().time
         if self.in_flight >= self.capacity:
             self.refused.append(now())

@@ -107,7 +107,7 @@ def folder_token(uid: str, path: str) -> Object:
     return {"serviceAccountToken": {"path": path, "audience": audience, "expirationSeconds": _TOKEN_SECONDS}}
 
 
-def add_variables(pod: Object, values: dict[str, str]) -> None:
+def add_variables(pod: Object, values: Mapping[str, str]) -> None:
     pod["spec"]["containers"][0]["env"] += [{"name": name, "value": value} for name, value in values.items()]
 
 

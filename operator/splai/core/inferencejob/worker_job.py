@@ -6,7 +6,14 @@ successor takes the seat and knows that its predecessor is gone. Failures are co
 
 from splai.api.inference_job import InferenceJob
 from splai.api.model_backend import ModelBackend
-from splai.core.inferencejob.child_job import FAILURE_RULES, Object, child_job, child_pod, priority_template
+from splai.core.inferencejob.child_job import (
+    FAILURE_RULES,
+    Object,
+    add_variables,
+    child_job,
+    child_pod,
+    priority_template,
+)
 from splai.core.inferencejob.snapshot import QUEUE_LABEL, QUEUE_PRIORITY_LABEL, WORKER_CONTAINER
 from splai.core.pod_overlay import overlay_pod
 from splai.core.settings import OperatorSettings
@@ -34,6 +41,7 @@ def build_worker_job(
     """Child ``number``. Dedicated workers need the backend: its engine becomes a native sidecar of each."""
     dedicated = backend if job.spec.workers.mode == "Dedicated" else None
     pod = child_pod(job, settings, number, "worker", command="run", requests=_REQUESTS)
+    add_variables(pod, settings.worker_variables)
     if dedicated:
         _add_engine(pod, engine_pod(dedicated.spec, settings.engine_images), settings)
     templates = [dedicated.spec.template if dedicated else None, priority_template(job), job.spec.workers.template]

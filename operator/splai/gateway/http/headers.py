@@ -11,13 +11,20 @@ _NOT_FORWARDED = _HOP_BY_HOP | frozenset(
     b"accept-encoding authorization content-encoding content-length content-type cookie expect host origin"
     b" x-request-id".split()
 )
+_NOT_FORWARDED_TRACED = _NOT_FORWARDED | {b"traceparent"}
 # Set anew for the caller: length and coding are those of our bytes, CORS is our policy.
 _NOT_RETURNED = _HOP_BY_HOP | frozenset(b"content-encoding content-length date server set-cookie x-request-id".split())
 
 
-def forwarded(headers: Sequence[tuple[bytes, bytes]], request_id: str) -> bytes:
-    """Header lines of the request to the engine; identity coding, because replies are changed on their bytes."""
-    lines = [b"%b: %b\r\n" % header for header in _without(headers, _NOT_FORWARDED)]
+def forwarded(headers: Sequence[tuple[bytes, bytes]], request_id: str, traceparent: bytes | None = None) -> bytes:
+    """Header lines of the request to the engine; identity coding, because replies are changed on their bytes.
+
+    A ``traceparent`` of ours takes the place of the caller's, which else goes on as it is.
+    """
+    dropped = _NOT_FORWARDED if traceparent is None else _NOT_FORWARDED_TRACED
+    lines = [b"%b: %b\r\n" % header for header in _without(headers, dropped)]
+    if traceparent is not None:
+        lines.append(b"traceparent: %b\r\n" % traceparent)
     lines.append(b"content-type: application/json\r\naccept-encoding: identity\r\nx-request-id: ")
     lines.append(request_id.encode("ascii"))
     lines.append(b"\r\n")

@@ -7,7 +7,8 @@
               └▶ refused ─▶ lingering: our side is shut, what still comes is dropped ─▶ closed
 
 A caller that shuts down its writing side has left, as for nginx and for Go's server, because nothing tells it from one
-that is gone; yet what is ready within HALF_CLOSED_SECONDS is still sent.
+that is gone; yet what is ready within HALF_CLOSED_SECONDS is still sent. And who asks ahead but does not read gets no
+further reply before it has taken most of the last: they would pile up here.
 """
 
 import asyncio
@@ -114,6 +115,8 @@ class ServerConnection(asyncio.Protocol):
         if not self._transport.is_closing() and not self._lingering:
             self._write_deadline = inf
         self._tell_writable(True)
+        if self._exchange is not None and self._task is None and not self._transport.is_closing():
+            self._await_next(self._exchange)
 
     def _tell_writable(self, writable: bool) -> None:
         if self._exchange is not None and self._exchange.on_writable is not None:
@@ -233,7 +236,13 @@ class ServerConnection(asyncio.Protocol):
             return
         if not exchange.ended:
             self._fail(exchange, status, message)
-        self._exchange = self._task = None
+        self._task = None
+        if self._writable is None or not exchange.persistent:
+            self._await_next(exchange)
+
+    def _await_next(self, exchange: Exchange) -> None:
+        """Be ready for the request after this one, or close."""
+        self._exchange = None
         if not exchange.persistent or not self.may_persist():
             self._close()
             return

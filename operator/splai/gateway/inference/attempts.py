@@ -91,7 +91,8 @@ class Attempts:
                 call.metrics.model.retried()
             call.attempts += 1
             try:
-                return await self._attempt(call, target)
+                attempt = self._attempt(call, target)
+                return await (attempt if call.span is None else call.span.follow(attempt, call, target))
             except AttemptFailed as failed:
                 last = failed
                 tried.add(target.address)
@@ -185,6 +186,7 @@ class Attempts:
             failure = await streaming.run()
             if failure is not None:
                 lease.failed()
+                call.interrupted = True
                 self._count(call, lease.target, failure)
             return None
         body = await reply.read(MAX_REPLY_BYTES)
@@ -202,7 +204,8 @@ _STREAM_OWN = frozenset((b"content-type", b"cache-control", b"x-accel-buffering"
 
 
 def _head(call: Call, target: Target, dialect: Dialect, length: int) -> bytes:
-    lines = forwarded(call.exchange.headers, call.exchange.request_id)
+    traceparent = None if call.span is None else call.span.traceparent
+    lines = forwarded(call.exchange.headers, call.exchange.request_id, traceparent)
     return b"POST %b HTTP/1.1\r\nhost: %b\r\ncontent-length: %d\r\n%b\r\n" % (
         dialect.path,
         target.address.encode(),

@@ -9,6 +9,7 @@ from typing import Any
 from splai.gateway.http.exchange import Exchange
 from splai.gateway.inference.dialect import Dialect
 from splai.gateway.inference.request import InferenceRequest
+from splai.gateway.inference.spans import RequestSpan
 from splai.gateway.metrics import RouteMetrics
 from splai.gateway.routing.routes import BackendRoute
 
@@ -36,6 +37,8 @@ class Call:
     """Seconds that a stream may stay silent."""
     prefix: bytes | None = None
     """What requests that share it find the same engine by; None where nobody asked for that."""
+    span: RequestSpan | None = None
+    """What a trace shows of it; None where there are no traces."""
     clock: asyncio.Timeout = field(init=False)
     """Ends the call at the deadline."""
     attempts: int = 0
@@ -43,6 +46,8 @@ class Call:
     """Seconds from the request to the first byte of an answer."""
     usage: dict[str, Any] | None = None
     """The tokens of the answer, where the engine told them."""
+    interrupted: bool = False
+    """The engine failed in the middle of a stream, and the caller was told there."""
 
     def ping(self, comment: bytes) -> None:
         """Show the caller of a stream that its request is still waited for."""

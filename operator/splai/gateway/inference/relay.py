@@ -14,6 +14,8 @@ nothing can be taken back: a stream that breaks says so in an `error` event.
 import asyncio
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from splai.gateway.access_log import AccessLog
 from splai.gateway.errors import SERVER, RequestError
@@ -24,19 +26,23 @@ from splai.gateway.inference.call import Call
 from splai.gateway.inference.dialect import EMBEDDINGS, dialects, failed_event
 from splai.gateway.inference.failure import TIMED_OUT, Reply
 from splai.gateway.inference.request import InferenceRequest, parse_request
+from splai.gateway.inference.spans import RequestSpan
 from splai.gateway.inference.waiting import wait
 from splai.gateway.metrics import CALLER_LEFT, Metrics, RouteMetrics
 from splai.gateway.routing.admission import Admission
 from splai.gateway.routing.hold import Hold
 from splai.gateway.routing.resolve import CAPABILITY_HEADER, asks_for_choice, last_user_text, resolve
-from splai.gateway.routing.routes import Pool, RouteSource
+from splai.gateway.routing.routes import AUTO, Pool, RouteSource
+from splai.gateway.series import Value
 from splai.logs import origin
 from splai.resilience.cache import ResponseCache, cache_key
+from splai.tracing.span import Tracing
 
 TENANT = ""
 """Whose answers a cache may share: everybody's, as long as callers have no identity."""
-PREFIX_CHARACTERS = 2048
+PREFIX_BYTES = 1024
 """How much of a prompt's beginning decides where PrefixHash sends it."""
+_PROMPT_KEYS = (b'"messages"', b'"prompt"', b'"input"')
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +60,7 @@ class Relay:
         cache: ResponseCache[bytes],
         metrics: Metrics,
         access_log: AccessLog | None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._routes = routes
         self._hold = hold
@@ -62,15 +69,16 @@ class Relay:
         self._cache = cache
         self._metrics = metrics
         self._access_log = access_log
+        self._tracing = tracing
 
     async def serve(self, exchange: Exchange, api: str) -> None:
         """Answer one request to ``api``, one of the keys of ``dialects``."""
         call: Call | None = None
+        span = None if self._tracing is None else RequestSpan(self._tracing, exchange, api)
         code = CALLER_LEFT
         try:
             request = parse_request(await exchange.body(), streams=api != EMBEDDINGS)
-            pool = self._resolve(exchange, request)
-            call = self._begin(exchange, api, request, pool)
+            call, pool = self._begin(exchange, api, request, span)
             call.metrics.began()
             reply = await self._answer(call, pool)
             code = 200 if reply is None else reply.status
@@ -88,39 +96,50 @@ class Relay:
             code = _refuse(exchange, api, RequestError(500, message, type=SERVER, code="internal_error"))
         finally:
             self._end(exchange, api, call, code)
+            if span is not None:
+                span.end(code, call)
 
-    def _resolve(self, exchange: Exchange, request: InferenceRequest) -> Pool:
-        table = self._routes.table
-        if not asks_for_choice(table, request.model):
-            return resolve(table, request.model).pool
-        asked = exchange.header(CAPABILITY_HEADER)
-        text = last_user_text(request.document)
-        return resolve(table, request.model, asked=asked.decode("latin-1") if asked else None, text=text).pool
-
-    def _begin(self, exchange: Exchange, api: str, request: InferenceRequest, pool: Pool) -> Call:
+    def _begin(
+        self, exchange: Exchange, api: str, request: InferenceRequest, span: RequestSpan | None
+    ) -> tuple[Call, Pool]:
+        table, model = self._routes.table, request.model
+        if asks_for_choice(table, model):
+            asked = exchange.header(CAPABILITY_HEADER)
+            text = last_user_text(request.document)
+            pool = resolve(table, model, asked=asked.decode("latin-1") if asked else None, text=text).pool
+            model = AUTO  # labels are no text of callers
+        else:
+            pool = resolve(table, model).pool
+        if span is not None:
+            span.routed(request)
         policy = pool.policy
-        return Call(
+        call = Call(
             exchange=exchange,
             api=api,
             request=request,
             dialect=dialects(api, request),
-            metrics=self._metrics.for_route(api, request.model),
+            metrics=self._metrics.for_route(api, model),
             deadline=asyncio.get_running_loop().time() + policy.timeout,
             silence=policy.timeout,
-            prefix=_prefix(request) if policy.strategy == "PrefixHash" else None,
+            prefix=_prefix(request.body) if policy.strategy == "PrefixHash" else None,
+            span=span,
         )
+        return call, pool
 
     async def _answer(self, call: Call, pool: Pool) -> Reply | None:
         """The reply, or None when it was streamed; waits for a pod, and then for its turn.
 
         The deadline is one for all; whoever it finds waiting says what was waited for.
         """
+        model = call.metrics.model
         if not pool.is_ready:
-            pool = await wait(call, self._hold.until_ready(pool.name, call.deadline))
+            with _counted(model.held):
+                pool = await wait(call, self._hold.until_ready(pool.name, call.deadline))
         if not self._admission.try_enter(pool):
             began = time.perf_counter()
-            await wait(call, self._admission.wait(pool, call.deadline))
-            call.metrics.model.waited(time.perf_counter() - began)
+            with _counted(model.queued):
+                await wait(call, self._admission.wait(pool, call.deadline))
+            model.waited(time.perf_counter() - began)
         try:
             async with asyncio.timeout_at(call.deadline) as call.clock:
                 if pool.policy.cache_seconds is not None and not call.request.stream:
@@ -163,11 +182,20 @@ class Relay:
             )
 
 
-def _prefix(request: InferenceRequest) -> bytes:
-    """The beginning of the prompt, as far as requests of one conversation or one application share it."""
-    document = request.document
-    prompt = document.get("messages") or document.get("prompt") or document.get("input") or ""
-    return repr(prompt)[:PREFIX_CHARACTERS].encode(errors="backslashreplace")
+@contextmanager
+def _counted(gauge: Value) -> Iterator[None]:
+    gauge.inc()
+    try:
+        yield
+    finally:
+        gauge.dec()
+
+
+def _prefix(body: bytes) -> bytes:
+    """The beginning of the prompt as it was written: a client writes the same conversation in the same way."""
+    starts = (body.find(key) for key in _PROMPT_KEYS)
+    start = min((at for at in starts if at >= 0), default=0)
+    return body[start : start + PREFIX_BYTES]
 
 
 def _give(exchange: Exchange, api: str, reply: Reply) -> None:

@@ -14,6 +14,8 @@ CHAT = "chat"
 CODE = "code"
 CAPABILITY_HEADER = b"x-splai-capability"
 _PREFIX = f"{AUTO}:"
+_CHOICE = re.compile(rf"{AUTO}(:[a-z0-9]([-a-z0-9_.]{{0,61}}[a-z0-9])?)?")
+"""Nothing else, for this name stands in replies as it was asked for."""
 _ABOUT_CODE = re.compile("function|class|implement|code|programming")
 _MOST_TEXT = 65536
 """Characters of a text that are looked at; a whole file may be pasted into a message."""
@@ -29,7 +31,7 @@ class Choice(NamedTuple):
 
 def asks_for_choice(table: RouteTable, model: str) -> bool:
     """Whether the model is to be chosen by capability: only then is the request's text worth looking for."""
-    return (model == AUTO or model.startswith(_PREFIX)) and table.find(model) is None
+    return model.startswith(AUTO) and _CHOICE.fullmatch(model) is not None and table.find(model) is None
 
 
 def resolve(table: RouteTable, model: str, *, asked: str | None = None, text: str = "") -> Choice:

@@ -12,9 +12,16 @@ export async function run(...checks) {
   }
 }
 
+// The names of an exception's class and of those that it derives from.
+function typesOf(error) {
+  const names = [];
+  for (let kind = error.constructor; kind.name; kind = Object.getPrototypeOf(kind)) names.push(kind.name);
+  return names;
+}
+
 export function described(error) {
   return {
-    type: error.constructor.name,
+    types: typesOf(error),
     status: error.status ?? null,
     code: error.code ?? null,
     param: error.param ?? null,

@@ -17,7 +17,7 @@ def run(*checks: Callable[[], object]) -> None:
 def described(error: Exception) -> dict[str, object]:
     """An exception as its catcher finds it; libraries of one family have these attributes or lack them."""
     return {
-        "type": type(error).__name__,
+        "types": [cls.__name__ for cls in type(error).__mro__],  # libraries derive from what others raise
         "status": getattr(error, "status_code", None),
         "code": getattr(error, "code", None),
         "param": getattr(error, "param", None),

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -49,6 +50,16 @@ def test_children_belong_to_their_job_and_are_found_by_labels() -> None:
         "splai.dev/child": "3",
     }
     assert metadata["labels"].items() >= build()["spec"]["template"]["metadata"]["labels"].items()
+
+
+def test_a_worker_gets_the_installations_variables_and_the_jobs_own_win() -> None:
+    settings = replace(SETTINGS, worker_variables={"OTEL_TRACES_SAMPLER": "always_on", "OTEL_BSP_SCHEDULE_DELAY": "9"})
+    job = make_job(workers={"template": {"env": [{"name": "OTEL_TRACES_SAMPLER", "value": "always_off"}]}})
+
+    body = build_worker_job(job, None, settings, number=0, parallelism=1, backoff_limit=6)
+
+    variables = env_of(pod_of(body)["containers"][0])
+    assert (variables["OTEL_TRACES_SAMPLER"], variables["OTEL_BSP_SCHEDULE_DELAY"]) == ("always_off", "9")
 
 
 def test_a_worker_knows_its_folder_and_holds_a_token_for_nothing_else() -> None:

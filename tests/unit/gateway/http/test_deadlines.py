@@ -109,6 +109,42 @@ async def test_a_whole_reply_that_nobody_reads_does_not_keep_the_connection(serv
         caller.close()
 
 
+async def test_replies_to_a_caller_that_only_asks_do_not_pile_up(serving: Start) -> None:
+    served = 0
+
+    async def large(exchange: Exchange) -> None:
+        nonlocal served
+        served += 1
+        exchange.reply(200, [], b"x" * 100_000)
+
+    async with serving(large, limits=Limits(write_stall_seconds=0.5)) as running:
+        caller = await deaf_caller(running)
+        caller.send((GET + b"\r\n") * 300)
+        await until(lambda: served > 0)
+
+        await until(lambda: running.server.connections == 0)
+        caller.close()
+
+    assert served < 300, "more than the kernel's buffers hold"
+
+
+async def test_a_caller_that_asks_ahead_gets_all_replies_when_it_reads(serving: Start) -> None:
+    full = asyncio.Event()
+
+    async def large(exchange: Exchange) -> None:
+        exchange.on_writable = lambda writable: None if writable else full.set()
+        exchange.reply(200, [], b"x" * 100_000)
+
+    async with serving(large) as running:
+        caller = await running.caller()
+        caller.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's transport can be both
+        caller.send((GET + b"\r\n") * 300)
+        await asyncio.wait_for(full.wait(), 10)
+        caller.writer.transport.resume_reading()  # type: ignore[attr-defined]
+
+        assert [len((await caller.reply()).body) for _ in range(300)] == [100_000] * 300
+
+
 async def test_a_slow_reader_that_reads_gets_everything(serving: Start) -> None:
     told: list[bool] = []
 
