@@ -49,12 +49,14 @@ async def gateway_handler(
     *,
     ready: Callable[[], bool],
     selection: Selection | None = None,
+    admission: Admission | None = None,
+    engines: EnginePool | None = None,
     tracing: Tracing | None = None,
 ) -> AsyncGenerator[Handler]:
     """The handler of everything that callers can ask for, and what it stands on."""
-    engines = EnginePool()
+    engines = engines or EnginePool()
     selection = selection or Selection()
-    admission = Admission(most_in_flight=settings.max_in_flight)
+    admission = admission or Admission(most_in_flight=settings.max_in_flight)
     hold = Hold(routes, max_hold=settings.max_hold_seconds, most_held=settings.max_held)
     attempts = Attempts(routes, engines, selection, metrics)
     redis = RedisStore(settings.redis_url) if settings.redis_url else None

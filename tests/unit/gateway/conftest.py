@@ -16,8 +16,10 @@ from splai.artifacts.client import ArtifactClient
 from splai.gateway.application import gateway_handler
 from splai.gateway.authorization import Authorization
 from splai.gateway.endpoints.artifacts import Artifacts
+from splai.gateway.http.engine_pool import EnginePool
 from splai.gateway.http.limits import Limits
 from splai.gateway.metrics import Metrics
+from splai.gateway.routing.admission import Admission
 from splai.gateway.routing.observed import Backend, Endpoints, Policy
 from splai.gateway.routing.routes import RouteTable, build_routes
 from splai.gateway.routing.selection import Selection
@@ -40,6 +42,8 @@ class Gateway:
     port: int = 0
     metrics: Metrics = field(default_factory=Metrics)
     selection: Selection = field(default_factory=lambda: Selection(chance=random.Random(1)))
+    admission: Admission = field(default_factory=Admission)
+    connections: EnginePool = field(default_factory=EnginePool)
     listeners: list[Callable[[RouteTable], None]] = field(default_factory=list)
     _table: RouteTable = field(default_factory=RouteTable)
 
@@ -63,6 +67,15 @@ class Gateway:
         served = Backend("team-a", "backend", 1700000000, model, aliases, policy, **own)
         self.table = build_routes([served], [Endpoints("team-a", "backend", addresses)])
 
+    def leaked(self) -> dict[str, int]:
+        """What is taken and was not given back; to be empty when nothing is in flight."""
+        taken = {
+            "leases": sum(self.selection.in_flight_by_backend().values()),
+            "turns": self.admission.total,
+            "connections": self.connections.in_use,
+        }
+        return {name: count for name, count in taken.items() if count}
+
     def http(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=self.url, timeout=10, trust_env=False)
 
@@ -78,10 +91,12 @@ async def running_gateway(
     settings: GatewaySettings | None = None,
     token: str = "",
     limits: Limits | None = None,
+    selection: Selection | None = None,
     tracing: Tracing | None = None,
 ) -> AsyncIterator[Gateway]:
-    gateway = Gateway()
     settings = settings or GatewaySettings(access_log=False)
+    gateway = Gateway(admission=Admission(most_in_flight=settings.max_in_flight))
+    gateway.selection = selection or gateway.selection
     async with AsyncExitStack() as stack:
         if store is None:
             store = await stack.enter_async_context(ArtifactClient("http://127.0.0.1:1", Path("/nonexistent")))
@@ -94,6 +109,8 @@ async def running_gateway(
                 Artifacts(store, settings.namespaces),
                 ready=lambda: gateway.ready,
                 selection=gateway.selection,
+                admission=gateway.admission,
+                engines=gateway.connections,
                 tracing=tracing,
             )
         )

@@ -53,9 +53,11 @@ class Streaming:
         self._finish()
         if self._answer.was_cut:
             return self._failure or BROKEN
+        if self._answer.error is not None:
+            return REPORTED
         if not body.done():  # with the end of the body read, its connection serves the next request
             await asyncio.wait((body,), timeout=END_SECONDS)
-        return None if self._answer.error is None else REPORTED
+        return None
 
     def _on_data(self, data: bytes) -> None:
         answer = self._answer

@@ -7,7 +7,9 @@
     response.completed, response.incomplete, response.failed, error ─▶ ended
     an end without any of these ─▶ an `error` event: a cut answer never looks like a whole one
 
-Events pass as the engine wrote them; only those with the whole response are read, for its model and its usage.
+Events pass as the engine wrote them; only those with the whole response are read, for its model and its usage. A
+failure is told in an `error` event with an `error` in it as well: SDKs raise for nothing else, and an iteration that
+just ends would look like a whole answer.
 """
 
 import re
@@ -25,6 +27,7 @@ _NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d+)')
 _FAILURES = frozenset({"response.failed", "error"})
 _ENDS = frozenset({"response.completed", "response.incomplete", *_FAILURES})
 _UNFINISHED = "The engine ended the stream before the answer was finished"
+_FAILED = "The engine reports that it failed"
 _GARBAGE = "The engine's stream is not one of response events"
 
 
@@ -80,8 +83,7 @@ class NativeResponseStream:
         return self.done or self.error is not None or self._broken is not None
 
     def _read(self, event: bytes) -> None:
-        if _CONTENT.match(event):
-            self.committed = True
+        if self.committed and event.endswith(b"}") and _CONTENT.match(event):
             self._pass(event)
             return
         data = event_data(event)
@@ -107,11 +109,14 @@ class NativeResponseStream:
             event = _named(kind, encode(document))
         if not event.startswith(b"event: "):
             event = _named(kind, event_data(event))
-        self._pass(event)
+        if kind != "error" or document.get("error"):
+            self._pass(event)
         if kind.endswith((".delta", ".done")):
             self.committed = True
         elif kind in _FAILURES:
             self.error = event
+            if not document.get("error"):
+                self._report(document, response)
         elif kind in _ENDS:
             self.committed = self.done = True
         if isinstance(response.get("usage"), dict):
@@ -121,10 +126,16 @@ class NativeResponseStream:
         self._last = event
         self._pending.append(event)
 
-    def _write_error(self, message: str) -> None:
+    def _report(self, document: dict[str, Any], response: dict[str, Any]) -> None:
+        """What the engine says of its failure: in the response that failed, or on the event itself."""
+        said = response.get("error")
+        said = said if isinstance(said, dict) else document
+        self._write_error(str(said.get("message") or _FAILED), str(said.get("code") or "engine_reported_error"))
+
+    def _write_error(self, message: str, code: str = "stream_interrupted") -> None:
         found = _NUMBER.findall(self._last)
         number = int(found[-1]) + 1 if found else 0
-        self._pending.append(error_event(number, message, "stream_interrupted").removesuffix(b"\n\n"))
+        self._pending.append(error_event(number, message, code).removesuffix(b"\n\n"))
         self.done = True
 
     def _taken(self) -> bytes:
