@@ -1,7 +1,7 @@
 """One line of JSON a request on standard output, never with what was asked or answered.
 
-In the form of all other log lines. A logger's record would cost a good part of what a request does, so the lines are put
-together here and written many at a time.
+In the form of all other log lines. A logger's record would cost a good part of what a request does, so the lines are
+put together here and written many at a time.
 """
 
 import asyncio
