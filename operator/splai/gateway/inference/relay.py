@@ -133,8 +133,7 @@ class Relay:
         """
         model = call.metrics.model
         if not pool.is_ready:
-            with _counted(model.held):
-                pool = await wait(call, self._hold.until_ready(pool.name, call.deadline))
+            pool = await self._held(call, pool)
         if not self._admission.try_enter(pool):
             began = time.perf_counter()
             with _counted(model.queued):
@@ -149,6 +148,16 @@ class Relay:
             raise TIMED_OUT.as_error(call.advice) from error
         finally:
             self._admission.leave(pool)
+
+    async def _held(self, call: Call, pool: Pool) -> Pool:
+        """The pool as soon as it has a pod; as it is where none comes and a fallback has one."""
+        try:
+            with _counted(call.metrics.model.held):
+                return await wait(call, self._hold.until_ready(pool.name, call.deadline))
+        except RequestError as error:
+            if error.status == 503 and any(fallback.is_ready for fallback in self._routes.table.chain(pool)):
+                return pool
+            raise
 
     async def _cached(self, call: Call, pool: Pool, seconds: float) -> Reply | None:
         """An answer that was given before to the same request, or a new one; only good answers are kept."""
