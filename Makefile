@@ -50,7 +50,7 @@ test: $(VENV)/installed ## Everything that CI runs: lint, unit, integration, end
 	for part in lint test-unit test-integration test-e2e; do $(MAKE) --no-print-directory $$part || exit; done
 
 test-unit: $(VENV)/installed ## Fast tests, nothing but Python needed
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest -n auto --dist loadfile tests/unit
 
 test-integration: $(VENV)/installed ## Against a real kube-apiserver, etcd, scheduler, MinIO, PostgreSQL
 	@$(LOCAL_CLUSTER) build kubernetes etcd kwok helm minio
