@@ -3,21 +3,16 @@
 The worker's are in ``tests/unit/worker/test_task_spans.py``: its process needs no apiserver.
 """
 
-import asyncio
 import signal
 from pathlib import Path
 
 import httpx
 import pytest
 
-from local_cluster.ports import free_ports
-from splai.kube.client import Client
-from splai.kube.connection import load_configuration
-from splai.kube.resource import ENDPOINT_SLICES, MODEL_BACKENDS
 from tests.integration.controller.objects import Namespace, backend
 from tests.integration.controller.operator_process import OperatorProcess, eventually
-from tests.integration.gateway.conftest import endpoint_slice, model_backend
-from tests.integration.gateway.test_process import own_address, ready, running_process
+from tests.integration.gateway.conftest import client_of, create_backend
+from tests.integration.gateway.gateway_process import own_address, running_process
 from tests.integration.running_control_plane import RunningControlPlane
 from tests.unit.gateway.scripted_engine import answer, running_engine
 from tests.unit.trace_collector import running_collector
@@ -48,27 +43,21 @@ def test_the_operators_reconciles_reach_the_collector(
 
 
 async def test_the_gateways_requests_reach_the_collector(
-    control_plane: RunningControlPlane, namespace: str, monkeypatch: pytest.MonkeyPatch
+    control_plane: RunningControlPlane, namespace: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig))
-    port, metrics_port = free_ports(2)
     with running_collector() as collector:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         async with (
             running_engine(answer({"model": "tiny", "choices": []}), host=own_address()) as engine,
-            running_process(control_plane, namespace, port, metrics_port) as process,
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as http,
+            running_process(control_plane, namespace, tmp_path / "gateway.log") as gateway,
+            httpx.AsyncClient(base_url=gateway.url, trust_env=False, timeout=60) as http,
+            client_of(control_plane, monkeypatch) as client,
         ):
-            client = Client(await load_configuration(), component="test")
-            host, _, engine_port = engine.address.rpartition(":")
-            await client.create(ENDPOINT_SLICES, namespace, endpoint_slice("tiny", host, port=int(engine_port)))
-            await client.create(MODEL_BACKENDS, namespace, model_backend("tiny", "tiny"))
-            await client.close()
-            await ready(http, "tiny")
+            await create_backend(client, namespace, "tiny", engine.address, "tiny")
+            await gateway.answers(http, "tiny")
             await http.post("/v1/chat/completions", json={"model": "tiny", "messages": []})
-            process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(60):
-                assert await process.wait() == 0
+            gateway.process.send_signal(signal.SIGTERM)
+            assert await gateway.exit_code() == 0
 
     (server,) = collector.of_kind("server")
     (call,) = collector.of_kind("client")

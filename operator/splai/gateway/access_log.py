@@ -1,6 +1,7 @@
 """One line of JSON a request on standard output, never with what was asked or answered.
 
-A logger's record costs more than a small request, so lines are put together here and written many at a time.
+In the form of all other log lines. A logger's record would cost a good part of what a request does, so the lines are
+put together here and written many at a time.
 """
 
 import asyncio
@@ -25,9 +26,10 @@ class AccessLog:
     def add(self, *, request_id: str, path: str, model: str, stream: bool, status: int, seconds: float) -> None:
         """``model`` is the caller's text, and so is quoted; path and id are made of safe characters only."""
         line = (
-            f'{{"time":{time.time():.3f},"message":"request","request_id":"{request_id}","path":"{path}",'
-            f'"model":{json.dumps(model)},"stream":{"true" if stream else "false"},"status":{status},'
-            f'"seconds":{seconds:.6f}}}\n'
+            f'{{"time": "{time.strftime("%Y-%m-%dT%H:%M:%S+0000", time.gmtime())}", "level": "INFO", '
+            f'"logger": "{__name__}", "message": "request", "component": "gateway", "request_id": "{request_id}", '
+            f'"path": "{path}", "model": {json.dumps(model)}, "stream": {"true" if stream else "false"}, '
+            f'"status": {status}, "seconds": {seconds:.6f}}}\n'
         )
         self._lines.append(line)
         self._bytes += len(line)

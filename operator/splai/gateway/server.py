@@ -3,6 +3,9 @@
 ::
 
     SIGTERM ─▶ not ready ─▶ no new connections, idle ones closed ─▶ replies end, at most 30 s ─▶ exit 0
+
+In a cluster SIGTERM comes some seconds after the pod was marked to go (``preStop`` in the chart): until all who send
+requests here have heard of it, connections are taken as ever.
 """
 
 import asyncio
@@ -39,6 +42,10 @@ COMMON_HEADERS = (
     b"access-control-expose-headers: X-Request-ID, Retry-After, X-Should-Retry, X-SPLAI-Cache\r\n"
 )
 """Any origin may call: a browser sends no credential by itself, and those who have none are strangers to all."""
+
+DRAIN_SECONDS = 30.0
+"""For replies in flight; the pod's grace period is longer."""
+METRICS_DRAIN_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -84,11 +91,9 @@ async def run(settings: GatewaySettings, authorization: Authorization, tracing: 
             )
         )
         await stack.enter_async_context(_following(discovery, stop))
-        for served, port in (
-            (asgi_handler(metrics_application(metrics)), settings.metrics_port),
-            (handler, settings.port),
-        ):
-            await stack.enter_async_context(listening(served, port))
+        numbers = asgi_handler(metrics_application(metrics))
+        await stack.enter_async_context(listening(numbers, settings.metrics_port, drain_seconds=METRICS_DRAIN_SECONDS))
+        await stack.enter_async_context(listening(handler, settings.port))
         _log.info("serving", extra={"port": settings.port, "namespaces": settings.namespaces or "all"})
         await stop.wait()
         _log.info("stopping")
@@ -96,7 +101,12 @@ async def run(settings: GatewaySettings, authorization: Authorization, tracing: 
 
 
 def listening(
-    handler: Handler, port: int, *, host: str | None = None, limits: Limits | None = None, drain_seconds: float = 30.0
+    handler: Handler,
+    port: int,
+    *,
+    host: str | None = None,
+    limits: Limits | None = None,
+    drain_seconds: float = DRAIN_SECONDS,
 ) -> AbstractAsyncContextManager[Server]:
     """Serve on ``port`` (0 chooses one); at the end, let what is in flight come to its end."""
     return http_server(

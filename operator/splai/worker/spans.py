@@ -93,7 +93,7 @@ class TaskSpans:
             "gen_ai.provider.name": "splai",
             "gen_ai.request.model": order.model,
             "server.address": endpoint.hostname or "",
-            "server.port": endpoint.port or 80,
+            "server.port": endpoint.port or (443 if endpoint.scheme == "https" else 80),
         }
 
     def claimed(self, task: TaskRange, epoch: int, missing: int) -> TaskSpan:

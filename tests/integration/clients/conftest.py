@@ -16,7 +16,7 @@ from local_cluster.ports import free_ports
 from tests.integration.clients.client_programs import COMMANDS, ClientRun, run_program
 from tests.integration.clients.recording_engine import WAYS, RecordingEngine, running_recording_engine
 from tests.integration.gateway.conftest import endpoint_slice, model_backend
-from tests.integration.gateway.test_process import own_address
+from tests.integration.gateway.gateway_process import own_address
 from tests.integration.running_control_plane import RunningControlPlane
 
 _PATIENCE_SECONDS = 60.0

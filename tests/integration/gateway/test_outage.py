@@ -20,8 +20,8 @@ from tests.unit.gateway.scripted_engine import STREAM_HEAD, Connection, Received
 OUTAGE_SECONDS = float(os.environ.get("SPLAI_OUTAGE_SECONDS", "90"))
 LANES = 4
 WARM_UP_REQUESTS = 500
-GROWTH_MB = 16.0
-"""Less than a kilobyte for each request that is sent meanwhile would make."""
+GROWTH_MB = 10.0
+"""Above it something piles up; one is what was seen."""
 NAMESPACE = "team-a"
 
 CONTENT = b'data: {"choices":[{"index":0,"delta":{"content":"Hello"}}]}\n\n'

@@ -8,6 +8,7 @@ import yaml
 
 from splai.controller.policies import parse_policies
 from splai.core.inferencejob.child_job import PRIORITY_CLASSES
+from splai.gateway.server import DRAIN_SECONDS, METRICS_DRAIN_SECONDS
 
 INSTALL = Path(__file__).parents[3] / "manifests" / "install.yaml"
 OBJECTS: list[dict[str, Any]] = list(yaml.safe_load_all(INSTALL.read_text()))
@@ -131,6 +132,19 @@ def test_addresses_name_services_that_exist() -> None:
     }
 
     assert addresses <= services
+
+
+def test_gateway_takes_requests_until_its_leaving_is_known_and_then_has_time_for_its_replies() -> None:
+    seconds = container("gateway")["lifecycle"]["preStop"]["sleep"]["seconds"]
+
+    assert seconds >= 5
+    assert pod("gateway")["terminationGracePeriodSeconds"] >= seconds + DRAIN_SECONDS + METRICS_DRAIN_SECONDS + 5
+
+
+def test_gateway_is_replaced_without_a_gap() -> None:
+    assert objects("Deployment")["splai-gateway"]["spec"]["strategy"] == {
+        "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}
+    }
 
 
 @pytest.mark.parametrize("name", ["splai-splai-api-gateway", "splai-api-gateway"])

@@ -289,17 +289,22 @@ class ServerConnection(asyncio.Protocol):
         if self._transport.is_closing():
             return
         if reset:
-            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            self._transport.abort()
+            self._reset()
         else:
             self._arm_write_deadline()
             self._transport.close()
+
+    def _reset(self) -> None:
+        """Leave with RST, and nothing behind: the kernel would keep what was not sent for minutes."""
+        if not self.lost:
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self._transport.abort()
 
     def check(self, now: float) -> None:
         """Act on deadlines that have passed."""
         if now >= self._write_deadline:
             if (unsent := self._transport.get_write_buffer_size()) >= self._unsent:
-                self._transport.abort()
+                self._reset()
             else:
                 self._arm_write_deadline()
                 self._unsent = unsent
