@@ -4,12 +4,15 @@ import base64
 import json
 import struct
 from collections.abc import AsyncIterator
+from typing import Any
 
 import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
+from tests.unit.gateway.apis import ANSWER, APIS, STREAMED, Api
 from tests.unit.gateway.conftest import EngineRoom, Gateway
+from tests.unit.gateway.faults import Fault, faults
 from tests.unit.gateway.scripted_engine import Connection, Received, answer, stream
 
 MESSAGES: list[ChatCompletionMessageParam] = [
@@ -162,3 +165,53 @@ async def test_the_gateways_own_refusals(gateway: Gateway, sdk: openai.AsyncOpen
     assert (unknown.value.code, unknown.value.param) == ("model_not_found", "model")
     assert unready.value.code == "model_not_ready"
     assert unnamed.value.param == "model"
+
+
+@pytest.mark.parametrize("api", [it for it in APIS if it.is_responses and not it.events], ids=lambda api: api.name)
+async def test_responses(gateway: Gateway, engines: EngineRoom, sdk: openai.AsyncOpenAI, api: Api) -> None:
+    engine = await engines.start(api.good())
+    gateway.serve("llama", engine.address, aliases=("gpt",), native_responses=api.native)
+
+    response = await sdk.responses.create(model="gpt", input="Hi")
+
+    assert (response.output_text, response.status, response.model) == ("Hello", "completed", "gpt")
+    assert response.usage is not None
+    assert response.usage.total_tokens == 5
+
+
+@pytest.mark.parametrize("api", [it for it in STREAMED if it.is_responses], ids=lambda api: api.name)
+async def test_streamed_responses(gateway: Gateway, engines: EngineRoom, sdk: openai.AsyncOpenAI, api: Api) -> None:
+    engine = await engines.start(api.good())
+    gateway.serve("llama", engine.address, aliases=("gpt",), native_responses=api.native)
+
+    events = [event async for event in await sdk.responses.create(model="gpt", input="Hi", stream=True)]
+
+    deltas = [event.delta for event in events if event.type == "response.output_text.delta"]
+    assert "".join(deltas) == "Hello"
+    assert events[-1].type == "response.completed"
+    assert events[-1].response.model == "gpt"
+
+
+@pytest.mark.parametrize(
+    ("api", "fault"),
+    [
+        pytest.param(api, fault, id=f"{api.name}: {fault.name}")
+        for api in STREAMED
+        for fault in faults(api)
+        if fault.status == 200 and fault.code != ANSWER and not fault.takes_time
+    ],
+)
+async def test_every_stream_that_breaks_after_its_first_content_raises(
+    gateway: Gateway, engines: EngineRoom, sdk: openai.AsyncOpenAI, api: Api, fault: Fault
+) -> None:
+    assert fault.script is not None
+    engine = await engines.start(fault.script)
+    gateway.serve("llama", engine.address, native_responses=api.native)
+
+    with pytest.raises(openai.APIError):
+        _ = [event async for event in await sdk.post(api.path.removeprefix("/v1"), **as_asked(api))]
+
+
+def as_asked(api: Api) -> dict[str, Any]:
+    """The SDK's own way to send any document to any of its endpoints."""
+    return {"body": api.document, "cast_to": object, "stream": True, "stream_cls": openai.AsyncStream[Any]}

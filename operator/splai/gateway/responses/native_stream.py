@@ -63,7 +63,7 @@ class NativeResponseStream:
             return b""
         if self._broken:
             self._write_error(self._broken)
-        self.done = self.done or self.error is not None
+        self.done = self._is_over()
         return self._taken()
 
     def end(self, failure: str | None = None) -> bytes:
@@ -136,7 +136,6 @@ class NativeResponseStream:
         found = _NUMBER.findall(self._last)
         number = int(found[-1]) + 1 if found else 0
         self._pending.append(error_event(number, message, code).removesuffix(b"\n\n"))
-        self.done = True
 
     def _taken(self) -> bytes:
         events = b"\n\n".join((*self._pending, b"")) if self._pending else b""

@@ -9,6 +9,7 @@ from tests.unit.gateway.apis import ANSWER, APIS, CHAT, CHAT_STREAM, Api, outcom
 from tests.unit.gateway.conftest import EngineRoom, Gateway
 from tests.unit.gateway.raw_caller import Seen, calling
 from tests.unit.gateway.scripted_engine import Connection, Received, ScriptedEngine, answer, stream
+from tests.unit.gateway.until import until
 
 WHOLE = [api for api in APIS if not api.events]
 
@@ -47,8 +48,7 @@ async def test_two_at_once_cause_one_call(gateway: Gateway, engines: EngineRoom)
 
     async with asyncio.TaskGroup() as tasks:
         asked = [tasks.create_task(ask(gateway)) for _ in range(3)]
-        while gateway.admission.total < 3:
-            await asyncio.sleep(0.002)
+        await until(lambda: gateway.admission.total == 3)
         opened.set()
 
     assert {outcome(CHAT, it.result()) for it in asked} == {ANSWER}
@@ -67,15 +67,12 @@ async def test_when_the_one_who_asks_leaves_the_next_one_asks(gateway: Gateway, 
     serve(gateway, engine)
     async with calling(gateway.port) as first, asyncio.TaskGroup() as tasks:
         first.send(CHAT.path, CHAT.document)
-        while not engine.received:
-            await asyncio.sleep(0.002)
+        await until(lambda: engine.received)
         second = tasks.create_task(ask(gateway))
-        while gateway.admission.total < 2:
-            await asyncio.sleep(0.002)
+        await until(lambda: gateway.admission.total == 2)
 
         first.leave()
-        while len(engine.received) < 2:
-            await asyncio.sleep(0.002)
+        await until(lambda: len(engine.received) == 2)
         opened.set()
 
     assert outcome(CHAT, second.result()) == ANSWER

@@ -70,6 +70,8 @@ def test_the_model_of_a_whole_answer_is_the_asked_one() -> None:
         b'{"choices":[{"finish_reason":"abort"}]}',
         b'{"choices":[{"finish_reason":"stop"},{"finish_reason": "abort"}]}',
         b'{"data":[' + b"0," * 200_000,
+        b'{"choices":[{"finish_reason":"abort","message":{"content":"' + b"x" * 300_000 + b'"}}]}',
+        b'{"error":{"message":"out of memory"}}',
     ],
     ids=lambda reply: reply[:40].decode(),
 )

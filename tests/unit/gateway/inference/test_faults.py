@@ -1,6 +1,5 @@
 """The fault table: what a caller sees of an engine that fails, how often engines are asked, and what breakers do."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +11,7 @@ from tests.unit.gateway.conftest import EngineRoom, Gateway
 from tests.unit.gateway.faults import TRIES, Fault, faults, hang
 from tests.unit.gateway.raw_caller import calling
 from tests.unit.gateway.scripted_engine import answer, unused_address
+from tests.unit.gateway.until import until
 
 OPENS_AFTER = 5
 ROUNDS = 14
@@ -32,9 +32,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 async def nothing_leaks(gateway: Gateway) -> AsyncIterator[None]:
     """A good stream's connection is kept until its body has ended, which the caller does not wait for."""
     yield
-    async with asyncio.timeout(10):
-        while gateway.leaked():  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.01)
+    await until(lambda: not gateway.leaked())
 
 
 async def start(engines: EngineRoom, fault: Fault) -> str:

@@ -519,7 +519,7 @@ async def test_a_slow_reader_slows_the_engine_and_loses_nothing(gateway: Gateway
         await connection.chunk(b"")
 
     engine = await engines.start(flood)
-    gateway.serve("llama", engine.address)
+    gateway.serve("llama", engine.address, timeout=0.3)
     caller = socket.socket()
     caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     caller.connect(("127.0.0.1", gateway.port))
@@ -533,6 +533,7 @@ async def test_a_slow_reader_slows_the_engine_and_loses_nothing(gateway: Gateway
 
     await reader.readuntil(b"\r\n\r\n")
     held_back = await until_still(lambda: sent)
+    assert await until_still(lambda: sent) == held_back  # by now longer than an engine may be silent
     received = await reader.read(-1)
     writer.close()
 

@@ -1,6 +1,5 @@
 """Tries beyond the first: where they go, when they come, how many there are, and what SDKs are told of them."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from tests.unit.gateway.conftest import EngineRoom, Gateway
 from tests.unit.gateway.faults import close
 from tests.unit.gateway.raw_caller import Seen, calling
 from tests.unit.gateway.scripted_engine import Connection, Received, Script, ScriptedEngine, answer, unused_address
+from tests.unit.gateway.until import until
 
 BROKEN = answer({"error": {"message": "no", "code": "because"}}, status=500)
 
@@ -212,11 +212,9 @@ async def test_a_caller_that_leaves_during_a_pause_is_not_worked_for(gateway: Ga
 
     async with calling(gateway.port) as caller:
         caller.send(CHAT.path, CHAT.document)
-        while not gateway.value("splai_gateway_upstream_errors_total", model="llama", reason="overloaded"):
-            await asyncio.sleep(0.005)
+        await until(lambda: gateway.value("splai_gateway_upstream_errors_total", model="llama", reason="overloaded"))
         caller.leave()
-        while gateway.leaked():
-            await asyncio.sleep(0.005)
+        await until(lambda: not gateway.leaked())
 
     assert len(engine.received) == 1
 

@@ -15,6 +15,7 @@ from tests.unit.gateway.apis import ANSWER, APIS, CHAT, CHAT_STREAM, STREAMED, A
 from tests.unit.gateway.conftest import EngineRoom, Gateway, running_gateway
 from tests.unit.gateway.raw_caller import RawCaller, Seen, calling
 from tests.unit.gateway.scripted_engine import Connection, Received, Script, answer
+from tests.unit.gateway.until import until
 
 PING = b": ping\n\n"
 RESPONSES_STREAM = next(api for api in APIS if api.name == "responses, streamed")
@@ -30,12 +31,6 @@ async def caller(gateway: Gateway) -> AsyncIterator[RawCaller]:
 @pytest.fixture
 def soon_pings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "PING_SECONDS", 0.01)
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.002)
 
 
 class Gate:
@@ -257,10 +252,10 @@ async def test_a_pod_that_hangs_after_pings_is_counted_as_failed(
     ids=["too many", "too long", "beyond the deadline"],
 )
 async def test_who_is_not_held_is_503_and_told_when_to_come_back(
-    api: Api, settings: dict[str, int], policy: dict[str, float], code: str
+    api: Api, settings: dict[str, Any], policy: dict[str, Any], code: str
 ) -> None:
     async with (
-        running_gateway(settings=GatewaySettings(access_log=False, **settings)) as gateway,  # type: ignore[arg-type]
+        running_gateway(settings=GatewaySettings(access_log=False, **settings)) as gateway,
         calling(gateway.port) as caller,
     ):
         gateway.serve("llama", scaled_to_zero=True, **policy)

@@ -100,11 +100,32 @@ def test_an_answer_of_nothing_commits_with_its_end(kind: str) -> None:
     assert not stream.was_cut
 
 
-@pytest.mark.parametrize("ending", [lifecycle("failed", 5), event("error", message="x", sequence_number=5)])
-def test_a_failure_of_the_engine_ends_the_stream(ending: bytes) -> None:
+FAILED = lifecycle("failed", 5, error={"code": "oom", "message": "x"})
+
+
+@pytest.mark.parametrize(
+    ("ending", "kinds", "code"),
+    [
+        (FAILED, ["response.failed", "error"], "oom"),
+        (lifecycle("failed", 5), ["response.failed", "error"], "engine_reported_error"),
+        (event("error", message="x", code="oom", sequence_number=5), ["error"], "oom"),
+        (event("error", error={"message": "x", "code": "oom"}, sequence_number=5), ["error"], "oom"),
+    ],
+    ids=["a response with its error", "a response", "an error", "an error in an error"],
+)
+def test_a_failure_of_the_engine_ends_the_stream_in_a_way_that_sdks_raise_for(
+    ending: bytes, kinds: list[str], code: str
+) -> None:
     stream = NativeResponseStream("asked")
 
-    assert stream.feed(OPENING + TEXT + ending + DONE) == OPENING + TEXT + ending
+    passed = stream.feed(OPENING + TEXT + ending + DONE)
+
+    assert passed.startswith(OPENING + TEXT)
+    blocks = passed.removeprefix(OPENING + TEXT).split(b"\n\n")[:-1]
+    documents = [json.loads(block.partition(b"\ndata: ")[2]) for block in blocks]
+    assert [document["type"] for document in documents] == kinds
+    assert [document["sequence_number"] for document in documents] == list(range(5, 5 + len(kinds)))
+    assert documents[-1]["error"]["code"] == code
     assert stream.done
     assert stream.error == ending.removesuffix(b"\n\n")
     assert not stream.was_cut
@@ -116,7 +137,7 @@ def test_a_failure_before_content_lets_another_engine_answer() -> None:
     assert stream.feed(OPENING + lifecycle("failed", 2)) == b""
     assert stream.error
     assert not stream.committed
-    assert stream.end() == OPENING + lifecycle("failed", 2)
+    assert stream.end().startswith(OPENING + lifecycle("failed", 2) + b"event: error\n")
 
 
 def test_the_model_is_the_asked_one_at_both_ends() -> None:
