@@ -36,10 +36,10 @@ class Streaming:
 
     async def run(self) -> bool:
         """Relay to the end, True if it was a good one; raises AttemptFailed if nothing was given out yet."""
+        self._listen()
+        self._exchange.on_writable = self._writable  # before the first data, which may be more than it takes
         body = self._reply.stream(self._on_data)
         body.add_done_callback(self._ended)
-        self._exchange.on_writable = self._writable
-        self._listen()
         try:
             await self._over
         finally:
@@ -110,7 +110,11 @@ class Streaming:
         self._over.set_result(None)
 
     def _writable(self, writable: bool) -> None:
+        """While the caller takes nothing, nothing is heard of the engine: that silence is not its failure."""
+        self._listening.cancel()
         if writable:
+            self._heard = True
+            self._listen()
             self._reply.resume()
         else:
             self._reply.pause()

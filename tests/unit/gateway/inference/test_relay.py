@@ -505,7 +505,10 @@ async def test_a_caller_that_leaves_in_mid_stream_is_no_error_in_the_log(
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
-async def test_a_slow_reader_slows_the_engine_and_loses_nothing(gateway: Gateway, engines: EngineRoom) -> None:
+@pytest.mark.parametrize("pause", [0.0, 1.5], ids=["a moment", "longer than an engine may be silent"])
+async def test_a_slow_reader_slows_the_engine_and_loses_nothing(
+    gateway: Gateway, engines: EngineRoom, pause: float
+) -> None:
     sent = 0
     piece = event("x" * 64_000)
 
@@ -519,7 +522,7 @@ async def test_a_slow_reader_slows_the_engine_and_loses_nothing(gateway: Gateway
         await connection.chunk(b"")
 
     engine = await engines.start(flood)
-    gateway.serve("llama", engine.address)
+    gateway.serve("llama", engine.address, timeout=1.0)
     caller = socket.socket()
     caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     caller.connect(("127.0.0.1", gateway.port))
@@ -533,6 +536,7 @@ async def test_a_slow_reader_slows_the_engine_and_loses_nothing(gateway: Gateway
 
     await reader.readuntil(b"\r\n\r\n")
     held_back = await until_still(lambda: sent)
+    await asyncio.sleep(pause)
     received = await reader.read(-1)
     writer.close()
 
