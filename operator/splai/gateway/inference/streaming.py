@@ -40,10 +40,10 @@ class Streaming:
 
         Raises AttemptFailed if nothing was given out yet.
         """
+        self._listen()
+        self._exchange.on_writable = self._writable  # before the first data, which may be more than it takes
         body = self._reply.stream(self._on_data)
         body.add_done_callback(self._ended)
-        self._exchange.on_writable = self._writable
-        self._listen()
         try:
             await self._over
         finally:
