@@ -24,7 +24,7 @@ GROWTH_MB = 10.0
 """Above it something piles up; one is what was seen."""
 NAMESPACE = "team-a"
 
-CONTENT = b'data: {"choices":[{"index":0,"delta":{"content":"Hello"}}]}\n\n'
+CONTENT = b'data: {"choices":[{"index":0,"delta":{"content":"Hello"},"finish_reason":"stop"}]}\n\n'
 DONE = b"data: [DONE]\n\n"
 
 

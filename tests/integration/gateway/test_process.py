@@ -22,6 +22,8 @@ STREAMS = 200
 PIECES = 10
 PIECE_SECONDS = 0.2
 
+END = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
+
 
 @dataclass
 class Site:
@@ -48,7 +50,7 @@ async def site(
         for number in range(PIECES):
             await asyncio.sleep(PIECE_SECONDS)  # an engine takes its time
             await connection.chunk(event(f" {number}"))
-        await connection.chunk(b"data: [DONE]\n\n")
+        await connection.chunk(END)
         await connection.chunk(b"")
 
     async with (
@@ -84,7 +86,7 @@ async def test_200_live_streams_come_to_their_end_after_sigterm(site: Site) -> N
         async with asyncio.timeout(60):
             rests = await asyncio.gather(*(stream.read() for stream in streams))
 
-    whole = b"".join(event(f" {number}") for number in range(PIECES)) + b"data: [DONE]\n\n"
+    whole = b"".join(event(f" {number}") for number in range(PIECES)) + END
     assert [unchunked(rest) for rest in rests] == [whole] * STREAMS
     assert await site.gateway.exit_code() == 0
 
