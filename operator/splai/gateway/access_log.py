@@ -22,14 +22,17 @@ class AccessLog:
         self._lines: list[str] = []
         self._bytes = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._second = 0
+        self._beginning = ""
 
     def add(self, *, request_id: str, path: str, model: str, stream: bool, status: int, seconds: float) -> None:
         """``model`` is the caller's text, and so is quoted; path and id are made of safe characters only."""
+        now = int(time.time())
+        if now != self._second:
+            self._second, self._beginning = now, _beginning(now)
         line = (
-            f'{{"time": "{time.strftime("%Y-%m-%dT%H:%M:%S+0000", time.gmtime())}", "level": "INFO", '
-            f'"logger": "{__name__}", "message": "request", "component": "gateway", "request_id": "{request_id}", '
-            f'"path": "{path}", "model": {json.dumps(model)}, "stream": {"true" if stream else "false"}, '
-            f'"status": {status}, "seconds": {seconds:.6f}}}\n'
+            f'{self._beginning}"request_id": "{request_id}", "path": "{path}", "model": {json.dumps(model)}, '
+            f'"stream": {"true" if stream else "false"}, "status": {status}, "seconds": {seconds:.6f}}}\n'
         )
         self._lines.append(line)
         self._bytes += len(line)
@@ -50,3 +53,12 @@ class AccessLog:
             self._stream.flush()
             self._lines.clear()
             self._bytes = 0
+
+
+def _beginning(now: int) -> str:
+    """What all lines of a second have in common."""
+    time_of_day = time.strftime("%Y-%m-%dT%H:%M:%S+0000", time.gmtime(now))
+    return (
+        f'{{"time": "{time_of_day}", "level": "INFO", "logger": "{__name__}", "message": "request", '
+        '"component": "gateway", '
+    )

@@ -14,10 +14,13 @@ class Authorization:
 
     def __init__(self, token: str = "") -> None:
         self._digest = _digest(token.encode()) if token else None
+        self._usual = b"Bearer " + token.encode()
 
     def check(self, path: str, authorization: bytes | None) -> None:
         """Raises RequestError with status 401 (RFC 6750 §3)."""
         if self._digest is None or path in OPEN_PATHS:
+            return
+        if authorization is not None and compare_digest(authorization, self._usual):
             return
         scheme, _, token = (authorization or b"").partition(b" ")
         if scheme.lower() != b"bearer" or not compare_digest(_digest(token.strip()), self._digest):

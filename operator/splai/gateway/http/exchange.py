@@ -7,7 +7,7 @@
                        └▶ abort()                                     a cut reply shows as one
 """
 
-import os
+import random
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from http import HTTPStatus
@@ -189,4 +189,4 @@ def _request_id(asked: bytes | None) -> str:
     """The caller's, if it is fit for logs and headers, else a fresh one."""
     if asked and len(asked) <= _MAX_ID_LENGTH and not asked.translate(None, _ID_CHARACTERS):
         return asked.decode("ascii")
-    return os.urandom(16).hex()
+    return f"{random.getrandbits(128):032x}"
