@@ -34,10 +34,11 @@ def rules(*validations: tuple[str, str]) -> dict[str, Any]:
 
 
 def immutable(path: str) -> dict[str, Any]:
-    """A field as ``json_schema_extra`` whose value stays as it was; an optional one needs `neither_added_nor_removed` too.
+    """A field as ``json_schema_extra`` whose value stays as it was.
 
-    Every patch of a status evaluates all rules, and each access of a field costs in proportion to its siblings: a rule
-    that stands with the field itself accesses none. docs/decisions/0013.
+    An optional one needs `neither_added_nor_removed` too. Every patch of a status evaluates all rules, and each access
+    of a field costs in proportion to its siblings: a rule that stands with the field itself accesses none
+    (docs/decisions/0013).
     """
     return rules(("self == oldSelf", f"{path} is immutable"))
 

@@ -82,7 +82,8 @@ class FailedOf(APIModel):
 
 
 _SOURCES = ("text", "items", "configMap", "persistentVolumeClaim", "s3", "http", "huggingFace", "failedOf")
-# Counting fields accesses one of them, not all: format is always there, for it has a default; so what else is, is a source.
+# What is there beside format, which has a default, and limit. Counting accesses one field, has() of each would nine;
+# dyn(): the rule's type checker knows no size of an object, but at run time it is there.
 _SOURCES_GIVEN = "dyn(self).size() - (has(self.limit) ? 2 : 1)"
 
 

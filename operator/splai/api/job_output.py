@@ -76,7 +76,7 @@ class Output(APIModel):
     model_config = {
         "json_schema_extra": rules(
             (
-                "dyn(self).size() <= 3",  # format and order are always there, for they have defaults
+                "dyn(self).size() <= 3",  # beside format and order, which have defaults; counting accesses no field
                 "set at most one of s3, gcs, azure, persistentVolumeClaim",
             )
         )

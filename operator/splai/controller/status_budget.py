@@ -5,7 +5,8 @@ objects together stay below 20 patches and 512 KiB a second. Who comes when that
 wait already: thousands of running jobs would else come back together for the one patch that is free.
 
 What is too urgent to wait is counted too, so in a storm of changes it is progress that waits. Who has only so much
-``patience`` gets a turn within it, whatever was spent.
+``patience`` gets a turn within it, whatever was spent. A change with a ``delay`` waits for so long even if nothing was
+spent, because the next one may well come by then and tell it too.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from splai.controller.queue import Key
 
 OBJECT_INTERVAL = 2.0
 LITTLE_NEWS_INTERVAL = 10.0
+LEAST_NEWS_INTERVAL = 60.0
 OBJECT_BYTES_PER_SECOND = 8 * 1024.0
 PATCHES_PER_SECOND = 20.0
 BYTES_PER_SECOND = 512 * 1024.0
@@ -29,21 +31,24 @@ class StatusBudget:
         self._last: dict[Key, tuple[float, int]] = {}  # when, and how many bytes
         self._turns: dict[Key, float] = {}
 
-    def wait(self, key: Key, size: int, *, interval: float = OBJECT_INTERVAL, patience: float = inf) -> float:
+    def wait(
+        self, key: Key, size: int, *, interval: float = OBJECT_INTERVAL, patience: float = inf, delay: float = 0.0
+    ) -> float:
         """Seconds until a status of ``size`` bytes may be patched if it can wait; 0 is now."""
         now = self._clock()
         if (rest := self._rest(key, now, interval)) > 0:
             return rest
         turn = self._turns.get(key)
         if turn is None:
-            free = all(rate.is_free(now) for rate in self._rates)
+            free = not delay and all(rate.is_free(now) for rate in self._rates)
         elif turn <= now:
             free = patience < inf or not any(rate.is_overdrawn(now) for rate in self._rates)
         else:
             return turn - now
         if free:
             return 0.0
-        self._turns[key] = max(rate.promise(amount, now, patience) for rate, amount in self._amounts(size))
+        promised = max(rate.promise(amount, now, patience) for rate, amount in self._amounts(size))
+        self._turns[key] = max(promised, now + delay)
         return self._turns[key] - now
 
     def spend(self, key: Key, size: int) -> None:

@@ -1,7 +1,8 @@
 """Writes a status when it differs: a changed phase first, everything else when the budget has room for it.
 
 The end of a job is written at once, as is whether a backend is ready. Another phase waits for a few seconds if more is
-written than the budget allows: of thousands of small jobs most are over by then, and one patch tells it all.
+written than the budget allows, and one that comes by itself for two in any case: a small job is over by then, and one
+patch tells it all.
 
 A patch is sent on top of exactly the version that was decided on. So its reply need not show the whole object: what is
 stored now is what was known, with the new status. Where somebody else was faster, or another object has the name, the
@@ -9,7 +10,7 @@ decision is made again. (A UID in the patch would prevent nothing: the status su
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import inf
 from typing import Any
 
@@ -17,7 +18,7 @@ from splai.api.inference_job import TERMINAL_PHASES, InferenceJobStatus, Workers
 from splai.api.json import compact_text
 from splai.api.model_backend import ModelBackendStatus
 from splai.controller.queue import Key
-from splai.controller.status_budget import LITTLE_NEWS_INTERVAL, OBJECT_INTERVAL, StatusBudget
+from splai.controller.status_budget import LEAST_NEWS_INTERVAL, LITTLE_NEWS_INTERVAL, OBJECT_INTERVAL, StatusBudget
 from splai.core.conditions import find_condition
 from splai.core.inferencejob.status import BYTE_BUDGET, fit_budget
 from splai.kube.cache import Entry
@@ -29,6 +30,9 @@ Status = InferenceJobStatus | ModelBackendStatus
 Written = Callable[[Resource, Object, Status], None]
 """Called with the resource, the object's new metadata and the status that is stored now."""
 
+PASSING_DELAY = 2.0
+"""Seconds for which a phase that nobody asked for waits for the next one."""
+PASSING_PHASES: frozenset[str] = frozenset({"Queued", "Running", "Finalizing"})
 PHASE_PATIENCE = 5.0
 """Seconds for which a phase that is not the last waits while the budget is spent."""
 CONFLICT_DELAY = 0.2
@@ -67,7 +71,7 @@ class StatusWriter:
             return None
         key = Key.of(resource, entry.namespace, entry.name)
         haste = haste_of(before, after)
-        if haste and (wait := self._budget.wait(key, size, interval=haste.interval, patience=haste.patience)) > 0:
+        if haste and (wait := self._budget.wait(key, size, **asdict(haste))) > 0:
             self._deferred(key.kind)
             return wait
         self._budget.spend(key, size)
@@ -95,22 +99,29 @@ def within_limit(status: Status) -> tuple[Status, dict[str, Any], int]:
 
 @dataclass(frozen=True, slots=True)
 class Haste:
-    """How soon a change is to be written: so many seconds after the last patch, so many at most after it was seen."""
+    """How soon a change is to be written: so many seconds after the last patch, so many after it was seen."""
 
     interval: float
-    patience: float = inf
+    patience: float = inf  # at most, once the interval is over
+    delay: float = 0.0  # at least
 
 
 def haste_of(before: Status, after: Status) -> Haste | None:
     """None when somebody may wait for the change, so that it must not wait itself.
 
     How many pods a job has already is little news while there is no other: most jobs run before anybody could read it.
+    That they exist, and are not ready, is the least.
     """
     if isinstance(before, ModelBackendStatus) or isinstance(after, ModelBackendStatus):
         return Haste(OBJECT_INTERVAL) if _readiness(before) == _readiness(after) else None
     if before.phase != after.phase:
-        return None if after.phase in TERMINAL_PHASES else Haste(0.0, PHASE_PATIENCE)
-    return Haste(OBJECT_INTERVAL if _essence(before) != _essence(after) else LITTLE_NEWS_INTERVAL)
+        if after.phase in TERMINAL_PHASES:
+            return None
+        is_passing = before.phase is not None and after.phase in PASSING_PHASES
+        return Haste(0.0, PHASE_PATIENCE, delay=PASSING_DELAY if is_passing else 0.0)
+    if _essence(before) != _essence(after):
+        return Haste(OBJECT_INTERVAL)
+    return Haste(LITTLE_NEWS_INTERVAL if _beside_active(before) != _beside_active(after) else LEAST_NEWS_INTERVAL)
 
 
 def merge_patch(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
@@ -130,6 +141,10 @@ def _essence(status: InferenceJobStatus) -> tuple[InferenceJobStatus, list[tuple
     verdicts: list[tuple[str, str, str]] = [(it.type, it.status, it.reason) for it in status.conditions]
     little = {"conditions": [], "message": "", "workers": WorkersStatus()}
     return status.model_copy(update=little), verdicts
+
+
+def _beside_active(status: InferenceJobStatus) -> InferenceJobStatus:
+    return status.model_copy(update={"workers": status.workers.model_copy(update={"active": 0})})
 
 
 def _size(wanted: dict[str, Any]) -> int:

@@ -223,7 +223,7 @@ async def test_a_refused_action_ends_in_the_status_and_is_tried_again_later(worl
     assert world.status["message"].startswith("QuotaExceeded: ")
     assert "jobs/j-0" not in {name for _, name in world.client.writes}
 
-    await world.goes_on(1)
+    await world.goes_on(3)
     assert world.status["phase"] == "Running"
 
 

@@ -8,8 +8,21 @@ from splai.api.condition import Condition
 from splai.api.inference_job import InferenceJob, InferenceJobStatus, JobPhase, TaskStatus, WorkersStatus
 from splai.api.model_backend import ModelBackendStatus
 from splai.controller.caches import Caches
-from splai.controller.status_budget import LITTLE_NEWS_INTERVAL, OBJECT_INTERVAL, PATCHES_PER_SECOND
-from splai.controller.status_writer import CONFLICT_DELAY, PHASE_PATIENCE, Haste, StatusWriter, haste_of, merge_patch
+from splai.controller.status_budget import (
+    LEAST_NEWS_INTERVAL,
+    LITTLE_NEWS_INTERVAL,
+    OBJECT_INTERVAL,
+    PATCHES_PER_SECOND,
+)
+from splai.controller.status_writer import (
+    CONFLICT_DELAY,
+    PASSING_DELAY,
+    PHASE_PATIENCE,
+    Haste,
+    StatusWriter,
+    haste_of,
+    merge_patch,
+)
 from splai.core.inferencejob.status import BYTE_BUDGET
 from splai.kube.cache import Entry
 from splai.kube.errors import Invalid
@@ -135,16 +148,39 @@ async def test_progress_of_a_large_status_waits_for_its_bytes(place: Place) -> N
 async def test_a_changed_phase_does_not_wait_for_the_last_patch(place: Place) -> None:
     await place.write(status(succeeded=1))
 
-    assert await place.write(status("Finalizing", succeeded=2)) is None
+    assert await place.write(status("Suspended", succeeded=2)) is None
     assert await place.write(status("Completed", succeeded=2)) is None
 
     assert place.stored["phase"] == "Completed"
 
 
+async def test_a_phase_that_passes_within_two_seconds_is_not_told(place: Place) -> None:
+    await place.write(status("Pending"))
+
+    assert await place.write(status("Running")) == PASSING_DELAY
+    place.clock.now += PASSING_DELAY / 2
+    assert await place.write(status("Running")) == PASSING_DELAY / 2
+    assert await place.write(status("Completed")) is None
+
+    assert place.client.writes.count(("patch_status", "inferencejobs/j")) == 2
+
+
+async def test_a_phase_that_stays_is_told_after_two_seconds(place: Place) -> None:
+    await place.write(status("Pending"))
+    await place.write(status("Running"))
+
+    place.clock.now += PASSING_DELAY
+    assert await place.write(status("Running")) is None
+
+    assert place.stored["phase"] == "Running"
+
+
 @pytest.mark.parametrize(
     ("before", "after", "haste"),
     [
-        (status("Pending"), status("Running"), Haste(0, PHASE_PATIENCE)),
+        (status("Pending"), status("Running"), Haste(0, PHASE_PATIENCE, PASSING_DELAY)),
+        (status("Running"), status("Suspended"), Haste(0, PHASE_PATIENCE)),
+        (status("Running"), status("Canceling"), Haste(0, PHASE_PATIENCE)),
         (InferenceJobStatus(), status("Pending"), Haste(0, PHASE_PATIENCE)),
         (status("Running"), status("Completed"), None),
         (InferenceJobStatus(), status("Failed"), None),
@@ -158,6 +194,8 @@ async def test_a_changed_phase_does_not_wait_for_the_last_patch(place: Place) ->
             Haste(LITTLE_NEWS_INTERVAL),
         ),
         (status(), status(workers=WorkersStatus(active=1), message="1 of 2"), Haste(LITTLE_NEWS_INTERVAL)),
+        (status(), status(workers=WorkersStatus(active=1, ready=1)), Haste(LITTLE_NEWS_INTERVAL)),
+        (status(), status(workers=WorkersStatus(active=1)), Haste(LEAST_NEWS_INTERVAL)),
         (ModelBackendStatus(), ModelBackendStatus(conditions=[ready("False")]), None),
         (ModelBackendStatus(conditions=[ready("False")]), ModelBackendStatus(conditions=[ready("True")]), None),
         (
