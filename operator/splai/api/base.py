@@ -33,18 +33,19 @@ def rules(*validations: tuple[str, str]) -> dict[str, Any]:
     return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in validations]}
 
 
-def unchanged(path: str) -> tuple[str, str]:
-    """The rule that a field of ``self`` stays as it was, also when it was absent.
+def immutable(path: str) -> dict[str, Any]:
+    """A field as ``json_schema_extra`` whose value stays as it was.
 
-    Every patch of a status evaluates all rules, and pays for each access of a field.
+    An optional one needs `neither_added_nor_removed` too. Every patch of a status evaluates all rules, and each access
+    of a field costs in proportion to its siblings: a rule that stands with the field itself accesses none
+    (docs/decisions/0013).
     """
-    new, old = f"self.{path}", f"oldSelf.{path}"
-    return f"has({new}) ? has({old}) && {new} == {old} : !has({old})", f"{path} is immutable"
+    return rules(("self == oldSelf", f"{path} is immutable"))
 
 
-def constant(path: str) -> tuple[str, str]:
-    """The cheaper rule for a field that is never absent, because it is required or has a default."""
-    return f"self.{path} == oldSelf.{path}", f"{path} is immutable"
+def neither_added_nor_removed(name: str, *, within: str = "") -> tuple[str, str]:
+    """The rule of the parent for an optional field of `immutable` value: absent, it has no rules of its own."""
+    return f"has(self.{name}) == has(oldSelf.{name})", f"{within}{name} is immutable"
 
 
 def keyed_by(key: str) -> dict[str, Any]:

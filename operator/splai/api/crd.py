@@ -22,6 +22,7 @@ from splai.api.model_backend import ModelBackend
 Schema = dict[str, Any]
 
 _HEADER = "# Generated from operator/splai/api by `make generate`. Do not edit.\n"
+_RULES = "x-kubernetes-validations"
 _NEVER_SEEN = {"observedGeneration": -1}
 
 
@@ -141,7 +142,11 @@ def object_schema(model: type[BaseModel]) -> Schema:
     properties["metadata"] = {"type": "object"}
     # Only spec has defaults. Those of status would show work as counted that nobody has looked at yet; instead
     # observedGeneration -1 says so, and tools that wait for a status (kstatus) understand it.
-    properties["status"] = _without_defaults(properties["status"]) | {"default": dict(_NEVER_SEEN)}
+    # And it has one writer, the operator, so that its fields need no owners of their own: docs/decisions/0011.
+    properties["status"] = _without_defaults(properties["status"]) | {
+        "default": dict(_NEVER_SEEN),
+        "x-kubernetes-map-type": "atomic",
+    }
     schema["properties"] = {
         "apiVersion": {"type": "string", "description": "The version of this schema."},
         "kind": {"type": "string", "description": "The kind of this object."},
@@ -183,11 +188,16 @@ def _structural(schema: Schema, definitions: dict[str, Schema]) -> Schema:
 
 
 def _inlined(schema: Schema, definitions: dict[str, Schema]) -> Schema:
-    """Put the definition in the place of its ``$ref``; what stands beside the reference wins."""
+    """Put the definition in the place of its ``$ref``; what stands beside the reference wins, but adds to its rules."""
     if "$ref" not in schema:
         return schema
     definition = definitions[schema["$ref"].removeprefix("#/$defs/")]
-    return definition | {keyword: value for keyword, value in schema.items() if keyword != "$ref"}
+    return _with(definition, {keyword: value for keyword, value in schema.items() if keyword != "$ref"})
+
+
+def _with(schema: Schema, beside: Schema) -> Schema:
+    both = [*schema.get(_RULES, ()), *beside.get(_RULES, ())]
+    return schema | beside | ({_RULES: both} if both else {})
 
 
 def _optional(schema: Schema, definitions: dict[str, Schema]) -> Schema:
@@ -196,7 +206,7 @@ def _optional(schema: Schema, definitions: dict[str, Schema]) -> Schema:
     if len(choices) != 1:
         return schema
     rest = {keyword: value for keyword, value in schema.items() if keyword != "anyOf"}
-    return _inlined(choices[0], definitions) | rest
+    return _with(_inlined(choices[0], definitions), rest)
 
 
 def _unfilled(schema: Schema) -> Schema:

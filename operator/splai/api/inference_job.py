@@ -10,18 +10,18 @@ from splai.api.base import (
     Duration,
     NumberOrShare,
     ObjectName,
-    constant,
+    immutable,
+    neither_added_nor_removed,
     parse_duration,
     rules,
-    unchanged,
     unfilled,
     written_whole,
 )
 from splai.api.condition import Condition
 from splai.api.job_input import Input
 from splai.api.job_output import Output
+from splai.api.job_workers import Workers
 from splai.api.model_backend import ModelID
-from splai.api.pod_template import PodTemplate
 
 RequestType = Literal["chat", "completion", "embedding", "response"]
 JobPhase = Literal[
@@ -47,63 +47,6 @@ class Prompt(APIModel):
     system: Annotated[str | None, Field(max_length=65536, description="chat: the system message, a template too.")] = (
         None
     )
-
-
-class Workers(APIModel):
-    """The pods that send the records to the model."""
-
-    mode: Annotated[
-        Literal["Shared", "Dedicated"],
-        Field(
-            description=(
-                "Shared: workers call the backend's Service. "
-                "Dedicated: each worker pod runs the backend's engine beside it, with its GPUs."
-            )
-        ),
-    ] = "Shared"
-    parallelism: Annotated[
-        int,
-        Field(
-            ge=1,
-            le=1000,
-            description="Worker pods at once; may change while the job runs. Default: the policy's, else 1.",
-            json_schema_extra=unfilled(),
-        ),
-    ] = 1
-    min_parallelism: Annotated[
-        int | None,
-        Field(ge=1, le=1000, description="Kueue may admit the job with as few worker pods as these."),
-    ] = None
-    concurrency: Annotated[
-        int,
-        Field(
-            ge=1,
-            le=1024,
-            description=(
-                "Most requests in flight a worker; fewer while the backend says that it is overloaded. "
-                "Default: the policy's, else 16."
-            ),
-            json_schema_extra=unfilled(),
-        ),
-    ] = 16
-    dispatch_order: Annotated[
-        Literal["Input", "Prefix"],
-        Field(
-            description=(
-                "Order in which a worker sends its records. Prefix: requests that begin alike follow each other, among "
-                "all of a job of up to 1,000 records, else within each task; for engines with a prefix cache."
-            )
-        ),
-    ] = "Input"
-    template: Annotated[
-        PodTemplate | None,
-        Field(
-            description=(
-                "Overlay on the worker pods. Dedicated: on top of the backend's template, "
-                "and env, resources and volumeMounts are the engine's."
-            )
-        ),
-    ] = None
 
 
 class Retry(APIModel):
@@ -134,36 +77,28 @@ class InferenceJobSpec(APIModel):
 
     model_config = {
         "json_schema_extra": rules(
-            ("!has(self.model) || !has(self.backendRef)", "set at most one of model and backendRef"),
+            ("!has(self.backendRef) || !has(self.model)", "set at most one of model and backendRef"),
             (
-                "self.type in ['chat', 'llm_inference', 'response'] || !has(self.prompt) || !has(self.prompt.system)",
+                "!has(self.prompt) || !has(self.prompt.system) || self.type in ['chat', 'llm_inference', 'response']",
                 "prompt.system belongs to the types chat and response",
             ),
-            (
-                "!has(self.workers.minParallelism) || !has(self.workers.parallelism) || "
-                "self.workers.minParallelism <= self.workers.parallelism",
-                "workers.minParallelism must not be more than workers.parallelism",
-            ),
-            *map(constant, ("type", "input", "output", "workers.mode", "workers.dispatchOrder")),
-            *map(constant, ("requestTimeoutSeconds", "backoffLimit")),
-            *map(unchanged, ("model", "backendRef", "policy", "prompt", "retry", "failurePolicy")),
-            *map(unchanged, ("workers.concurrency", "workers.minParallelism")),
-            *map(unchanged, ("completionWindow", "activeDeadlineSeconds")),
+            *map(neither_added_nor_removed, ("model", "backendRef", "policy", "prompt", "retry", "failurePolicy")),
+            *map(neither_added_nor_removed, ("completionWindow", "activeDeadlineSeconds")),
             # A map, not a free object: of two free objects CEL compares only the keys they share.
             # dyn(): the rule's type checker knows no values of mixed types, but at run time the field is there.
             ("dyn(self).parameters == dyn(oldSelf).parameters", "parameters are immutable"),
             (
-                "self.suspend || oldSelf.suspend || has(self.workers.template) == has(oldSelf.workers.template) && "
-                "(!has(self.workers.template) || self.workers.template == oldSelf.workers.template)",
+                "!has(self.workers.template) && !has(oldSelf.workers.template) || self.suspend || oldSelf.suspend || "
+                "has(self.workers.template) && has(oldSelf.workers.template) && "
+                "self.workers.template == oldSelf.workers.template",
                 "workers.template is immutable unless the job is suspended",
             ),
-            ("self.cancel || !oldSelf.cancel", "cancel is one-way"),
         )
     }
 
     type: Annotated[
         Literal["chat", "completion", "embedding", "response", "llm_inference"],
-        Field(description="The kind of request; llm_inference means chat."),
+        Field(description="The kind of request; llm_inference means chat.", json_schema_extra=immutable("type")),
     ] = "chat"
     model: Annotated[
         ModelID | None,
@@ -171,13 +106,17 @@ class InferenceJobSpec(APIModel):
             description=(
                 "An id or alias that a ModelBackend serves: of this namespace, or one that its access opens to it. "
                 "Without it the policy's model, or else the namespace's default backend."
-            )
+            ),
+            json_schema_extra=immutable("model"),
         ),
     ] = None
-    backend_ref: BackendReference | None = None
+    backend_ref: Annotated[BackendReference | None, Field(json_schema_extra=immutable("backendRef"))] = None
     policy: Annotated[
         ObjectName | None,
-        Field(description="Named defaults and limits, from the operator's configuration, e.g. enterprise-default."),
+        Field(
+            description="Named defaults and limits, from the operator's configuration, e.g. enterprise-default.",
+            json_schema_extra=immutable("policy"),
+        ),
     ] = None
     priority: Annotated[
         ObjectName | None,
@@ -188,8 +127,8 @@ class InferenceJobSpec(APIModel):
             )
         ),
     ] = None
-    input: Input
-    prompt: Prompt | None = None
+    input: Annotated[Input, Field(json_schema_extra=immutable("input"))]
+    prompt: Annotated[Prompt | None, Field(json_schema_extra=immutable("prompt"))] = None
     parameters: Annotated[
         dict[str, Any],
         Field(
@@ -197,36 +136,58 @@ class InferenceJobSpec(APIModel):
             json_schema_extra={"additionalProperties": {"x-kubernetes-preserve-unknown-fields": True}},
         ),
     ] = {}
-    output: Output = Output()
+    output: Annotated[Output, Field(json_schema_extra=immutable("output"))] = Output()
     workers: Workers = Workers()
-    retry: Annotated[Retry, Field(json_schema_extra=unfilled())] = Retry()
-    failure_policy: FailurePolicy | None = None
+    retry: Annotated[Retry, Field(json_schema_extra=unfilled() | immutable("retry"))] = Retry()
+    failure_policy: Annotated[FailurePolicy | None, Field(json_schema_extra=immutable("failurePolicy"))] = None
     suspend: Annotated[
         bool,
         Field(description="true ends the worker pods and frees their GPUs, keeping what is done; false goes on."),
     ] = False
     completion_window: Annotated[
         Duration | None,
-        Field(description="Time from creation, also while queued or suspended; then the job is Failed with Expired."),
+        Field(
+            description="Time from creation, also while queued or suspended; then the job is Failed with Expired.",
+            json_schema_extra=immutable("completionWindow"),
+        ),
     ] = None
     active_deadline_seconds: Annotated[
         int | None,
-        Field(ge=1, description="Seconds from the first worker's start, anew after each suspension; then Failed."),
+        Field(
+            ge=1,
+            description="Seconds from the first worker's start, anew after each suspension; then Failed.",
+            json_schema_extra=immutable("activeDeadlineSeconds"),
+        ),
     ] = None
     ttl_seconds_after_finished: Annotated[
         int | None,
         Field(ge=60, description="Seconds until the resource is deleted; its record is kept, outputs their own time."),
     ] = None
     request_timeout_seconds: Annotated[
-        int, Field(ge=1, le=86400, description="Seconds for one request to the engine.")
+        int,
+        Field(
+            ge=1,
+            le=86400,
+            description="Seconds for one request to the engine.",
+            json_schema_extra=immutable("requestTimeoutSeconds"),
+        ),
     ] = 600
     backoff_limit: Annotated[
         int,
-        Field(ge=0, le=1000, description="Failures of worker pods, disruptions apart, before the job is Failed."),
+        Field(
+            ge=0,
+            le=1000,
+            description="Failures of worker pods, disruptions apart, before the job is Failed.",
+            json_schema_extra=immutable("backoffLimit"),
+        ),
     ] = 6
-    cancel: Annotated[bool, Field(description="true ends the job, keeping what is done; it cannot be taken back.")] = (
-        False
-    )
+    cancel: Annotated[
+        bool,
+        Field(
+            description="true ends the job, keeping what is done; it cannot be taken back.",
+            json_schema_extra=rules(("self || !oldSelf", "cancel is one-way")),
+        ),
+    ] = False
 
     @property
     def window(self) -> timedelta | None:
@@ -382,8 +343,8 @@ class InferenceJob(APIModel):
                 "the name must be a DNS-1035 label: it becomes part of the child Jobs' names",
             ),
             (
-                "has(self.spec.priority) == has(oldSelf.spec.priority) && "
-                "(!has(self.spec.priority) || self.spec.priority == oldSelf.spec.priority) || "
+                "(has(self.spec.priority) ? has(oldSelf.spec.priority) && self.spec.priority == oldSelf.spec.priority "
+                ": !has(oldSelf.spec.priority)) || "
                 "!has(oldSelf.status) || !has(oldSelf.status.startTime)",
                 "spec.priority is immutable once a worker has run",
             ),

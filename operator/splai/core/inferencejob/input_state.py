@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from splai.api.condition import ConditionStatus
-from splai.api.inference_job import TERMINAL_PHASES, Workers
+from splai.api.inference_job import TERMINAL_PHASES
+from splai.api.job_workers import Workers
 from splai.api.ledger import InputManifest, Progress, Validation
 from splai.core.inferencejob.children import Children
 from splai.core.inferencejob.last_words import last_words, reason_or, refused_input

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from splai.api.inference_job import InferenceJobSpec, RequestType, Workers
+from splai.api.inference_job import InferenceJobSpec, RequestType
+from splai.api.job_workers import Workers
 from splai.api.ledger import Limits
 from splai.api.model_backend import ModelBackend
 from splai.api.policy import Policy, PolicyDefaults
