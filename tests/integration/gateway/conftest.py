@@ -22,8 +22,10 @@ async def client(control_plane: RunningControlPlane, monkeypatch: pytest.MonkeyP
 async def client_of(control_plane: RunningControlPlane, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
     monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig))
     client = Client(await load_configuration(), component="test")
-    yield client
-    await client.close()
+    try:
+        yield client
+    finally:
+        await client.close()
 
 
 async def create_backend(client: Client, namespace: str, name: str, engine: str, *names: str) -> None:

@@ -53,6 +53,15 @@ class GatewayProcess:
                     pass
                 await asyncio.sleep(0.1)
 
+    async def serves(self, http: httpx.AsyncClient, model: str) -> None:
+        """Return when a chat with the model is answered: then its backend and its pods are known."""
+        chat = {"model": model, "messages": [{"role": "user", "content": "Hi"}]}
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                if (await http.post(f"{self.url}/v1/chat/completions", json=chat)).status_code == 200:
+                    return
+                await asyncio.sleep(0.1)
+
     async def refuses(self) -> None:
         """Return when nobody listens any more."""
         async with asyncio.timeout(PATIENCE):

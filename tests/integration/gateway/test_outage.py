@@ -103,11 +103,9 @@ async def test_requests_flow_through_an_outage_of_the_apiserver_and_routes_conve
             await client.delete(MODEL_BACKENDS, NAMESPACE, "old")
             await create_backend(client, NAMESPACE, "new", engine.address, "new")
 
-            await gateway.answers(http, "new")
+            await gateway.serves(http, "new")
             await gateway.answers(http, "old", status=404)
 
-        chat = {"model": "new", "messages": [{"role": "user", "content": "Hi"}]}
-        assert (await http.post("/v1/chat/completions", json=chat)).status_code == 200
         assert during > 0
         assert callers.failures == []
         assert gateway.is_running, "and as the same process"
