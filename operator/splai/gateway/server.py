@@ -54,13 +54,13 @@ def serve() -> None:
     """Run until SIGTERM, with settings from the environment."""
     try:
         settings = GatewaySettings.from_environment(os.environ)
-        token = settings.token_file.read_text().strip() if settings.token_file else ""
+        authorization = Authorization(settings.token())
         tracing = tracing_from_environment("gateway")
     except (ValueError, OSError, TracingInvalid) as error:
         sys.exit(str(error))
     configure_logging("gateway", level=settings.log_level)
     try:
-        uvloop.run(run(settings, Authorization(token), tracing))
+        uvloop.run(run(settings, authorization, tracing))
     finally:
         if tracing is not None:
             tracing.close()

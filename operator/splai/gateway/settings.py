@@ -31,6 +31,15 @@ class GatewaySettings:
     """What the API calls itself in its root document and its documentation."""
     description: str = "OpenAI-compatible API for the models of a Kubernetes cluster"
 
+    def token(self) -> str:
+        """The bearer token, "" where none is needed; raises ValueError or OSError for a file that holds none."""
+        if self.token_file is None:
+            return ""
+        token = self.token_file.read_text().strip()
+        if not token:  # which must not be taken for "none is needed"
+            raise ValueError(f"SPLAI_GATEWAY_TOKEN_FILE: {self.token_file} holds no token")
+        return token
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "GatewaySettings":
         """Raises ValueError that names the variable."""
@@ -46,7 +55,7 @@ class GatewaySettings:
             max_held=_count(environment, "SPLAI_GATEWAY_MAX_HELD", cls.max_held),
             max_hold_seconds=_count(environment, "SPLAI_GATEWAY_MAX_HOLD_SECONDS", cls.max_hold_seconds),
             cache_bytes=_count(environment, "SPLAI_GATEWAY_CACHE_BYTES", cls.cache_bytes),
-            redis_url=environment.get("REDIS_URL", ""),
+            redis_url=_redis_url(environment),
             access_log=_switch(environment, "SPLAI_GATEWAY_ACCESS_LOG", cls.access_log),
             log_level=environment.get("SPLAI_LOG_LEVEL") or cls.log_level,
             title=environment.get("SPLAI_GATEWAY_TITLE") or cls.title,
@@ -73,3 +82,11 @@ def _switch(environment: Mapping[str, str], name: str, default: bool) -> bool:
     if text not in ("true", "false"):
         raise ValueError(f"{name} must be true or false, not {text!r}")
     return text == "true"
+
+
+def _redis_url(environment: Mapping[str, str]) -> str:
+    """The message has nothing of the URL, which may hold a password."""
+    url = environment.get("REDIS_URL", "")
+    if url and not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("REDIS_URL must begin with redis://, rediss:// or unix://")
+    return url
