@@ -125,7 +125,9 @@ class Attempts:
             seconds = FIRST_PAUSE_SECONDS * 2 ** (call.attempts - 1) * self._jitter()
         if seconds > LONGEST_PAUSE_SECONDS or asyncio.get_running_loop().time() + seconds >= call.deadline:
             return False
+        began = time.perf_counter()
         await asyncio.sleep(seconds)
+        call.waited += time.perf_counter() - began
         return True
 
     def _given_up(self, call: Call, pool: Pool, last: AttemptFailed | None) -> Reply:
@@ -167,7 +169,9 @@ class Attempts:
                 self._count(call, target, TIMED_OUT)
             raise
         finally:
-            backend.answered(time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            backend.answered(seconds)
+            call.waited += seconds
             if reply is not None:
                 reply.close()
             lease.left()  # without effect after another end

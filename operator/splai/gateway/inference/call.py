@@ -41,6 +41,8 @@ class Call:
     """What a trace shows of it; None where there are no traces."""
     clock: asyncio.Timeout = field(init=False)
     """Ends the call at the deadline."""
+    waited: float = 0.0
+    """Seconds in which the gateway waited: for the caller's body, a pod, a turn, engines and the caller's reading."""
     attempts: int = 0
     first_byte: float | None = None
     """Seconds from the request to the first byte of an answer."""

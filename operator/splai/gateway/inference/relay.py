@@ -77,8 +77,10 @@ class Relay:
         span = None if self._tracing is None else RequestSpan(self._tracing, exchange, api)
         code = CALLER_LEFT
         try:
-            request = parse_request(await exchange.body(), streams=api != EMBEDDINGS)
-            call, pool = self._begin(exchange, api, request, span)
+            body = await exchange.body()
+            arrived = time.perf_counter()
+            call, pool = self._begin(exchange, api, parse_request(body, streams=api != EMBEDDINGS), span)
+            call.waited = arrived - exchange.started
             call.metrics.began()
             reply = await self._answer(call, pool)
             code = 200 if reply is None else reply.status
@@ -135,10 +137,10 @@ class Relay:
         if not pool.is_ready:
             pool = await self._held(call, pool)
         if not self._admission.try_enter(pool):
-            began = time.perf_counter()
-            with _counted(model.queued):
+            before = call.waited
+            with _counted(model.queued, call):
                 await wait(call, self._admission.wait(pool, call.deadline))
-            model.waited(time.perf_counter() - began)
+            model.waited(call.waited - before)
         try:
             async with asyncio.timeout_at(call.deadline) as call.clock:
                 if pool.policy.cache_seconds is not None and not call.request.stream:
@@ -152,7 +154,7 @@ class Relay:
     async def _held(self, call: Call, pool: Pool) -> Pool:
         """The pool as soon as it has a pod; as it is where none comes and a fallback has one."""
         try:
-            with _counted(call.metrics.model.held):
+            with _counted(call.metrics.model.held, call):
                 return await wait(call, self._hold.until_ready(pool.name, call.deadline))
         except RequestError as error:
             if error.status == 503 and any(fallback.is_ready for fallback in self._routes.table.chain(pool)):
@@ -168,8 +170,10 @@ class Relay:
             reply = await self._attempts.answer(call, pool)
             return reply.body if reply is not None and reply.status == 200 else None
 
+        before, began = call.waited, time.perf_counter()
         key = cache_key(TENANT, call.request.model, f"{call.api} {pool.key}", call.request.document)
         body, hit = await self._cache.get_or_compute(key, compute, seconds)
+        call.waited = before + time.perf_counter() - began  # for the store, or for whoever asked the same before
         call.metrics.model.looked_up(hit=hit)
         if hit and body is not None:
             return Reply(200, [(b"content-type", b"application/json"), (b"x-splai-cache", b"hit")], body)
@@ -183,7 +187,7 @@ class Relay:
             metrics.began()
         elif call.usage is not None:
             metrics.model.used(*call.tokens())
-        metrics.ended(code, seconds)
+        metrics.ended(code, seconds, None if call is None else call.waited)
         if self._access_log is not None:
             stream = call is not None and call.request.stream
             self._access_log.add(
@@ -192,11 +196,13 @@ class Relay:
 
 
 @contextmanager
-def _counted(gauge: Value) -> Iterator[None]:
+def _counted(gauge: Value, call: Call) -> Iterator[None]:
     gauge.inc()
+    began = time.perf_counter()
     try:
         yield
     finally:
+        call.waited += time.perf_counter() - began
         gauge.dec()
 
 

@@ -564,6 +564,7 @@ async def test_what_is_counted(gateway: Gateway, engines: EngineRoom) -> None:
     assert gateway.value(requests, route=CHAT, model="llama", code="200") == 1
     assert gateway.value(requests, route=CHAT, model="", code="404") == 1
     assert gateway.value("splai_gateway_request_duration_seconds_count", route=CHAT, model="llama") == 1
+    assert gateway.value("splai_gateway_overhead_seconds_count", route=CHAT, model="llama") == 1
     assert gateway.value("splai_gateway_requests_in_flight") == 0
     assert b"made-up-by-a-caller" not in await gateway.metrics.scrape()
 
@@ -618,3 +619,22 @@ async def test_half_a_surrogate_pair_in_an_engines_error_reaches_the_caller_as_j
 
     assert reply.status_code == 400
     assert reply.json()["error"]["message"].startswith("bad token")
+
+
+async def test_what_an_engine_takes_is_not_the_gateways_own_time(gateway: Gateway, engines: EngineRoom) -> None:
+    go_on = asyncio.Event()
+
+    async def wait_then_answer(request: Received, connection: Connection) -> None:
+        asyncio.get_running_loop().call_later(0.3, go_on.set)
+        await go_on.wait()
+        await answer(COMPLETION)(request, connection)
+
+    engine = await engines.start(wait_then_answer)
+    gateway.serve("llama", engine.address)
+
+    await post(gateway)
+
+    labels = {"route": CHAT, "model": "llama"}
+    whole = gateway.value("splai_gateway_request_duration_seconds_sum", **labels)
+    own = gateway.value("splai_gateway_overhead_seconds_sum", **labels)
+    assert 0 < own <= whole - 0.29
