@@ -141,8 +141,8 @@ GATEWAY_MAY_IMPORT: dict[str, set[str]] = {
     "http": set(),
     "routing": {"errors", "metrics", "metric_families"},
     "responses": {"errors", "inference.sse"},
-    "inference": {"access_log", "errors", "http", "metrics", "responses", "routing", "series"},
-    "endpoints": {"errors", "http.asgi", "metrics", "metric_families", "routing"},
+    "inference": {"access_log", "errors", "http", "metrics", "paths", "responses", "routing", "series"},
+    "endpoints": {"errors", "http.asgi", "metrics", "metric_families", "paths", "routing"},
 }
 
 

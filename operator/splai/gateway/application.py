@@ -68,10 +68,7 @@ async def gateway_handler(
     def changed(table: RouteTable) -> None:
         for part in (selection, admission, hold, attempts):
             part.update(table)
-        metrics.retain(
-            models={*table.pools, *table.listed},
-            backends={(namespace, name) for namespace, _, name in (key.partition("/") for key in table.backends)},
-        )
+        metrics.retain(models={*table.pools, *table.listed}, backends=table.backends.keys())
 
     routes.on_change(changed)
     metrics.show_backends(states)

@@ -5,13 +5,10 @@ from typing import Final
 from splai.gateway.authorization import Authorization
 from splai.gateway.errors import RequestError
 from splai.gateway.http.exchange import Exchange, Handler
-from splai.gateway.inference.dialect import APIS
 from splai.gateway.inference.relay import Relay
+from splai.gateway.paths import APIS, HOT_PATHS, PREFIXES
 
-PREFIXES: Final = ("/v1", "/v1/openai")
-"""The second one is where an SDK ends up that adds `openai` to the address of the native API."""
-
-_API_AT: Final = {prefix + api.removeprefix("/v1"): api for prefix in PREFIXES for api in APIS}
+_API_AT: Final = {prefix + path: api for prefix in PREFIXES for path, api in zip(HOT_PATHS, APIS, strict=True)}
 
 
 def dispatcher(authorization: Authorization, relay: Relay, endpoints: Handler) -> Handler:

@@ -5,14 +5,21 @@ once more, for clients that were written against FastAPI servers.
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from splai.api.json import compact_text
+from splai.logs import origin
+
+_log = logging.getLogger(__name__)
 
 INVALID_REQUEST = "invalid_request_error"
 UPSTREAM = "upstream_error"
 SERVER = "server_error"
+
+UNFINISHED_STREAM = "The engine ended the stream before the answer was finished"
+GIVEN_UP_STREAM = "The engine gave up before the answer was finished"
 _CODES = {408: "request_timeout", 413: "request_too_large", 431: "headers_too_large", 503: "overloaded"}
 _TYPES = {429: "rate_limit_error", 500: SERVER, 503: "service_unavailable_error"}
 
@@ -45,6 +52,12 @@ class RequestError(Exception):
 
     def body(self) -> bytes:
         return error_body(self.message, type=self.type, code=self.code, param=self.param)
+
+
+def internal_error(error: Exception, *, route: str, request_id: str) -> RequestError:
+    """What callers are told of a fault of ours; the log gets its type and place, never its words."""
+    _log.error("request failed", extra={"route": route, "request_id": request_id, **origin(error)})
+    return RequestError(500, "Error processing request: internal error", type=SERVER, code="internal_error")
 
 
 def error_body(message: str, *, type: str, code: str | None, param: str | None = None) -> bytes:  # noqa: A002

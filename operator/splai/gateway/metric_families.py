@@ -2,21 +2,21 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from splai.gateway.series import CounterFamily, Family, GaugeFamily, HistogramFamily
+from splai.resilience.circuit_breaker import State
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _OWN_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1)
 # Not `namespace`: that is what Prometheus calls the namespace of the pod that it scrapes.
 _BACKEND = ("backend_namespace", "integration_name")
 
-BreakerState = Literal["closed", "half_open", "open"]
-_BREAKER_STATES: dict[BreakerState, int] = {"closed": 0, "half_open": 1, "open": 2}
+_BREAKER_STATES: dict[State, int] = {"closed": 0, "half_open": 1, "open": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class BackendState:
     name: str
     available: bool
     """It has a ready engine and its breaker lets requests through, or it is at zero and would be woken."""
-    breaker: BreakerState = "closed"
+    breaker: State = "closed"
 
 
 BackendStates = Callable[[], Iterable[BackendState]]

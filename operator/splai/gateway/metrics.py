@@ -7,7 +7,7 @@ A request to a model costs a few additions: what it counts is bound to its label
 
     for_route(route, model) ─▶ RouteMetrics          requests, their times and first tokens
                                  └─ .model ─▶ ModelMetrics    in flight, queued, held, tokens, retries, cache
-    for_backend(namespace, name) ─▶ BackendMetrics   integration_*: what each backend did
+    for_backend(key) ─▶ BackendMetrics   integration_*: what each backend did
     show_backends(source)           integration_health and breakers, asked for when somebody scrapes
 """
 
@@ -173,7 +173,7 @@ class Metrics(MetricFamilies):
         super().__init__()
         self._bound_routes: dict[tuple[str, str], RouteMetrics] = {}
         self._bound_models: dict[str, ModelMetrics] = {}
-        self._bound_backends: dict[tuple[str, str], BackendMetrics] = {}
+        self._bound_backends: dict[str, BackendMetrics] = {}
 
     def for_route(self, route: str, model: str) -> RouteMetrics:
         """The series of a route's pattern and a model of the route table; bound once, then a look-up."""
@@ -202,24 +202,23 @@ class Metrics(MetricFamilies):
             return model
         return OTHER_MODELS
 
-    def for_backend(self, namespace: str, name: str) -> BackendMetrics:
-        """The series of a ModelBackend."""
-        key = namespace, name
+    def for_backend(self, key: str) -> BackendMetrics:
+        """The series of the ModelBackend ``namespace/name``."""
         bound = self._bound_backends.get(key)
         if bound is None:
-            bound = self._bound_backends[key] = BackendMetrics(self, namespace, name)
+            bound = self._bound_backends[key] = BackendMetrics(self, *key.split("/", 1))
         return bound
 
     def show_backends(self, source: BackendStates) -> None:
         """Have health and breakers told by ``source`` at each scrape: they go when their backend goes."""
         self.states.source = source
 
-    def retain(self, *, models: Collection[str], backends: Collection[tuple[str, str]]) -> None:
-        """Forget the models and the backends (namespace, name) that are no longer there."""
+    def retain(self, *, models: Collection[str], backends: Collection[str]) -> None:
+        """Forget the models and the backends (``namespace/name``) that are no longer there."""
         for model in [model for model in self._bound_models if model not in models and model not in ("", OTHER_MODELS)]:
             self.forget_model(model)
-        for namespace, name in [key for key in self._bound_backends if key not in backends]:
-            self.forget_backend(namespace, name)
+        for key in [key for key in self._bound_backends if key not in backends]:
+            self.forget_backend(key)
 
     def forget_model(self, model: str) -> None:
         """Remove all series of a model that is gone; requests still in flight then count for nobody."""
@@ -230,9 +229,10 @@ class Metrics(MetricFamilies):
         for family in self.by_model:
             family.forget(model=model)
 
-    def forget_backend(self, namespace: str, name: str) -> None:
+    def forget_backend(self, key: str) -> None:
         """Remove all series of a backend that is gone."""
-        self._bound_backends.pop((namespace, name), None)
+        self._bound_backends.pop(key, None)
+        namespace, name = key.split("/", 1)
         for family in (self.integration_duration, self.integration_errors):
             family.forget(backend_namespace=namespace, integration_name=name)
 

@@ -71,7 +71,7 @@ async def test_what_happens_on_the_way_is_counted_by_model() -> None:
 async def test_the_integration_metrics_of_a_backend() -> None:
     metrics = Metrics()
 
-    backend = metrics.for_backend("team-a", "openai")
+    backend = metrics.for_backend("team-a/openai")
     backend.answered(0.2)
     backend.failed()
 
@@ -99,10 +99,10 @@ async def test_what_is_gone_has_no_series_and_starts_anew_when_it_comes_back() -
     answer(metrics, "qwen")
     unfinished = metrics.for_route(CHAT, "llama")
     unfinished.began()
-    metrics.for_backend("team-a", "openai").failed()
-    metrics.for_backend("team-a", "vllm").failed()
+    metrics.for_backend("team-a/openai").failed()
+    metrics.for_backend("team-a/vllm").failed()
 
-    metrics.retain(models={"qwen"}, backends={("team-a", "vllm")})
+    metrics.retain(models={"qwen"}, backends={"team-a/vllm"})
     unfinished.ended(502, 1)
     unfinished.model.failed("unreachable")
 
@@ -141,7 +141,7 @@ async def test_codes_that_no_rfc_knows_are_one_label_a_class() -> None:
 async def test_a_scrape_is_prometheus_text_with_help_and_type_of_each_metric() -> None:
     metrics = Metrics()
     answer(metrics, 'a "quoted"\nname')
-    metrics.for_backend("team-a", "openai").answered(0.1)
+    metrics.for_backend("team-a/openai").answered(0.1)
     metrics.show_backends(lambda: [BackendState("team-a", "openai", available=True)])
 
     text = (await metrics.scrape()).decode()

@@ -16,12 +16,7 @@ from splai.gateway.endpoints.models import Models
 from splai.gateway.endpoints.observer import Observer
 from splai.gateway.endpoints.resource import Handler, Resource
 from splai.gateway.metrics import CONTENT_TYPE, Metrics
-
-PREFIXES = ("/v1", "/v1/openai")
-"""The second one is where an SDK ends up that adds `openai` to the address of the native API."""
-
-HOT_PATHS = ("/chat/completions", "/completions", "/embeddings", "/responses")
-"""Below each prefix. A POST never comes here; a browser's OPTIONS and other methods do."""
+from splai.gateway.paths import HOT_PATHS, PREFIXES
 
 
 def endpoints_application(
@@ -63,7 +58,7 @@ def metrics_application(metrics: Metrics) -> Starlette:
 def _below(prefix: str, models: Models, artifacts: Artifacts, documents: Documents) -> Iterator[Route]:
     yield _get(prefix, with_slash(prefix))
     yield _get(f"{prefix}/", documents.root(prefix))
-    for path in HOT_PATHS:
+    for path in HOT_PATHS:  # a POST never comes here; a browser's OPTIONS and other methods do
         yield Route(f"{prefix}{path}", Resource({}, elsewhere=("POST",)))
     yield _get(f"{prefix}/models", models.list)
     yield _get(f"{prefix}/models/{{model:path}}", models.retrieve)

@@ -1,6 +1,5 @@
 """Errors of the cold paths in the one shape that leaves the gateway."""
 
-import logging
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
@@ -8,10 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ExceptionHandler
 
-from splai.gateway.errors import SERVER, RequestError
-from splai.logs import origin
-
-_log = logging.getLogger(__name__)
+from splai.gateway.errors import RequestError
 
 
 class ReplyCut(Exception):
@@ -21,12 +17,6 @@ class ReplyCut(Exception):
 def error_response(error: RequestError) -> Response:
     """The whole reply."""
     return Response(error.body(), error.status, headers=error.headers, media_type="application/json")
-
-
-def internal_error(error: Exception, *, route: str, request_id: str) -> RequestError:
-    """What callers are told of a fault of ours; the log gets its type and place, never its words."""
-    _log.error("request failed", extra={"route": route, "request_id": request_id, **origin(error)})
-    return RequestError(500, "Error processing request: internal error", type=SERVER, code="internal_error")
 
 
 async def _request_error(_: Request, error: Exception) -> Response:

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from splai.gateway.endpoints.failures import ReplyCut, error_response, internal_error
+from splai.gateway.endpoints.failures import ReplyCut, error_response
+from splai.gateway.errors import internal_error
 from splai.gateway.http.asgi import REQUEST_ID
 from splai.gateway.metrics import CALLER_LEFT, Metrics
 

@@ -23,10 +23,11 @@ from typing import Any, Protocol
 
 import orjson
 
-from splai.gateway.errors import UPSTREAM, error_body
+from splai.gateway.errors import GIVEN_UP_STREAM, UNFINISHED_STREAM, UPSTREAM, error_body
 from splai.gateway.inference.model_field import has_model, with_model
 from splai.gateway.inference.request import InferenceRequest
 from splai.gateway.inference.sse import DONE, EventSplitter
+from splai.gateway.responses.chat_reply import GIVEN_UP
 from splai.gateway.responses.event_data import event_data
 from splai.gateway.responses.json_bytes import decode
 
@@ -40,11 +41,8 @@ _CONTENT = re.compile(
     rb'"(?:content|text|reasoning_content|reasoning|refusal)"\s*:\s*"[^"]'
     rb'|"(?:tool_calls|function_call|audio)"\s*:\s*(?:\[\s*[^]\s]|{\s*[^}\s])'
 )
-UNFINISHED = frozenset((b"abort", b"error", b"cancelled"))
-"""What vLLM and SGLang put in the place of a reason when they gave up."""
+UNFINISHED = frozenset(reason.encode() for reason in GIVEN_UP)
 MOST_HELD_BYTES = 256 * 1024
-_UNFINISHED = "The engine ended the stream before the answer was finished"
-_GAVE_UP = "The engine gave up before the answer was finished"
 _GARBAGE = "The engine's stream is not one of completions"
 
 
@@ -97,7 +95,7 @@ class AnswerStream:
         if self.done:
             return tail
         if self._open_choices > 0 and self.error is None:
-            return tail + self._cut(failure or _UNFINISHED)
+            return tail + self._cut(failure or UNFINISHED_STREAM)
         return tail + self._finished()
 
     def _relay(self, events: list[bytes]) -> bytes:
@@ -111,7 +109,7 @@ class AnswerStream:
             notable = _NOTABLE.search(event)
             if notable is not None and not self._is_wanted(event, notable):
                 if self.was_cut:
-                    return self._cut(_GAVE_UP)
+                    return self._cut(GIVEN_UP_STREAM)
                 continue
             self._pending.append(event if has_model(event, self._model) else _with_model_in_data(event, self._model))
             if not self.committed:
@@ -142,7 +140,7 @@ class AnswerStream:
     def _concluded(self) -> bytes:
         """At the engine's own [DONE], which some send after whatever happened."""
         if self._open_choices == self._choices and self.error is None:
-            return self._cut(_UNFINISHED)
+            return self._cut(UNFINISHED_STREAM)
         return self._finished()
 
     def _finished(self) -> bytes:

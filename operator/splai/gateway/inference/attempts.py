@@ -111,7 +111,7 @@ class Attempts:
         return None
 
     def _count(self, call: Call, target: Target, failure: Failure) -> None:
-        self._metrics.for_backend(*target.backend.key.split("/", 1)).failed()
+        self._metrics.for_backend(target.backend.key).failed()
         call.metrics.model.failed(failure.reason)
         facts = {"model": call.request.model, "backend": target.backend.key, "reason": failure.reason}
         _log.warning("engine failed", extra=facts | {"request_id": call.exchange.request_id})
@@ -144,7 +144,7 @@ class Attempts:
     async def _attempt(self, call: Call, target: Target) -> Reply | None:
         """One try at one pod; raises AttemptFailed as long as the caller has seen nothing of an answer."""
         lease = self._selection.enter(target)
-        backend = self._metrics.for_backend(*target.backend.key.split("/", 1))
+        backend = self._metrics.for_backend(target.backend.key)
         began = time.perf_counter()
         reply: EngineReply | None = None
         try:

@@ -26,7 +26,7 @@ class Call:
 
     exchange: Exchange
     api: str
-    """One of ``dialect.APIS``."""
+    """One of ``paths.APIS``."""
     request: InferenceRequest
     dialect: Callable[[BackendRoute], Dialect]
     """The request in the words of an engine: engines differ in the APIs that they speak."""

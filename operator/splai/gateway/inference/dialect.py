@@ -11,6 +11,7 @@ from splai.gateway.inference.answer_stream import UNFINISHED, AnswerStream, Stre
 from splai.gateway.inference.model_field import has_model, with_model
 from splai.gateway.inference.request import InferenceRequest
 from splai.gateway.inference.sse import DONE
+from splai.gateway.paths import RESPONSES
 from splai.gateway.responses.chat_reply import NotAnAnswer
 from splai.gateway.responses.event_writer import error_event
 from splai.gateway.responses.json_bytes import decode
@@ -21,9 +22,6 @@ from splai.gateway.responses.response_stream import ResponseStream
 from splai.gateway.responses.to_chat import chat_request
 from splai.gateway.routing.routes import BackendRoute
 
-RESPONSES = "/v1/responses"
-EMBEDDINGS = "/v1/embeddings"
-APIS = ("/v1/chat/completions", "/v1/completions", EMBEDDINGS, RESPONSES)
 STREAM_OPTIONS = b'{"stream_options":{"include_usage":true},'
 _FINISH = re.compile(rb'"finish_reason"\s*:\s*"([^"]*)"')
 _MOST_PARSED_BYTES = 256 * 1024
@@ -128,7 +126,7 @@ class NativeResponses:
 
 
 def dialects(api: str, request: InferenceRequest) -> Callable[[BackendRoute], Dialect]:
-    """How each backend is to be spoken to about a request to ``api``, one of ``APIS``."""
+    """How each backend is to be spoken to about a request to ``api``, one of ``paths.APIS``."""
     if api != RESPONSES:
         dialect = PassThrough(api.encode(), request)
         return lambda _: dialect

@@ -12,29 +12,28 @@ nothing can be taken back: a stream that breaks says so in an `error` event.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from splai.gateway.access_log import AccessLog
-from splai.gateway.errors import SERVER, RequestError
+from splai.gateway.errors import RequestError, internal_error
 from splai.gateway.http.exchange import Exchange
 from splai.gateway.http.request_head import RequestRefused
 from splai.gateway.inference.attempts import Attempts
 from splai.gateway.inference.call import Call
-from splai.gateway.inference.dialect import EMBEDDINGS, dialects, failed_event
+from splai.gateway.inference.dialect import dialects, failed_event
 from splai.gateway.inference.failure import TIMED_OUT, Reply
 from splai.gateway.inference.request import InferenceRequest, parse_request
 from splai.gateway.inference.spans import RequestSpan
 from splai.gateway.inference.waiting import wait
 from splai.gateway.metrics import CALLER_LEFT, Metrics, RouteMetrics
+from splai.gateway.paths import EMBEDDINGS
 from splai.gateway.routing.admission import Admission
 from splai.gateway.routing.hold import Hold
 from splai.gateway.routing.resolve import CAPABILITY_HEADER, asks_for_choice, last_user_text, resolve
 from splai.gateway.routing.routes import AUTO, Pool, RouteSource
 from splai.gateway.series import Value
-from splai.logs import origin
 from splai.resilience.cache import ResponseCache, cache_key
 from splai.tracing.span import Tracing
 
@@ -43,8 +42,6 @@ TENANT = ""
 PREFIX_BYTES = 1024
 """How much of a prompt's beginning decides where PrefixHash sends it."""
 _PROMPT_KEYS = (b'"messages"', b'"prompt"', b'"input"')
-
-_log = logging.getLogger(__name__)
 
 
 class Relay:
@@ -92,10 +89,7 @@ class Relay:
         except RequestError as error:
             code = _refuse(exchange, api, error)
         except Exception as error:
-            facts = {"api": api, "request_id": exchange.request_id}
-            _log.error("request failed", extra=facts | origin(error))
-            message = "Error processing request: internal error"
-            code = _refuse(exchange, api, RequestError(500, message, type=SERVER, code="internal_error"))
+            code = _refuse(exchange, api, internal_error(error, route=api, request_id=exchange.request_id))
         finally:
             self._end(exchange, api, call, code)
             if span is not None:

@@ -27,13 +27,13 @@ _OUTCOMES = {
     "length": Outcome("incomplete", "max_output_tokens"),
     "content_filter": Outcome("incomplete", "content_filter"),
 }
-_GIVEN_UP = frozenset({"abort", "error", "cancelled"})
+GIVEN_UP = frozenset({"abort", "error", "cancelled"})
 """What vLLM and SGLang put in the place of a reason when they gave up."""
 
 
 def outcome(finish_reason: str) -> Outcome | None:
     """None if the engine gave up. A reason that chat does not know is no reason to call an answer complete."""
-    if finish_reason in _GIVEN_UP:
+    if finish_reason in GIVEN_UP:
         return None
     return _OUTCOMES.get(finish_reason) or Outcome("incomplete", finish_reason)
 

@@ -15,6 +15,7 @@ just ends would look like a whole answer.
 import re
 from typing import Any
 
+from splai.gateway.errors import UNFINISHED_STREAM
 from splai.gateway.inference.sse import DONE, EventSplitter
 from splai.gateway.responses.chat_reply import chat_usage
 from splai.gateway.responses.event_data import event_data, event_name
@@ -26,7 +27,6 @@ _KIND = re.compile(r"[a-z_.]+")
 _NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d+)')
 _FAILURES = frozenset({"response.failed", "error"})
 _ENDS = frozenset({"response.completed", "response.incomplete", *_FAILURES})
-_UNFINISHED = "The engine ended the stream before the answer was finished"
 _FAILED = "The engine reports that it failed"
 _GARBAGE = "The engine's stream is not one of response events"
 
@@ -75,7 +75,7 @@ class NativeResponseStream:
             self._read(rest)
         if not self.done and self.error is None:
             self.was_cut = True
-            self._write_error(self._broken or failure or _UNFINISHED)
+            self._write_error(self._broken or failure or UNFINISHED_STREAM)
         self.done = True
         return self._taken()
 

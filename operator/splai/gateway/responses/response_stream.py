@@ -12,7 +12,7 @@ Unlike chat's, these streams have no [DONE].
 
 from typing import Any
 
-from splai.gateway.errors import completed_error_body
+from splai.gateway.errors import GIVEN_UP_STREAM, UNFINISHED_STREAM, completed_error_body
 from splai.gateway.inference.sse import DONE, EventSplitter
 from splai.gateway.responses.chat_reply import (
     NotAnAnswer,
@@ -30,8 +30,6 @@ from splai.gateway.responses.json_bytes import decode
 from splai.gateway.responses.output_writer import OutputWriter
 from splai.gateway.responses.response_object import failed, finished, new_response
 
-_UNFINISHED = "The engine ended the stream before the answer was finished"
-_GAVE_UP = "The engine gave up before the answer was finished"
 _GARBAGE = "The engine's stream is not one of chat completions"
 
 
@@ -77,7 +75,7 @@ class ResponseStream:
         if failure is None and not self._broken:
             self._read_rest(self._splitter.end())
         if not self.done and not self._broken:
-            self._conclude(failure or _UNFINISHED)
+            self._conclude(failure or UNFINISHED_STREAM)
         if self._broken:
             self._fail(*self._broken)
         return self._events.taken()
@@ -97,7 +95,7 @@ class ResponseStream:
         if not data:
             return
         if data.startswith(DONE[6:]):
-            self._conclude(_UNFINISHED)
+            self._conclude(UNFINISHED_STREAM)
             return
         try:
             chunk = decode(data)
@@ -141,7 +139,7 @@ class ResponseStream:
         if reason := text_of(choice, "finish_reason"):
             self._ending = outcome(reason)
             if self._ending is None:
-                self._cut(_GAVE_UP)
+                self._cut(GIVEN_UP_STREAM)
 
     def _read_delta(self, delta: dict[str, Any], choice: dict[str, Any]) -> None:
         if reasoning := reasoning_of(delta):

@@ -3,7 +3,8 @@
 import httpx
 import pytest
 
-from splai.gateway.endpoints.application import HOT_PATHS, PREFIXES, metrics_application
+from splai.gateway.endpoints.application import metrics_application
+from splai.gateway.paths import HOT_PATHS, PREFIXES
 from splai.gateway.routing.observed import Backend
 from splai.gateway.routing.routes import build_routes
 from tests.unit.gateway.endpoints.conftest import Cold
