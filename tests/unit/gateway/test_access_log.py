@@ -1,9 +1,11 @@
 """The access log of a running gateway: a line a request, and nothing of what was asked or answered."""
 
+import io
 import json
 
 import pytest
 
+from splai.gateway.access_log import AccessLog
 from splai.gateway.settings import GatewaySettings
 from tests.unit.gateway.apis import APIS, CHAT, TEXT, Api
 from tests.unit.gateway.conftest import EngineRoom, running_gateway
@@ -37,3 +39,16 @@ async def test_a_model_that_does_not_exist_is_not_written_down(capsys: pytest.Ca
 
     line = json.loads(capsys.readouterr().out)
     assert (line["status"], line["model"]) == (404, "")
+
+
+async def test_each_line_has_the_time_of_its_own_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    log = AccessLog(stream)
+
+    for now in (1800000000.2, 1800000000.9, 1800000061.0):
+        monkeypatch.setattr("splai.gateway.access_log.time.time", lambda now=now: now)
+        log.add(request_id="r", path=CHAT.path, model="m", stream=False, status=200, seconds=0.1)
+    log.close()
+
+    times = [json.loads(line)["time"] for line in stream.getvalue().splitlines()]
+    assert times == ["2027-01-15T08:00:00+0000", "2027-01-15T08:00:00+0000", "2027-01-15T08:01:01+0000"]
