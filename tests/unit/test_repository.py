@@ -1,13 +1,20 @@
 """What holds for the repository as a whole: live links, readable files, nothing that belongs to one machine."""
 
+import ast
+import io
 import re
 import subprocess
+import tokenize
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 LONGEST_MODULE = 400
+HOT_PATH = REPOSITORY / "operator/splai/gateway/http"
+BESIDE_THE_HOT_PATH = {"asgi.py", "server.py"}
+"""The bridge to the cold paths, and what begins and ends a server."""
+LONGEST_HOT_PATH = 1000
 
 _CODE = re.compile(r"^(```|~~~).*?^\1|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(<?([^)>\s]+)>?(?:\s+\"[^\"]*\")?\)|^\[[^\]]+\]:\s*(\S+)", re.MULTILINE)
@@ -87,6 +94,27 @@ def test_module_can_be_read_in_one_sitting(module: str) -> None:
     lines = (REPOSITORY / module).read_text().count("\n")
 
     assert lines <= LONGEST_MODULE, f"{module} has {lines} lines: one idea a module"
+
+
+def lines_of_code(source: str) -> int:
+    """Lines with anything but comments and docstrings."""
+    blank = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    code = {line for it in tokens if it.type not in blank for line in range(it.start[0], it.end[0] + 1)}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            code -= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return len(code)
+
+
+def test_the_http_that_every_request_runs_through_stays_small() -> None:
+    modules = [module for module in HOT_PATH.glob("*.py") if module.name not in BESIDE_THE_HOT_PATH]
+
+    assert sum(lines_of_code(module.read_text()) for module in modules) < LONGEST_HOT_PATH
+
+
+def test_comments_and_docstrings_are_no_code() -> None:
+    assert lines_of_code('"""Two\nlines."""\n\n# one\nx = [\n    1,  # one\n]\n') == 3
 
 
 def test_no_file_belongs_to_one_machine() -> None:

@@ -5,10 +5,11 @@ put together here and written many at a time.
 """
 
 import asyncio
-import json
 import sys
 import time
 from typing import TextIO
+
+import orjson
 
 WRITE_SECONDS = 1.0
 WRITE_BYTES = 64 * 1024
@@ -30,8 +31,9 @@ class AccessLog:
         now = int(time.time())
         if now != self._second:
             self._second, self._beginning = now, _beginning(now)
+        quoted = orjson.dumps(model).decode()
         line = (
-            f'{self._beginning}"request_id": "{request_id}", "path": "{path}", "model": {json.dumps(model)}, '
+            f'{self._beginning}"request_id": "{request_id}", "path": "{path}", "model": {quoted}, '
             f'"stream": {"true" if stream else "false"}, "status": {status}, "seconds": {seconds:.6f}}}\n'
         )
         self._lines.append(line)

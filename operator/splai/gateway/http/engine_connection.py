@@ -108,6 +108,7 @@ class EngineReply:
     _error: Exception | None = None
     _on_data: Callable[[bytes], None] | None = None
     _streamed: asyncio.Future[None] | None = None
+    _given = False
     _unasked_bytes = 0
 
     def __init__(self, connection: EngineConnection, *, without_body: bool) -> None:
@@ -126,8 +127,9 @@ class EngineReply:
         The future ends with the body, or with EngineBroken, or with what ``on_data`` raised; ``close`` cancels it.
         ``on_data`` runs in the context of the connection, whose ``ContextVar`` values are those of another request.
         """
-        if self._streamed is not None or self._connection is None:
+        if self._given or self._connection is None:
             raise RuntimeError("the body of an engine's reply is given once, before the reply is closed")
+        self._given = True
         self._streamed = streamed = asyncio.get_running_loop().create_future()
         self._on_data = on_data
         self.resume()
@@ -145,6 +147,9 @@ class EngineReply:
 
     async def read(self, limit: int) -> bytes:
         """The whole body; raises EngineBroken, or EngineReplyTooLarge if it has more than ``limit`` bytes."""
+        if self._is_whole and self._unasked_bytes <= limit:
+            self._given = True
+            return b"".join(self._unasked)
         pieces: list[bytes] = []
         room = limit
 
@@ -162,6 +167,11 @@ class EngineReply:
             raise
         return b"".join(pieces)
 
+    @property
+    def _is_whole(self) -> bool:
+        """All of it is there, as when it came with its head, and nobody asked for it yet."""
+        return self._ended and self._error is None and not self._given and self._connection is not None
+
     def pause(self) -> None:
         """Read no more from the engine; what one read of the loop has already brought still comes."""
         if self._connection is not None:
@@ -175,7 +185,8 @@ class EngineReply:
         """Give the connection back if the body has ended, else end it at once, so that the engine stops working."""
         if (connection := self._connection) is None:
             return
-        self.resume()  # an idle connection must hear that its engine closes it
+        if not connection.transport.is_reading():
+            self.resume()  # an idle connection must hear that its engine closes it
         reusable = self._ended and self._reusable
         self._ended = True
         self._connection = self._on_data = None

@@ -77,13 +77,13 @@ class Exchange:
 
     # the request's body
 
-    async def body(self) -> bytes:
+    def body(self) -> Coroutine[Any, Any, bytes]:
         """All of it; raises RequestRefused if it is too large, too slow or malformed."""
-        return await self._connection.body.all()
+        return self._connection.body.all()
 
-    async def receive(self) -> bytes:
+    def receive(self) -> Coroutine[Any, Any, bytes]:
         """The next piece, ``b""`` at the end; raises as ``body`` does."""
-        return await self._connection.body.piece()
+        return self._connection.body.piece()
 
     @property
     def body_complete(self) -> bool:

@@ -1,6 +1,6 @@
 """Which headers cross the gateway, in either direction. Names are lower-case."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 _HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding"
@@ -22,7 +22,7 @@ def forwarded(headers: Sequence[tuple[bytes, bytes]], request_id: str, tracepare
     A ``traceparent`` of ours takes the place of the caller's, which else goes on as it is.
     """
     dropped = _NOT_FORWARDED if traceparent is None else _NOT_FORWARDED_TRACED
-    lines = [b"%b: %b\r\n" % header for header in _without(headers, dropped)]
+    lines = [b"%b: %b\r\n" % header for header in _without(headers, dropped, ())]
     if traceparent is not None:
         lines.append(b"traceparent: %b\r\n" % traceparent)
     lines.append(b"content-type: application/json\r\naccept-encoding: identity\r\nx-request-id: ")
@@ -31,15 +31,24 @@ def forwarded(headers: Sequence[tuple[bytes, bytes]], request_id: str, tracepare
     return b"".join(lines)
 
 
-def returned(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The headers of an engine's reply for the caller."""
-    kept = _without(headers, _NOT_RETURNED)
+def returned(headers: Sequence[tuple[bytes, bytes]], own: Collection[bytes] = ()) -> list[tuple[bytes, bytes]]:
+    """The headers of an engine's reply for the caller, but for the gateway's ``own`` and for CORS."""
+    kept = _without(headers, _NOT_RETURNED, own)
     return [header for header in kept if not header[0].startswith(b"access-control-")]
 
 
-def _without(headers: Sequence[tuple[bytes, bytes]], dropped: frozenset[bytes]) -> list[tuple[bytes, bytes]]:
+def _without(
+    headers: Sequence[tuple[bytes, bytes]], dropped: frozenset[bytes], own: Collection[bytes]
+) -> list[tuple[bytes, bytes]]:
     """Also without those that a Connection header declares to be for the next hop alone."""
-    options = [value for name, value in headers if name == b"connection"]
-    if options:
-        dropped = dropped.union(option.strip().lower() for option in b",".join(options).split(b","))
-    return [header for header in headers if header[0] not in dropped]
+    kept, options = [], b""
+    for header in headers:
+        name, value = header
+        if name == b"connection":
+            options += value + b","
+        elif name not in dropped and name not in own:
+            kept.append(header)
+    if not options:
+        return kept
+    hop = [option.strip() for option in options.lower().split(b",")]
+    return [header for header in kept if header[0] not in hop]

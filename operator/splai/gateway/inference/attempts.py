@@ -15,7 +15,7 @@ from collections.abc import Callable
 from splai.gateway.errors import RequestError
 from splai.gateway.http.engine_pool import EngineError, EnginePool, EngineReply
 from splai.gateway.http.headers import forwarded, returned
-from splai.gateway.inference.call import Call
+from splai.gateway.inference.call import STREAM_OWN, Call
 from splai.gateway.inference.dialect import BrokenAnswer, Dialect, check_json
 from splai.gateway.inference.failure import (
     BROKEN,
@@ -164,7 +164,7 @@ class Attempts:
             lease.failed()
             raise attempt_failed(error) from error
         except asyncio.CancelledError:  # by the deadline, or because the caller left
-            if call.clock.expired():
+            if call.clock.expired:
                 lease.failed()
                 self._count(call, target, TIMED_OUT)
             raise
@@ -185,8 +185,7 @@ class Attempts:
         if is_stream != call.request.stream:  # which callers would take for an empty answer, or for garbage
             raise AttemptFailed(BROKEN)
         if is_stream:
-            headers = [header for header in returned(reply.headers) if header[0] not in _STREAM_OWN]
-            streaming = Streaming(call, reply, dialect.stream(), headers)
+            streaming = Streaming(call, reply, dialect.stream(), returned(reply.headers, STREAM_OWN))
             failure = await streaming.run()
             if failure is not None:
                 lease.failed()
@@ -202,9 +201,6 @@ class Attempts:
             raise AttemptFailed(BROKEN) from error
         call.usage = answer.usage
         return Reply(reply.status, json_headers(reply.headers), answer.body)
-
-
-_STREAM_OWN = frozenset((b"content-type", b"cache-control", b"x-accel-buffering"))
 
 
 def _head(call: Call, target: Target, dialect: Dialect, length: int) -> bytes:

@@ -1,12 +1,12 @@
 """One request on its way: what is known of it, and what it has cost so far."""
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from splai.gateway.http.exchange import Exchange
+from splai.gateway.inference.deadline import Deadline
 from splai.gateway.inference.dialect import Dialect
 from splai.gateway.inference.request import InferenceRequest
 from splai.gateway.inference.spans import RequestSpan
@@ -18,6 +18,8 @@ _STREAM_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),  # nginx before us would hold events back
 )
+STREAM_OWN = frozenset(name for name, _ in _STREAM_HEADERS)
+"""What an engine says of these is not for the caller."""
 
 
 @dataclass(slots=True)
@@ -39,7 +41,7 @@ class Call:
     """What requests that share it find the same engine by; None where nobody asked for that."""
     span: RequestSpan | None = None
     """What a trace shows of it; None where there are no traces."""
-    clock: asyncio.Timeout = field(init=False)
+    clock: Deadline = field(init=False)
     """Ends the call at the deadline."""
     waited: float = 0.0
     """Seconds in which the gateway waited: for the caller's body, a pod, a turn, engines and the caller's reading."""
@@ -61,7 +63,7 @@ class Call:
         if self.first_byte is None:
             self.first_byte = time.perf_counter() - self.exchange.started
             self.metrics.first_token(self.first_byte)
-            self.clock.reschedule(None)
+            self.clock.lift()
             self._start(headers)
 
     def _start(self, headers: Iterable[tuple[bytes, bytes]]) -> None:

@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
@@ -31,8 +30,7 @@ class BrokenAnswer(Exception):
     """A reply with status 200 that is no whole answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class WholeAnswer:
+class WholeAnswer(NamedTuple):
     """A whole answer as the caller gets it."""
 
     body: bytes

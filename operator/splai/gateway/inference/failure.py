@@ -10,6 +10,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from splai.gateway.errors import UPSTREAM, RequestError, completed_error_body, is_unknown_model
 from splai.gateway.http.engine_pool import (
@@ -27,6 +28,7 @@ Header = tuple[bytes, bytes]
 RETRIED = frozenset((408, 429, 500, 502, 503, 504))
 """409 is not among them: it is about the request, and stays true."""
 CREDENTIALS = frozenset((401, 402, 403))
+_CONTENT_TYPE = (b"content-type",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,7 @@ _FAILURES: dict[type[EngineError], Failure] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A whole reply for the caller."""
 
     status: int
@@ -118,8 +119,7 @@ class Refusal:
 
 def json_headers(headers: list[Header]) -> list[Header]:
     """An engine's headers for the caller of a body that is known to be JSON, whatever the engine calls it."""
-    kept = [header for header in returned(headers) if header[0] != b"content-type"]
-    return [*kept, (b"content-type", b"application/json")]
+    return [*returned(headers, _CONTENT_TYPE), (b"content-type", b"application/json")]
 
 
 def _reason(status: int) -> str:

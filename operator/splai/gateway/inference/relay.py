@@ -22,6 +22,7 @@ from splai.gateway.http.exchange import Exchange
 from splai.gateway.http.request_head import RequestRefused
 from splai.gateway.inference.attempts import Attempts
 from splai.gateway.inference.call import Call
+from splai.gateway.inference.deadline import Deadlines
 from splai.gateway.inference.dialect import dialects, failed_event
 from splai.gateway.inference.failure import TIMED_OUT, Reply
 from splai.gateway.inference.request import InferenceRequest, parse_request
@@ -31,7 +32,7 @@ from splai.gateway.metrics import CALLER_LEFT, Metrics, RouteMetrics
 from splai.gateway.paths import EMBEDDINGS
 from splai.gateway.routing.admission import Admission
 from splai.gateway.routing.hold import Hold
-from splai.gateway.routing.resolve import CAPABILITY_HEADER, asks_for_choice, last_user_text, resolve
+from splai.gateway.routing.resolve import CAPABILITY_HEADER, last_user_text, resolve
 from splai.gateway.routing.routes import AUTO, Pool, RouteSource
 from splai.gateway.series import Value
 from splai.resilience.cache import ResponseCache, cache_key
@@ -67,6 +68,7 @@ class Relay:
         self._metrics = metrics
         self._access_log = access_log
         self._tracing = tracing
+        self._deadlines = Deadlines()
 
     async def serve(self, exchange: Exchange, api: str) -> None:
         """Answer one request to ``api``, one of the keys of ``dialects``."""
@@ -99,13 +101,12 @@ class Relay:
         self, exchange: Exchange, api: str, request: InferenceRequest, span: RequestSpan | None
     ) -> tuple[Call, Pool]:
         table, model = self._routes.table, request.model
-        if asks_for_choice(table, model):
+        pool = table.find(model)
+        if pool is None:
             asked = exchange.header(CAPABILITY_HEADER)
             text = last_user_text(request.document)
             pool = resolve(table, model, asked=asked.decode("latin-1") if asked else None, text=text).pool
             model = AUTO  # labels are no text of callers
-        else:
-            pool = resolve(table, model).pool
         if span is not None:
             span.routed(request)
         policy = pool.policy
@@ -136,7 +137,7 @@ class Relay:
                 await wait(call, self._admission.wait(pool, call.deadline))
             model.waited(call.waited - before)
         try:
-            async with asyncio.timeout_at(call.deadline) as call.clock:
+            with self._deadlines.at(call.deadline) as call.clock:
                 if pool.policy.cache_seconds is not None and not call.request.stream:
                     return await self._cached(call, pool, pool.policy.cache_seconds)
                 return await self._attempts.answer(call, pool)

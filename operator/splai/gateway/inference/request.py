@@ -1,8 +1,7 @@
 """A request to a model: what the gateway reads of it. Everything that is not named here is the engine's business."""
 
 import json
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -24,8 +23,7 @@ _TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
 """Members whose type is the same for every engine; null means that a member is left out."""
 
 
-@dataclass(frozen=True, slots=True)
-class InferenceRequest:
+class InferenceRequest(NamedTuple):
     """A checked body."""
 
     body: bytes

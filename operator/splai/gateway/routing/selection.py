@@ -41,7 +41,7 @@ class Lease:
         """The engine did its part."""
         if self._end():
             self._breaker.succeed(self._token)
-            self._selection.note(self.target.address, self._breaker)
+            self._selection.note_success(self.target.address, self._breaker)
 
     def failed(self) -> None:
         """The engine could not be reached, broke off, took too long, or answered with a 5xx."""
@@ -124,6 +124,11 @@ class Selection:
             self._troubled.add(address)
         else:
             self._troubled.discard(address)
+
+    def note_success(self, address: str, breaker: CircuitBreaker) -> None:
+        """For leases alone: it changes nothing where nobody has to ask."""
+        if address in self._troubled:
+            self.note(address, breaker)
 
     def has_others(self, target: Target) -> bool:
         """Whether another pod of the pool may be asked."""

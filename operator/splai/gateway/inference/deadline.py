@@ -1,0 +1,79 @@
+"""Until when a call must have given something out: asyncio.timeout_at for thousands of calls, of which few time out.
+
+A timer for each request would cost a twelfth of all that a request does. Here all deadlines are looked at together, ten
+times a second, while there are any.
+"""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+SWEEP_SECONDS = 0.1
+"""By so much a deadline may be missed."""
+
+
+class Deadlines:
+    """Those of all calls of one event loop."""
+
+    def __init__(self) -> None:
+        self._watched: dict[Deadline, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def at(self, when: float) -> "Deadline":
+        """A context whose body is cancelled at ``when``, on the loop's clock, and then raises TimeoutError."""
+        return Deadline(self, when)
+
+    def watch(self, deadline: "Deadline") -> None:
+        """For deadlines alone."""
+        self._watched[deadline] = None
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+
+    def forget(self, deadline: "Deadline") -> None:
+        """For deadlines alone."""
+        self._watched.pop(deadline, None)
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for deadline in [it for it in self._watched if it.when <= now]:
+            del self._watched[deadline]
+            deadline.expire()
+        self._timer = loop.call_later(SWEEP_SECONDS, self._sweep) if self._watched else None
+
+
+class Deadline:
+    """One call's; cancels the task that entered it."""
+
+    __slots__ = ("_cancelling", "_deadlines", "_task", "expired", "when")
+
+    def __init__(self, deadlines: Deadlines, when: float) -> None:
+        self._deadlines = deadlines
+        self.when = when
+        self.expired = False
+
+    def lift(self) -> None:
+        """There is no deadline any more."""
+        self._deadlines.forget(self)
+
+    def expire(self) -> None:
+        """For the sweep alone."""
+        self.expired = True
+        self._task.cancel()
+
+    def __enter__(self) -> Self:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a deadline is entered in a task")
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._deadlines.watch(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._deadlines.forget(self)
+        # Who cancelled the task as well must find it cancelled: so does asyncio.timeout tell them apart.
+        if self.expired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise TimeoutError from error
