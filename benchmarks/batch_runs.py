@@ -19,11 +19,12 @@ from splai.api.json import encode_compact
 from splai.api.ledger import WorkOrder
 from splai.artifacts.client import ArtifactClient
 from splai.core.inferencejob.prompt import PATHS, RequestBuilder
+from splai.garbage import collect_garbage_seldom
 from splai.worker.batch import Batch, Engine
 from splai.worker.batch_lines import answer_line
 from splai.worker.engine import EngineClient, EngineProbe
 from splai.worker.ledger import Ledger
-from splai.worker.main import STORE_DEADLINE, collect_garbage_seldom, read_plan
+from splai.worker.main import STORE_DEADLINE, read_plan
 from splai.worker.outcome import Success, judge
 from splai.worker.settings import Identity
 from splai.worker.store import PatientFolder

@@ -20,10 +20,11 @@ import uvloop
 from pydantic import BaseModel
 
 from splai.artifacts.client import ArtifactClient
+from splai.garbage import collect_garbage_seldom
 from splai.worker import plan as planning
 from splai.worker.batch import Batch, Engine
 from splai.worker.ledger import Ledger
-from splai.worker.main import STORE_DEADLINE, collect_garbage_seldom, read_plan
+from splai.worker.main import STORE_DEADLINE, read_plan
 from splai.worker.outcome import Answer, Reaction
 from splai.worker.settings import WorkerSettings
 from splai.worker.store import PatientFolder

@@ -43,6 +43,7 @@ from splai.controller.retention import Retention
 from splai.controller.settings import Settings, SettingsInvalid
 from splai.controller.spans import ReconcileSpans
 from splai.controller.status_writer import StatusWriter
+from splai.garbage import collect_garbage_seldom
 from splai.history import HistorySettingsInvalid, HistoryStore, open_history
 from splai.kube.access import AccessDenied, require_access
 from splai.kube.client import Client
@@ -89,6 +90,7 @@ def run() -> None:
     try:
         settings = Settings.from_environment(os.environ, default_namespace=default_namespace())
         tracing = tracing_from_environment("operator")
+        collect_garbage_seldom()
         code = asyncio.run(_main(settings, tracing))
     except (SettingsInvalid, PoliciesInvalid, HistorySettingsInvalid, ConfigException, TracingInvalid) as error:
         _log.critical("misconfigured", extra={"error": str(error)})

@@ -1,6 +1,6 @@
 """Writes a status when it differs: a changed phase first, everything else when the budget has room for it.
 
-The end of a job is written at once, as is whether a backend is ready. Another phase waits for a few seconds if more is
+The end of a job is written at once, as is whether a backend is ready. Another phase waits for its turn if more is
 written than the budget allows: of thousands of small jobs most are over by then, and one patch tells it all.
 
 A patch is sent on top of exactly the version that was decided on. So its reply need not show the whole object: what is
@@ -10,7 +10,6 @@ decision is made again. (A UID in the patch would prevent nothing: the status su
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf
 from typing import Any
 
 from splai.api.inference_job import TERMINAL_PHASES, InferenceJobStatus, WorkersStatus
@@ -29,8 +28,6 @@ Status = InferenceJobStatus | ModelBackendStatus
 Written = Callable[[Resource, Object, Status], None]
 """Called with the resource, the object's new metadata and the status that is stored now."""
 
-PHASE_PATIENCE = 5.0
-"""Seconds for which a phase that is not the last waits while the budget is spent."""
 CONFLICT_DELAY = 0.2
 """Until the watch has told what somebody else wrote."""
 
@@ -67,7 +64,7 @@ class StatusWriter:
             return None
         key = Key.of(resource, entry.namespace, entry.name)
         haste = haste_of(before, after)
-        if haste and (wait := self._budget.wait(key, size, interval=haste.interval, patience=haste.patience)) > 0:
+        if haste and (wait := self._budget.wait(key, size, interval=haste.interval, phase=haste.phase)) > 0:
             self._deferred(key.kind)
             return wait
         self._budget.spend(key, size)
@@ -95,10 +92,10 @@ def within_limit(status: Status) -> tuple[Status, dict[str, Any], int]:
 
 @dataclass(frozen=True, slots=True)
 class Haste:
-    """How soon a change is to be written: so many seconds after the last patch, so many at most after it was seen."""
+    """How soon a change is to be written: so many seconds after the last patch, and before all that is no phase."""
 
     interval: float
-    patience: float = inf
+    phase: bool = False
 
 
 def haste_of(before: Status, after: Status) -> Haste | None:
@@ -109,7 +106,7 @@ def haste_of(before: Status, after: Status) -> Haste | None:
     if isinstance(before, ModelBackendStatus) or isinstance(after, ModelBackendStatus):
         return Haste(OBJECT_INTERVAL) if _readiness(before) == _readiness(after) else None
     if before.phase != after.phase:
-        return None if after.phase in TERMINAL_PHASES else Haste(0.0, PHASE_PATIENCE)
+        return None if after.phase in TERMINAL_PHASES else Haste(0.0, phase=True)
     return Haste(OBJECT_INTERVAL if _essence(before) != _essence(after) else LITTLE_NEWS_INTERVAL)
 
 

@@ -13,7 +13,6 @@ The termination message holds the job's final report if this worker wrote it, el
 """
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -35,6 +34,7 @@ from splai.artifacts.folder import JobFolder, StoreRefused
 from splai.artifacts.part_lines import PartInvalid
 from splai.core.inferencejob.prompt import PATHS
 from splai.core.inferencejob.template import TemplateError
+from splai.garbage import collect_garbage_seldom
 from splai.logs import configure_logging, origin
 from splai.outputs.destination import OutputProblem
 from splai.tracing.environment import TracingInvalid, tracing_from_environment
@@ -159,16 +159,6 @@ async def _run(settings: WorkerSettings) -> Ended:
     if result.drained:
         return Ended.failed(EXIT_DRAINED, "Drained", "the pod was asked to stop; its claims are released")
     return _done(result.final)
-
-
-def collect_garbage_seldom() -> None:
-    """Look for cycles seldom, and never again among what there is at the start.
-
-    Records and answers refer to each other in no cycle, so they are freed without a search: one after each 700 objects,
-    which is the default, finds nothing and takes several per cent of the time.
-    """
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
 
 
 async def _finish(settings: WorkerSettings) -> Ended:

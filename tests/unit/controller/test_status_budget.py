@@ -5,7 +5,13 @@ from collections.abc import Callable
 import pytest
 
 from splai.controller.queue import Key
-from splai.controller.status_budget import BYTES_PER_SECOND, OBJECT_INTERVAL, PATCHES_PER_SECOND, StatusBudget
+from splai.controller.status_budget import (
+    BYTES_PER_SECOND,
+    OBJECT_INTERVAL,
+    PATCHES_PER_SECOND,
+    PHASES_PER_SECOND,
+    StatusBudget,
+)
 from splai.kube.resource import INFERENCE_JOBS
 
 SMALL = 1000
@@ -102,17 +108,34 @@ def test_after_a_storm_progress_goes_on_within_a_second_or_two() -> None:
     assert installation.ask(20_000) <= 2
 
 
-def test_who_has_little_patience_is_not_waited_for_by_others_beyond_it() -> None:
+def test_a_phase_does_not_wait_for_those_who_tell_of_progress() -> None:
     installation = Installation()
-    budget = installation.budget
+    assert max(installation.ask(number) for number in range(1000)) > 45
 
-    for number in range(100):
-        budget.spend(key(number), SMALL)
+    assert installation.budget.wait(key(2000), SMALL, interval=0, phase=True) < 1
 
-    waits = [budget.wait(key(number), SMALL, interval=0, patience=5) for number in range(1000, 10_000)]
-    assert max(waits) == 5
 
-    assert installation.ask(20_000) < 6
+def test_in_a_storm_that_lasts_a_few_phases_a_second_get_their_turn() -> None:
+    installation = Installation()
+    budget, clock = installation.budget, installation.clock
+    waiting = set(range(100))
+
+    for _ in range(10 * 40):  # ten seconds of ends, twice as many as the budget allows
+        clock.now += 1 / 40
+        budget.spend(key(5000), SMALL)
+        for number in sorted(waiting):
+            if budget.wait(key(number), SMALL, interval=0, phase=True) == 0:
+                budget.spend(key(number), SMALL)
+                waiting.discard(number)
+
+    assert 100 - len(waiting) == pytest.approx(PATCHES_PER_SECOND + 10 * PHASES_PER_SECOND, rel=0.1)
+
+
+def test_a_phase_gets_its_own_turn_even_if_the_object_waits_for_another() -> None:
+    installation = Installation()
+    waits = [installation.ask(number) for number in range(1000)]
+
+    assert installation.budget.wait(key(999), SMALL, interval=0, phase=True) < waits[999] / 10
 
 
 def test_a_turn_is_kept_until_it_comes() -> None:
