@@ -15,6 +15,7 @@ SOURCE = Path(__file__).parents[2] / "operator" / "splai"
 DECISIONS = {"api", "core", "engines", "resilience", "artifacts", "history", "outputs"}
 MAY_IMPORT: dict[str, set[str]] = {
     "api": set(),
+    "garbage": set(),
     "logs": set(),
     "tracing": set(),
     "engines": {"api"},
@@ -25,8 +26,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core": {"api", "engines"},
     "inputs": {"api", "core", "resilience", "artifacts"},
     "kube": DECISIONS,
-    "worker": DECISIONS | {"inputs", "logs", "tracing"},
-    "controller": DECISIONS | {"inputs", "kube", "logs", "tracing"},
+    "worker": DECISIONS | {"garbage", "inputs", "logs", "tracing"},
+    "controller": DECISIONS | {"garbage", "inputs", "kube", "logs", "tracing"},
     "gateway": DECISIONS | {"kube", "logs", "tracing"},
     "cli": DECISIONS | {"inputs", "kube", "logs", "tracing", "worker", "controller", "gateway"},
 }
