@@ -91,6 +91,7 @@ class Archive:
 
 
 TEMPLATE_TIMEOUT = "TemplateTimeout"
+PLANNING_FAILED = "PlanningFailed"
 ALREADY_PLANNED = "AlreadyPlanned"
 STORE_REASONS = frozenset({"ArtifactStoreUnavailable", "ArtifactStoreFull", ALREADY_PLANNED})
 """Of refusals of what is to be written to the artifact store; the last: another order is there, and stands."""
@@ -104,8 +105,8 @@ class Refusal:
 
     Reasons: ``QuotaExceeded``, ``Forbidden``, ``NameConflict`` (an object of another owner has the name), ``Invalid``,
     ``InternalError`` (a webhook failed), ``STORE_REASONS`` for an order that could not be written,
-    ``HistoryUnavailable`` for a record, and ``TEMPLATE_TIMEOUT`` for a decision that had to be stopped while it
-    rendered the user's template: it must not be rendered again.
+    ``HistoryUnavailable`` for a record, ``TEMPLATE_TIMEOUT`` for a decision that had to be stopped while it rendered
+    the user's template: it must not be rendered again, and ``PLANNING_FAILED`` for one whose process keeps dying.
     """
 
     reference: ObjectReference

@@ -7,7 +7,7 @@ import pytest
 
 from splai.api.inference_job import InferenceJob, InferenceJobStatus
 from splai.controller import planning_process
-from splai.controller.decide import SECOND_TRY, SMALL_INPUT, Decider
+from splai.controller.decide import DEATHS, SECOND_TRY, SMALL_INPUT, Decider
 from splai.controller.planning_process import PlanningDied, PlanningProcess, PlanningTimeout
 from splai.controller.reconcile import DecisionFailed, DecisionRefused
 from splai.core.inferencejob.plan import plan
@@ -108,12 +108,35 @@ async def test_a_template_that_does_not_finish_is_rendered_once_more_when_the_ma
         await decider.job(snapshot(uid="one"), NOW)
 
 
-async def test_a_process_that_is_killed_is_no_fault_of_the_job() -> None:
-    decider = Decider(Scripted(*[PlanningDied("the process that plans has ended")] * 3))
+DIED = PlanningDied("the process that plans has ended")
 
-    for _ in range(3):
-        with pytest.raises(DecisionFailed, match="the process that plans has ended"):
+
+async def test_a_process_that_is_killed_is_no_fault_of_the_job() -> None:
+    decider = Decider(Scripted(DIED, DIED, None, DIED, DIED))
+
+    for expected in (DIED, DIED, None, DIED, DIED):
+        if expected is None:
+            assert (await decider.job(snapshot(), NOW)).status.phase == "Pending"
+        else:
+            with pytest.raises(DecisionFailed, match="the process that plans has ended"):
+                await decider.job(snapshot(), NOW)
+
+
+async def test_a_process_that_dies_again_and_again_is_told_in_the_status_and_not_tried_in_the_operator_itself() -> None:
+    decider = Decider(Scripted(*[DIED] * DEATHS))
+    for _ in range(DEATHS - 1):
+        with pytest.raises(DecisionFailed):
             await decider.job(snapshot(), NOW)
+    with pytest.raises(DecisionRefused) as caught:
+        await decider.job(snapshot(), NOW)
+    refused = ObjectReference(api_version="v", kind="InferenceJob", namespace="n", name="j")
+    refusal = Refusal(refused, caught.value.reason, str(caught.value))
+
+    decided = await decider.job(JobSnapshot(job=snapshot().job, settings=SETTINGS, refusals=(refusal,)), NOW)
+
+    assert decided.status.phase == "Pending"
+    ready = decided.status.conditions[0]
+    assert (ready.reason, ready.message) == ("PlanningFailed", f"{DIED}, {DEATHS} times; it is tried again")
 
 
 async def test_a_template_that_does_not_finish_twice_fails_the_job_without_being_rendered_again() -> None:

@@ -16,7 +16,7 @@ _TROUBLES = frozenset(
     | {"ImagePullFailed", "CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
     | {"OOMKilled", "CrashLoopBackOff", "Unschedulable", "PodsNotCreated", "PriorityClassNotFound", "FinishFailed"}
     | {"QuotaExceeded", "Forbidden", "NameConflict", "Invalid", "InternalError"}
-    | {"ArtifactStoreUnavailable", "ArtifactStoreFull"}
+    | {"ArtifactStoreUnavailable", "ArtifactStoreFull", "PlanningFailed"}
     | {"NoKueue", "LocalQueueNotFound"}
 )
 

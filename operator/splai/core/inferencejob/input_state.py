@@ -19,11 +19,13 @@ from splai.core.inferencejob.snapshot import (
     ConfigMapText,
     ConfigMapUnreadable,
     JobSnapshot,
+    planning_failure,
     should_have_pods,
     template_timeout,
 )
 from splai.core.inferencejob.validation import Rejection, validate
 from splai.core.observed import ObservedPod
+from splai.core.plan import PLANNING_FAILED
 from splai.core.pod_problem import worst_problem
 
 PROBLEM_LENGTH = 1024
@@ -71,6 +73,8 @@ def look_at_input(
         return Rejection("ValidationFailed", (problem,), 1)
     if timeout := template_timeout(snapshot):
         return Rejection("ValidationFailed", (timeout,), 1)
+    if failure := planning_failure(snapshot):
+        return Waiting(PLANNING_FAILED, failure, "Unknown")
     if snapshot.job.spec.input.is_read_by_operator:
         return _read_here(snapshot)
     return _read_by_pod(snapshot, children, plan_pods, now)

@@ -14,7 +14,7 @@ from splai.api.model_backend import ModelBackend
 from splai.core.conditions import find_condition
 from splai.core.inferencejob.children import PLAN, is_active, sort_children
 from splai.core.observed import CHILD_LABEL, JOB_UID_LABEL, ObservedJob, ObservedPod, ObservedWorkload
-from splai.core.plan import ALREADY_PLANNED, TEMPLATE_TIMEOUT, Refusal
+from splai.core.plan import ALREADY_PLANNED, PLANNING_FAILED, TEMPLATE_TIMEOUT, Refusal
 from splai.core.settings import OperatorSettings
 
 WORKER_CONTAINER = "worker"
@@ -149,7 +149,16 @@ def is_planned(snapshot: JobSnapshot) -> bool:
 
 def template_timeout(snapshot: JobSnapshot) -> str | None:
     """What to say when an attempt at this very decision had to be stopped: the template is not to be run again."""
-    return next((refusal.message for refusal in snapshot.refusals if refusal.reason == TEMPLATE_TIMEOUT), None)
+    return _refused(snapshot, TEMPLATE_TIMEOUT)
+
+
+def planning_failure(snapshot: JobSnapshot) -> str | None:
+    """What to say when attempts at this very decision brought their process down: not to be made in this one."""
+    return _refused(snapshot, PLANNING_FAILED)
+
+
+def _refused(snapshot: JobSnapshot, reason: str) -> str | None:
+    return next((refusal.message for refusal in snapshot.refusals if refusal.reason == reason), None)
 
 
 def own_pods(job: InferenceJob, pods: Iterable[ObservedPod]) -> tuple[ObservedPod, ...]:

@@ -11,7 +11,7 @@ from splai.api.ledger import Validation
 from splai.core.inferencejob.plan import plan
 from splai.core.inferencejob.snapshot import QUEUE_LABEL, JobSnapshot, Unavailable, WorkloadMissing
 from splai.core.inferencejob.status import BYTE_BUDGET
-from splai.core.plan import TEMPLATE_TIMEOUT, Archive, Create, ObjectReference, Refusal
+from splai.core.plan import PLANNING_FAILED, TEMPLATE_TIMEOUT, Archive, Create, ObjectReference, Refusal
 from tests.unit.core.builders import (
     NOW,
     make_backend,
@@ -102,9 +102,8 @@ WRITTEN = st.builds(make_progress, committed=st.integers(0, 3), failed=st.intege
 INVALID = Validation(reason="ValidationFailed", problems=["record 1: no"], total=1)
 READ = st.sampled_from([make_reading(), make_reading(found=make_manifest()), make_reading(invalid=INVALID)])
 TARGET = ObjectReference(api_version="batch/v1", kind="Job", namespace="team", name="triage-0")
-REFUSALS = st.sampled_from(
-    [(), *((Refusal(TARGET, it, "no"),) for it in ("QuotaExceeded", TEMPLATE_TIMEOUT, "ArtifactStoreFull"))]
-)
+REASONS = ("QuotaExceeded", TEMPLATE_TIMEOUT, PLANNING_FAILED, "ArtifactStoreFull")
+REFUSALS = st.sampled_from([(), *((Refusal(TARGET, it, "no"),) for it in REASONS)])
 OBSERVED: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {
         "job": jobs(),
