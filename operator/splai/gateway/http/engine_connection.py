@@ -48,6 +48,7 @@ class EngineConnection(asyncio.Protocol):
         on_idle_lost: Callable[["EngineConnection"], None],
     ) -> None:
         self.address, self._on_free, self._on_idle_lost = address, on_free, on_idle_lost
+        self.loop = asyncio.get_running_loop()  # asking for it is a system call
         self.idle_since = 0.0  # by the loop's clock
         self._reply: EngineReply | None = None
 
@@ -113,7 +114,7 @@ class EngineReply:
 
     def __init__(self, connection: EngineConnection, *, without_body: bool) -> None:
         self.headers: list[tuple[bytes, bytes]] = []  # names in lower case
-        self.arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.arrived: asyncio.Future[None] = connection.loop.create_future()
         self._connection: EngineConnection | None = connection
         self._without_body = without_body
         self._unasked: list[bytes] = []
@@ -130,7 +131,7 @@ class EngineReply:
         if self._given or self._connection is None:
             raise RuntimeError("the body of an engine's reply is given once, before the reply is closed")
         self._given = True
-        self._streamed = streamed = asyncio.get_running_loop().create_future()
+        self._streamed = streamed = self._connection.loop.create_future()
         self._on_data = on_data
         self.resume()
         unasked, self._unasked = self._unasked, []

@@ -88,10 +88,9 @@ class EnginePool:
             return
         self._idle[connection.address] = idle
         idle[connection] = None
-        loop = asyncio.get_running_loop()
-        connection.idle_since = loop.time()
+        connection.idle_since = connection.loop.time()
         if self._sweep_timer is None:
-            self._sweep_timer = loop.call_later(SWEEP_SECONDS, self._sweep)
+            self._sweep_timer = connection.loop.call_later(SWEEP_SECONDS, self._sweep)
 
     def _forget(self, connection: EngineConnection) -> None:
         idle = self._idle.get(connection.address)

@@ -16,8 +16,13 @@ class Deadlines:
     """Those of all calls of one event loop."""
 
     def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()  # asking for it is a system call
         self._watched: dict[Deadline, None] = {}
         self._timer: asyncio.TimerHandle | None = None
+
+    def after(self, seconds: float) -> float:
+        """The point on the loop's clock that is so far from now."""
+        return self.loop.time() + seconds
 
     def at(self, when: float) -> "Deadline":
         """A context whose body is cancelled at ``when``, on the loop's clock, and then raises TimeoutError."""
@@ -27,19 +32,18 @@ class Deadlines:
         """For deadlines alone."""
         self._watched[deadline] = None
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+            self._timer = self.loop.call_later(SWEEP_SECONDS, self._sweep)
 
     def forget(self, deadline: "Deadline") -> None:
         """For deadlines alone."""
         self._watched.pop(deadline, None)
 
     def _sweep(self) -> None:
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = self.loop.time()
         for deadline in [it for it in self._watched if it.when <= now]:
             del self._watched[deadline]
             deadline.expire()
-        self._timer = loop.call_later(SWEEP_SECONDS, self._sweep) if self._watched else None
+        self._timer = self.loop.call_later(SWEEP_SECONDS, self._sweep) if self._watched else None
 
 
 class Deadline:
@@ -62,7 +66,7 @@ class Deadline:
         self._task.cancel()
 
     def __enter__(self) -> Self:
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._deadlines.loop)
         if task is None:
             raise RuntimeError("a deadline is entered in a task")
         self._task = task

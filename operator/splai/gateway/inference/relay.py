@@ -11,7 +11,6 @@ out a failure costs the caller nothing: another engine is tried, or an HTTP stat
 nothing can be taken back: a stream that breaks says so in an `error` event.
 """
 
-import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -116,7 +115,7 @@ class Relay:
             request=request,
             dialect=dialects(api, request),
             metrics=self._metrics.for_route(api, model),
-            deadline=asyncio.get_running_loop().time() + policy.timeout,
+            deadline=self._deadlines.after(policy.timeout),
             silence=policy.timeout,
             prefix=_prefix(request.body) if policy.strategy == "PrefixHash" else None,
             span=span,
