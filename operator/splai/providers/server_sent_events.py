@@ -40,7 +40,7 @@ class EventReader:
 
     def _line(self, line: str) -> Event | None:
         if not line:
-            event = Event(self._name or "message", "\n".join(self._data)) if self._data else None
+            event = Event(self._name or "message", "\n".join(self._data)) if any(self._data) else None
             self._name, self._data, self._size = "", [], 0
             return event
         name, _, value = line.partition(":")
