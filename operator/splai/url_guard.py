@@ -4,7 +4,8 @@ Pods of SPLAI's own image call URLs that whoever may create an InferenceJob or a
 is behind them. Services of the cluster and hosts of the private network are what many of them are for, so these are
 allowed. Refused are the addresses that mean the pod or the machine itself: loopback, link-local (where clouds serve a
 node's credentials), unspecified and multicast ones, and the metadata services that live elsewhere.
-``SPLAI_ALLOW_PRIVATE_URLS=true``, in the operator's configuration, lifts the refusal, for a proxy or a store on the node.
+``SPLAI_ALLOW_PRIVATE_URLS=true``, in the operator's configuration, lifts the refusal, for a proxy or a store on the
+node.
 
 A name is resolved again when the connection is made, so what counts is the address that was connected to.
 """

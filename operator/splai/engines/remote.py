@@ -4,8 +4,8 @@ The kubelet mounts the key's Secret: neither operator nor gateway read it, and a
 restart. The Secret is optional to the kubelet, so that a missing one is told by the adapter, which ends with a message,
 and not by a pod that waits in silence for its volume.
 
-Everything is an argument, nothing a variable: ``template.env`` overlays variables, and what the operator's configuration
-refuses must not be lifted by whoever writes a ModelBackend or a job.
+Everything is an argument, nothing a variable: ``template.env`` overlays variables, and what the operator's
+configuration refuses must not be lifted by whoever writes a ModelBackend or a job.
 """
 
 from dataclasses import dataclass, replace

@@ -1,7 +1,7 @@
 """A chat completion request, read for providers that have another API: messages, tools and what else it may hold.
 
-Nothing is guessed and nothing left out in silence: a field without a translation is refused by its name, unless it holds
-what is true anyway, or is a label that changes no answer.
+Nothing is guessed and nothing left out in silence: a field without a translation is refused by its name, unless it
+holds what is true anyway, or is a label that changes no answer.
 """
 
 import json

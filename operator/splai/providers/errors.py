@@ -59,7 +59,7 @@ def invalid(param: str, message: str) -> RequestError:
 
 
 def unsupported(param: str, provider: str) -> RequestError:
-    """A field that cannot be said in the provider's API; leaving it out would give another answer than was asked for."""
+    """A field that cannot be said in the provider's API: left out, it would give another answer than was asked for."""
     message = f"{param}: {provider} has nothing that does this; leave it out"
     return RequestError(400, message, param=param, code="unsupported_parameter")
 

@@ -1,8 +1,8 @@
 """OpenAI, whatever server has its API, and Azure: what is sent and answered passes as it is.
 
 - https://platform.openai.com/docs/api-reference/chat
-- https://learn.microsoft.com/azure/ai-services/openai/reference: Azure's dated versions, with the deployment in the path
-- https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle: its v1 API, with the deployment as model
+- https://learn.microsoft.com/azure/ai-services/openai/reference: Azure's dated versions, the deployment in the path
+- https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle: its v1 API, the deployment as model
 
 Only the name of the model changes. The end of a stream is held back until it is known to be one, and events that hold
 nothing, with which Azure begins, are left out: there are clients that read the first choice of every event.

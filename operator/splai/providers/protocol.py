@@ -33,7 +33,7 @@ class Identity:
 
 
 class AnswerStream(Protocol):
-    """A streamed answer on its way. Its end, ``finish_reason`` and usage, is held back until it is known to be whole."""
+    """A streamed answer on its way; its end, ``finish_reason`` and usage, waits until it is known to be whole."""
 
     done: bool
     """The provider said that it was the end: nothing more is to be read."""

@@ -131,17 +131,19 @@ def cuts() -> list[Any]:
 async def test_a_provider_that_is_killed_before_any_event_gives_an_error_and_no_end(
     hold: StartSite, fake: Fake, second: bool, number: int
 ) -> None:
-    finishes: list[str] = []
     call = {"id": "toolu_1", "name": "get_weather", "arguments": json.dumps(CITY)}
-    call["extra_content"] = {"google": {"thought_signature": "c2lnbmVk"}}  # type: ignore[assignment]
-    messages = history({"text": TEXT, "calls": [call]}) if second else QUESTION
+    signed = {"extra_content": {"google": {"thought_signature": "c2lnbmVk"}}}
+    messages = history({"text": TEXT, "calls": [{**call, **signed}]}) if second else QUESTION
+    finishes: list[str] = []
+
+    async def read(sdk: openai.AsyncOpenAI) -> None:
+        stream = await sdk.chat.completions.create(model=MODEL, messages=messages, tools=TOOLS, stream=True)
+        async for chunk in stream:
+            finishes.extend(choice.finish_reason for choice in chunk.choices if choice.finish_reason)
 
     async with hold(fake, cut_after=number) as site, site.sdk() as sdk:
         with pytest.raises(openai.APIError, match="before the answer was finished"):
-            async for chunk in await sdk.chat.completions.create(
-                model=MODEL, messages=messages, tools=TOOLS, stream=True
-            ):
-                finishes += [choice.finish_reason for choice in chunk.choices if choice.finish_reason]
+            await read(sdk)
 
     assert finishes == []
 

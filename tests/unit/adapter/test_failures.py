@@ -93,7 +93,12 @@ async def test_gemini_asks_for_a_pause_in_the_body(start: StartSite, delay: str,
 @pytest.mark.parametrize(
     "error",
     [
-        {"code": 400, "message": "API key not valid", "status": "INVALID_ARGUMENT", "details": [{"reason": "API_KEY_INVALID"}]},
+        {
+            "code": 400,
+            "message": "API key not valid",
+            "status": "INVALID_ARGUMENT",
+            "details": [{"reason": "API_KEY_INVALID"}],
+        },
         {"code": 400, "message": "no free tier here", "status": "FAILED_PRECONDITION"},
     ],
 )
@@ -172,7 +177,7 @@ async def test_an_error_after_the_first_words_is_an_event_and_no_end(start: Star
     assert json.loads(first.removeprefix("data: "))["choices"][0]["delta"]["content"] == "Hel"
     assert json.loads(error.removeprefix("data: "))["error"]["message"] == "Overloaded"
     assert done == "data: [DONE]"
-    assert "finish_reason\": \"" not in reply.text
+    assert 'finish_reason": "' not in reply.text
     assert 'splai_adapter_requests_total{api="/chat/completions",code="interrupted"} 1.0' in metrics
 
 

@@ -21,7 +21,11 @@ from tests.unit.providers.translating import IDENTITY, USER
         ("Anthropic", {}, "https://api.anthropic.com/v1/messages"),
         ("Anthropic", {"base_url": "https://proxy/anthropic/v1"}, "https://proxy/anthropic/v1/messages"),
         ("Gemini", {}, "https://generativelanguage.googleapis.com/v1beta/models/m:generateContent"),
-        ("Gemini", {"model": "tunedModels/t"}, "https://generativelanguage.googleapis.com/v1beta/tunedModels/t:generateContent"),
+        (
+            "Gemini",
+            {"model": "tunedModels/t"},
+            "https://generativelanguage.googleapis.com/v1beta/tunedModels/t:generateContent",
+        ),
         ("Gemini", {"model": "models/m"}, "https://generativelanguage.googleapis.com/v1beta/models/m:generateContent"),
         (
             "AzureOpenAI",

@@ -107,7 +107,11 @@ def test_gemini_is_told_the_choice_of_a_tool(choice: Any, calling: dict[str, Any
 
 
 def test_instructions_are_joined_wherever_they_stand() -> None:
-    messages = [{"role": "system", "content": "A."}, USER, {"role": "developer", "content": [{"type": "text", "text": "B."}]}]
+    messages = [
+        {"role": "system", "content": "A."},
+        USER,
+        {"role": "developer", "content": [{"type": "text", "text": "B."}]},
+    ]
 
     assert translated("Anthropic", messages=messages)["system"] == "A.\n\nB."
     assert translated("Gemini", messages=messages)["systemInstruction"] == {"parts": [{"text": "A.\n\nB."}]}
@@ -160,46 +164,42 @@ def test_an_image_in_the_request_is_shown() -> None:
 
 
 BOTH: tuple[ProviderName, ...] = ("Anthropic", "Gemini")
+AUDIO = {"role": "user", "content": [{"type": "input_audio"}]}
+BROKEN_CALL = {"role": "assistant", "tool_calls": [{"id": "c1", "function": {"name": "look", "arguments": "{"}}]}
+ORPHAN = {"role": "tool", "tool_call_id": "c9", "content": "x"}
+REFUSED_BY_BOTH: list[tuple[dict[str, Any], str]] = [
+    ({"n": 2}, "n"),
+    ({"logprobs": True}, "logprobs"),
+    ({"logit_bias": {"1": 2}}, "logit_bias"),
+    ({"modalities": ["audio"]}, "modalities"),
+    ({"reasoning_effort": "high"}, "reasoning_effort"),
+    ({"a_field_of_tomorrow": 1}, "a_field_of_tomorrow"),
+    ({"tools": [{"type": "custom"}]}, "tools[0].type"),
+    ({"tools": {"a": 1}}, "tools"),
+    ({"tools": [{"type": "function"}]}, "tools[0].function.name"),
+    ({"tools": [TOOL], "tool_choice": {"type": "allowed_tools"}}, "tool_choice"),
+    ({"stop": 3}, "stop"),
+    ({"response_format": {"type": "xml"}}, "response_format.type"),
+    ({"messages": []}, "messages"),
+    ({"messages": ["Hi"]}, "messages[0]"),
+    ({"messages": [{"role": "narrator", "content": ""}]}, "messages[0].role"),
+    ({"messages": [{"role": "user"}]}, "messages[0].content"),
+    ({"messages": [AUDIO]}, "messages[0].content[0].input_audio"),
+    ({"messages": [image("data:image/png,x")]}, "messages[0].content[0].image_url.url"),
+    ({"messages": [BROKEN_CALL]}, "messages[0].tool_calls[0].function.arguments"),
+]
 
 
 @pytest.mark.parametrize(
     ("name", "fields", "param"),
     [
-        *((name, {"n": 2}, "n") for name in BOTH),
-        *((name, {"logprobs": True}, "logprobs") for name in BOTH),
-        *((name, {"logit_bias": {"1": 2}}, "logit_bias") for name in BOTH),
-        *((name, {"modalities": ["audio"]}, "modalities") for name in BOTH),
-        *((name, {"reasoning_effort": "high"}, "reasoning_effort") for name in BOTH),
-        *((name, {"a_field_of_tomorrow": 1}, "a_field_of_tomorrow") for name in BOTH),
-        *((name, {"tools": [{"type": "custom"}]}, "tools[0].type") for name in BOTH),
-        *((name, {"tools": {"a": 1}}, "tools") for name in BOTH),
-        *((name, {"tools": [{"type": "function"}]}, "tools[0].function.name") for name in BOTH),
-        *((name, {"tools": [TOOL], "tool_choice": {"type": "allowed_tools"}}, "tool_choice") for name in BOTH),
-        *((name, {"stop": 3}, "stop") for name in BOTH),
-        *((name, {"response_format": {"type": "xml"}}, "response_format.type") for name in BOTH),
-        *((name, {"messages": []}, "messages") for name in BOTH),
-        *((name, {"messages": ["Hi"]}, "messages[0]") for name in BOTH),
-        *((name, {"messages": [{"role": "narrator", "content": ""}]}, "messages[0].role") for name in BOTH),
-        *((name, {"messages": [{"role": "user"}]}, "messages[0].content") for name in BOTH),
-        *(
-            (name, {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "messages[0].content[0].input_audio")
-            for name in BOTH
-        ),
-        *((name, {"messages": [image("data:image/png,x")]}, "messages[0].content[0].image_url.url") for name in BOTH),
-        *(
-            (
-                name,
-                {"messages": [{"role": "assistant", "tool_calls": [{**CALLS[0], "function": {"name": "a", "arguments": "{"}}]}]},
-                "messages[0].tool_calls[0].function.arguments",
-            )
-            for name in BOTH
-        ),
+        *((name, *refused) for name in BOTH for refused in REFUSED_BY_BOTH),
         ("Anthropic", {"seed": 1}, "seed"),
         ("Anthropic", {"presence_penalty": 0.1}, "presence_penalty"),
         ("Anthropic", {"response_format": {"type": "json_object"}}, "response_format"),
         ("Gemini", {"parallel_tool_calls": False}, "parallel_tool_calls"),
         ("Gemini", {"messages": [image("https://example.org/a.png")]}, "messages[0].content[0].image_url.url"),
-        ("Gemini", {"messages": [USER, {"role": "tool", "tool_call_id": "c9", "content": "x"}]}, "messages[1].tool_call_id"),
+        ("Gemini", {"messages": [USER, ORPHAN]}, "messages[1].tool_call_id"),
     ],
 )
 def test_what_has_no_translation_is_refused_by_name(name: ProviderName, fields: dict[str, Any], param: str) -> None:

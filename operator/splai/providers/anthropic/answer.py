@@ -5,8 +5,8 @@
 
 ::
 
-    message_start ─▶ (content_block_start ─▶ content_block_delta* ─▶ content_block_stop)* ─▶ message_delta ─▶ message_stop
-                                     ping and what is new may stand anywhere; error ends it
+    message_start ─▶ (content_block_start ─▶ content_block_delta* ─▶ content_block_stop)* ─▶ message_delta
+                  ─▶ message_stop; ping and what is new may stand anywhere; error ends it
 
 What the model thinks, where that is shown at all, is none of its answer.
 """

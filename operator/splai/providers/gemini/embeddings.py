@@ -32,9 +32,7 @@ class Embeddings:
         self._texts = _texts(document.get("input"))
         self.path = f"/{model}:batchEmbedContents"
         self.body: Mapping[str, Any] = {
-            "requests": [
-                {"model": model, "content": {"parts": [{"text": text}]}, **wanted} for text in self._texts
-            ]
+            "requests": [{"model": model, "content": {"parts": [{"text": text}]}, **wanted} for text in self._texts]
         }
 
     def whole(self, reply: Any) -> Object:
