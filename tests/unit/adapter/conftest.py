@@ -1,7 +1,8 @@
 """An adapter that runs in the test's own loop, in front of a provider of ours on a real connection."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,40 @@ from splai.adapter.server import listening
 from splai.adapter.settings import Settings
 from splai.api.backend_remote import Provider as ProviderName
 from tests.unit.adapter.fake_providers import KEY, Fake
-from tests.unit.gateway.scripted_engine import Script, ScriptedEngine, running_engine
+from tests.unit.gateway.scripted_engine import Script, ScriptedEngine
 
 MODEL = "weather"
+
+
+class RunningProvider(ScriptedEngine):
+    """A provider on a real connection, which knows when all its connections are closed."""
+
+    def __init__(self, script: Script) -> None:
+        super().__init__(script)
+        self._serving: set[asyncio.Task[Any] | None] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._serving.add(asyncio.current_task())
+        await super().serve(reader, writer)
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    async def left(self) -> None:
+        """Returns once nobody is connected any more."""
+        await asyncio.gather(*filter(None, self._serving))
+
+
+@asynccontextmanager
+async def running_provider(script: Script) -> AsyncIterator[RunningProvider]:
+    provider = RunningProvider(script)
+    server = await asyncio.start_server(provider.serve, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    provider.address = f"{host}:{port}"
+    try:
+        yield provider
+        await provider.left()
+    finally:
+        server.close()
 
 
 @dataclass
@@ -44,7 +76,7 @@ def key_file(tmp_path: Path) -> Path:
 def start(key_file: Path) -> StartSite:
     @asynccontextmanager
     async def site(script: Script, provider: ProviderName = "OpenAICompatible", **options: Any) -> AsyncIterator[Site]:
-        async with running_engine(script) as engine:
+        async with running_provider(script) as engine:
             settings = Settings(
                 **{
                     "provider": provider,
