@@ -116,7 +116,7 @@ class MessageStream:
 
     def end(self) -> list[Object]:
         if not self.done:
-            raise broken_answer(NAME, "ended the stream before the message was finished")
+            raise broken_answer(NAME, "ended the stream before the answer was finished")
         return self._chunks.finish(_finish_reason(self._stop_reason), self._usage)
 
     def _begin(self, message: Object) -> None:
