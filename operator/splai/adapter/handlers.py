@@ -8,7 +8,6 @@
 """
 
 import asyncio
-import json
 import logging
 import time
 import uuid
@@ -18,7 +17,7 @@ from aiohttp import web
 
 from splai.adapter.metrics import Metrics
 from splai.adapter.upstream import Answer, Upstream
-from splai.api.json import encode_compact
+from splai.api.json import decode_strict, encode_compact
 from splai.logs import origin
 from splai.providers.errors import RequestError, broken_answer, invalid
 from splai.providers.protocol import CHAT, COMPLETIONS, EMBEDDINGS, AnswerStream, Identity, Object, Provider
@@ -161,7 +160,7 @@ async def _document(request: web.Request) -> Object:
     except web.HTTPRequestEntityTooLarge as error:
         raise RequestError(413, "the request is too large", code="request_too_large") from error
     try:
-        document = json.loads(body)
+        document = decode_strict(body.decode())
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):

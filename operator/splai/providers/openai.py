@@ -14,18 +14,18 @@ from typing import Any
 
 from splai.providers.chat_answer import wants_usage
 from splai.providers.errors import RequestError, broken_answer, error_object, provider_failure
-from splai.providers.protocol import AnswerStream, Event, Exchange, Identity, Object, with_version
+from splai.providers.protocol import CHAT, AnswerStream, Event, Exchange, Identity, Object, with_version
 
 BASE_URL = "https://api.openai.com"
 _MOST_CHOICES = 128
 
 
 class OpenAI:
-    """OpenAI itself, or a server with its API."""
+    """A server with OpenAI's API."""
 
-    def __init__(self, name: str, model: str, base_url: str | None = None) -> None:
+    def __init__(self, name: str, model: str, base_url: str) -> None:
         self.name = name
-        self.base_url = with_version(base_url or BASE_URL, "/v1")
+        self.base_url = with_version(base_url, "/v1")
         self._model = model
 
     def headers(self, key: str | None) -> Mapping[str, str]:
@@ -49,11 +49,27 @@ class OpenAI:
         )
 
 
+class OpenAIItself(OpenAI):
+    """The provider of this name, whose newer models refuse ``max_tokens``, and all know its successor.
+
+    https://platform.openai.com/docs/api-reference/chat/create#chat-create-max_completion_tokens
+    """
+
+    def __init__(self, model: str, base_url: str | None = None) -> None:
+        super().__init__("OpenAI", model, base_url or BASE_URL)
+
+    def exchange(self, api: str, document: Object, identity: Identity) -> Exchange:
+        if api == CHAT and "max_tokens" in document:
+            limit = {"max_completion_tokens": document["max_tokens"]}
+            document = limit | {name: value for name, value in document.items() if name != "max_tokens"}
+        return super().exchange(api, document, identity)
+
+
 class AzureOpenAI(OpenAI):
     """OpenAI with another address and another header."""
 
     def __init__(self, deployment: str, base_url: str, api_version: str | None) -> None:
-        super().__init__("Azure OpenAI", deployment)
+        super().__init__("Azure OpenAI", deployment, base_url)
         self.base_url = with_version(base_url, "/openai" if api_version else "/openai/v1")
         self._deployment = deployment
         self._api_version = api_version

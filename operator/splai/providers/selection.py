@@ -3,7 +3,7 @@
 from splai.api.backend_remote import Provider as ProviderName
 from splai.providers.anthropic import Anthropic
 from splai.providers.gemini import Gemini
-from splai.providers.openai import AzureOpenAI, OpenAI
+from splai.providers.openai import AzureOpenAI, OpenAI, OpenAIItself
 from splai.providers.protocol import Provider
 
 
@@ -16,14 +16,16 @@ def provider(
     api_version: str | None = None,
 ) -> Provider:
     """``model`` is the provider's own id; raises ValueError for what the CRD's rules refuse."""
-    if name in ("AzureOpenAI", "OpenAICompatible") and base_url is None:
-        raise ValueError(f"provider {name} needs a base URL")
+    if name == "OpenAI":
+        return OpenAIItself(model, base_url)
     if name == "Anthropic":
         return Anthropic(model, base_url)
     if name == "Gemini":
         return Gemini(model, base_url)
-    if name == "AzureOpenAI":
-        if deployment is None or base_url is None:
-            raise ValueError("provider AzureOpenAI needs a deployment")
-        return AzureOpenAI(deployment, base_url, api_version)
-    return OpenAI("OpenAI" if name == "OpenAI" else "the provider", model, base_url)
+    if base_url is None:
+        raise ValueError(f"provider {name} needs a base URL")
+    if name == "OpenAICompatible":
+        return OpenAI("The provider", model, base_url)
+    if deployment is None:
+        raise ValueError("provider AzureOpenAI needs a deployment")
+    return AzureOpenAI(deployment, base_url, api_version)

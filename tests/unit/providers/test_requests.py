@@ -214,3 +214,17 @@ def test_openais_own_api_gets_everything_but_its_own_name_of_the_model() -> None
     fields: dict[str, Any] = {"a_field_of_tomorrow": {"x": [1]}, "n": 3}
 
     assert translated("OpenAI", **fields) == {"model": "theirs", "messages": [USER], **fields}
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({"max_tokens": 7}, {"max_completion_tokens": 7}),
+        ({"max_completion_tokens": 9}, {"max_completion_tokens": 9}),
+        ({"max_tokens": 7, "max_completion_tokens": 9}, {"max_completion_tokens": 9}),
+    ],
+)
+def test_openai_itself_is_told_the_limit_by_the_name_that_all_its_models_know(
+    given: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    assert translated("OpenAI", **given) == {"model": "theirs", "messages": [USER], **sent}
