@@ -1,6 +1,7 @@
 """An adapter that runs in the test's own loop, in front of a provider of ours on a real connection."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -38,9 +39,9 @@ class RunningProvider(ScriptedEngine):
 
 
 @asynccontextmanager
-async def running_provider(script: Script) -> AsyncIterator[RunningProvider]:
+async def running_provider(script: Script, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[RunningProvider]:
     provider = RunningProvider(script)
-    server = await asyncio.start_server(provider.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(provider.serve, "127.0.0.1", 0, ssl=tls)
     host, port = server.sockets[0].getsockname()
     provider.address = f"{host}:{port}"
     try:
