@@ -148,5 +148,5 @@ class PassedStream:
 def _reported(name: str, error: Mapping[str, Any]) -> RequestError:
     """An error in the place of an answer: it has a code of its own, and sometimes a status."""
     code = error.get("code")
-    status = int(code) if str(code).isdecimal() and 400 <= int(str(code)) < 600 else 500
+    status = int(str(code)) if str(code).isdecimal() and 400 <= int(str(code)) < 600 else 500
     return provider_failure(name, status, error.get("message"), code=None if code is None else str(code))

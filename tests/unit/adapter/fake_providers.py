@@ -151,8 +151,8 @@ def _anthropic_whole(second: bool) -> Any:
         content = [{"type": "text", "text": "".join(FINAL)}]
         return _anthropic_message(content=content, stop_reason="end_turn", usage=usage)
     use = {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": CITY}
-    content = [{"type": "text", "text": TEXT}, use]
-    return _anthropic_message(content=content, stop_reason="tool_use", usage=usage)
+    said: list[Any] = [{"type": "text", "text": TEXT}, use]
+    return _anthropic_message(content=said, stop_reason="tool_use", usage=usage)
 
 
 _ANTHROPIC_TYPES = {400: "invalid_request_error", 401: "authentication_error", 529: "overloaded_error"}
