@@ -1,5 +1,7 @@
 """The adapter as a process: what ends it at once, and what it takes over while it runs."""
 
+import asyncio
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +12,11 @@ import pytest
 
 from splai.adapter.server import check
 from splai.adapter.settings import Settings
-from tests.unit.adapter.conftest import MODEL, StartSite
-from tests.unit.gateway.scripted_engine import answer
+from tests.unit.adapter.conftest import MODEL, StartSite, running_provider
+from tests.unit.adapter.fake_providers import FINAL, OPENAI
+from tests.unit.gateway.scripted_engine import STREAM_HEAD, Connection, Received, answer
 
+PROGRAM = [sys.executable, "-c", "from splai.cli import main; main()", "adapter", "serve"]
 CHAT: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}]}
 
 
@@ -82,10 +86,45 @@ def test_the_installation_may_allow_what_is_refused(url: str) -> None:
 
 
 def test_the_command_ends_with_the_words_for_the_pods_status() -> None:
-    arguments = ["adapter", "serve", "--provider=OpenAI", "--served=m", "--base-url=http://10.1.2.3"]
-    program = "from splai.cli import main; main()"
-    command = [sys.executable, "-c", program, *arguments, "--api-key-file=/no/such/file"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    arguments = ["--provider=OpenAI", "--served=m", "--base-url=http://10.1.2.3", "--api-key-file=/no/such/file"]
+    done = subprocess.run([*PROGRAM, *arguments], check=False, capture_output=True, text=True)
 
     assert done.returncode == 1
     assert "remote.apiKeySecretRef names no key" in done.stderr
+
+
+async def test_asked_to_stop_it_lets_a_streamed_answer_come_to_its_end(key_file: Path) -> None:
+    asked, stopping = asyncio.Event(), asyncio.Event()
+
+    async def patient(_: Received, connection: Connection) -> None:
+        first, *rest = OPENAI.events(True)
+        await connection.send(STREAM_HEAD)
+        await connection.chunk(first)
+        asked.set()
+        await stopping.wait()
+        for event in (*rest, b""):
+            await connection.chunk(event)
+
+    async with running_provider(patient) as provider, httpx.AsyncClient(timeout=30) as client:
+        arguments = ["--provider=OpenAICompatible", f"--served={MODEL}", f"--api-key-file={key_file}", "--port=0"]
+        arguments += [f"--base-url=http://{provider.address}", "--allow-private-urls"]
+        process = await asyncio.create_subprocess_exec(*PROGRAM, *arguments, stdout=asyncio.subprocess.PIPE)
+        assert process.stdout is not None
+        port = json.loads(await process.stdout.readline())["port"]
+
+        url = f"http://127.0.0.1:{port}/v1/chat/completions"
+        reply = asyncio.create_task(client.post(url, json={**CHAT, "stream": True}))
+        await asked.wait()
+        process.terminate()
+        assert json.loads(await process.stdout.readline())["message"] == "stopping"
+        stopping.set()
+
+        assert "".join(FINAL) in "".join(texts((await reply).text))
+        assert await process.wait() == 0
+
+
+def texts(stream: str) -> list[str]:
+    """The pieces of text in a streamed answer that ended well."""
+    *events, done = [line.removeprefix("data: ") for line in stream.split("\n\n") if line]
+    assert done == "[DONE]"
+    return [choice["delta"].get("content") or "" for event in events for choice in json.loads(event)["choices"]]
