@@ -42,6 +42,11 @@ SPECS: dict[str, dict[str, Any]] = {
         "rollout": {"maxSurge": "25%", "maxUnavailable": 0},
     },
     "Custom": {"model": {"id": "m"}, "engine": {"type": "Custom", "image": "me/server:1", "command": ["serve"]}},
+    "Remote": {
+        "model": {"id": "m"},
+        "engine": {"type": "Remote"},
+        "remote": {"provider": "Anthropic", "apiKeySecretRef": {"name": "keys", "key": "anthropic"}},
+    },
 }
 NAMESPACE = "backend-children"
 

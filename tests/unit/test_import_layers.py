@@ -18,18 +18,21 @@ MAY_IMPORT: dict[str, set[str]] = {
     "garbage": set(),
     "logs": set(),
     "tracing": set(),
+    "url_guard": set(),
     "engines": {"api"},
     "resilience": {"api"},
     "artifacts": {"api", "logs"},
     "history": {"api", "artifacts"},
     "outputs": {"api"},
     "core": {"api", "engines"},
-    "inputs": {"api", "core", "resilience", "artifacts"},
+    "providers": {"api"},
+    "adapter": {"api", "providers", "logs", "url_guard"},
+    "inputs": {"api", "core", "resilience", "artifacts", "url_guard"},
     "kube": DECISIONS,
     "worker": DECISIONS | {"garbage", "inputs", "logs", "tracing"},
     "controller": DECISIONS | {"garbage", "inputs", "kube", "logs", "tracing"},
     "gateway": DECISIONS | {"kube", "logs", "tracing"},
-    "cli": DECISIONS | {"inputs", "kube", "logs", "tracing", "worker", "controller", "gateway"},
+    "cli": DECISIONS | {"adapter", "inputs", "kube", "logs", "tracing", "worker", "controller", "gateway"},
 }
 
 # A library that only one place may know: whoever wants another one changes that place alone.

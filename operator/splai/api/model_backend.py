@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from splai.api.backend_remote import Remote
 from splai.api.backend_routing import Access, Routing
 from splai.api.base import APIModel, Quantity, rules, written_whole
 from splai.api.condition import Condition
@@ -64,12 +65,21 @@ class Engine(APIModel):
             ),
             ("self.type == 'Custom' || !has(self.port)", "port belongs to engine type Custom"),
             ("self.type == 'Custom' || !has(self.healthPath)", "healthPath belongs to engine type Custom"),
+            (
+                "self.type != 'Remote' || (!has(self.image) && size(self.args) == 0)",
+                "engine type Remote takes no image and no args: its pods run SPLAI's own adapter",
+            ),
         )
     }
 
     type: Annotated[
-        Literal["LlamaCpp", "vLLM", "Custom"],
-        Field(description="LlamaCpp runs on CPUs and GPUs; Custom is any image that speaks the OpenAI API."),
+        Literal["LlamaCpp", "vLLM", "Custom", "Remote"],
+        Field(
+            description=(
+                "LlamaCpp runs on CPUs and GPUs; Custom is any image that speaks the OpenAI API; "
+                "Remote calls a provider, which spec.remote names."
+            )
+        ),
     ] = "LlamaCpp"
     image: Annotated[str | None, Field(max_length=512, description="Default: the engine's own image.")] = None
     command: Annotated[list[str] | None, Field(max_length=64, description="Custom: instead of the image's own.")] = None
@@ -164,11 +174,24 @@ class ModelBackendSpec(APIModel):
                 "self.engine.type != 'Custom' || !has(self.model.source) || self.model.source.matches('^pvc://[^/]+$')",
                 "engine type Custom takes no model.source but pvc://claim: name the model in engine.args",
             ),
+            (
+                "(self.engine.type == 'Remote') == has(self.remote)",
+                "remote belongs to engine type Remote, which needs it",
+            ),
+            (
+                "self.engine.type != 'Remote' || !has(self.model.source)",
+                "engine type Remote takes no model.source: the provider has the weights",
+            ),
+            (
+                "self.engine.type != 'Remote' || !has(self.resources.gpu)",
+                "engine type Remote takes no resources.gpu: nothing is computed here",
+            ),
         )
     }
 
     model: Model
     engine: Engine = Engine()
+    remote: Annotated[Remote | None, Field(description="The provider, with engine type Remote.")] = None
     resources: BackendResources = BackendResources()
     template: Annotated[
         PodTemplate | None,

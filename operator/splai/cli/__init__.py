@@ -3,15 +3,19 @@
 Each command imports its package when it runs, so that `splai worker run` does not pay for kopf.
 """
 
+from pathlib import Path
+from typing import Any
+
 import click
 
 from splai import __version__
+from splai.api.backend_remote import PROVIDERS
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="splai")
 def main() -> None:
-    """LLM inference on Kubernetes. Settings come from SPLAI_* environment variables."""
+    """LLM inference on Kubernetes. Settings come from SPLAI_* environment variables, the adapter's from options."""
 
 
 @main.group()
@@ -80,3 +84,27 @@ def worker_plan() -> None:
     from splai.worker.plan import run
 
     run()
+
+
+@main.group()
+def adapter() -> None:
+    """Speaks for a provider in the pods of a Remote ModelBackend."""
+
+
+@adapter.command("serve")
+@click.option("--provider", type=click.Choice(PROVIDERS), required=True, help="Whose API is spoken.")
+@click.option("--served", multiple=True, required=True, help="An id that callers ask for; may be repeated.")
+@click.option("--base-url", help="URL of the API; without a path the provider's usual one is meant.")
+@click.option("--model", help="The provider's id of the model, where it is not the first served one.")
+@click.option("--deployment", help="Of Azure OpenAI.")
+@click.option("--api-version", help="A dated one, of Azure OpenAI.")
+@click.option("--api-key-file", type=click.Path(path_type=Path), help="File that holds the provider's key.")
+@click.option("--allow-private-urls", is_flag=True, help="Let the URL lead to loopback, link-local or metadata.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True)
+@click.option("--log-level", envvar="SPLAI_LOG_LEVEL", default="INFO", show_default=True)
+def adapter_serve(**options: Any) -> None:
+    """Serve the OpenAI API for one model of a provider."""
+    from splai.adapter.server import serve
+    from splai.adapter.settings import Settings
+
+    serve(Settings(**options))

@@ -6,6 +6,7 @@ from typing import Literal
 
 from splai.api.policy import Policy
 from splai.engines.images import EngineImages
+from splai.engines.remote import AdapterSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,4 +26,9 @@ class OperatorSettings:
     worker_variables: Mapping[str, str] = field(default_factory=dict)
     """Further ones for worker pods, which are in any namespace: no secrets."""
     allow_private_urls: bool = False
-    """Whether the URL of an input may lead to the node itself, or to its cloud's metadata service."""
+    """Whether the URL of an input or of a provider may lead to the node itself, or to its cloud's metadata service."""
+
+    @property
+    def adapter(self) -> AdapterSettings:
+        """What the pods of Remote backends run, and may do."""
+        return AdapterSettings(image=self.image, allow_private_urls=self.allow_private_urls)

@@ -4,15 +4,18 @@ Imports api only. `core` builds Deployments (a backend's replicas) and Jobs (Ded
 """
 
 from splai.api.model_backend import ModelBackendSpec
-from splai.engines import custom, llamacpp, vllm
+from splai.engines import custom, llamacpp, remote, vllm
 from splai.engines.images import EngineImages
 from splai.engines.pod import ENGINE_CONTAINER, EnginePod
+from splai.engines.remote import AdapterSettings
 
-__all__ = ["ENGINE_CONTAINER", "EngineImages", "EnginePod", "engine_pod"]
+__all__ = ["ENGINE_CONTAINER", "AdapterSettings", "EngineImages", "EnginePod", "engine_pod"]
 
 _ENGINES = {"LlamaCpp": llamacpp.engine_pod, "vLLM": vllm.engine_pod, "Custom": custom.engine_pod}
 
 
-def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
+def engine_pod(spec: ModelBackendSpec, images: EngineImages, adapter: AdapterSettings) -> EnginePod:
     """The container that serves the backend's model under its id, and the volumes it mounts."""
+    if spec.remote is not None:
+        return remote.engine_pod(spec, spec.remote, adapter)
     return _ENGINES[spec.engine.type](spec, images)

@@ -7,6 +7,8 @@ import pytest
 import yaml
 
 from charts import render
+from splai.api.backend_remote import SecretKey
+from splai.api.model_backend import ModelBackend
 from splai.controller.policies import parse_policies
 
 Objects = list[dict[str, Any]]
@@ -290,3 +292,67 @@ def test_pod_monitor_finds_every_pod_by_the_port_they_all_have(helm: Path) -> No
 def test_a_misspelt_value_is_refused_by_its_name(helm: Path) -> None:
     with pytest.raises(render.HelmError, match="gatway"):
         render.template(helm, "--set=gatway.replicas=2")
+
+
+OLLAMA = "--set=bootstrap.SPLAI_OLLAMA_BASE_URL=http://ollama:11434,bootstrap.ollamaModels={llama3.1:8b,qwen-coder}"
+VLLM = "--set=bootstrap.SPLAI_VLLM_BASE_URL=http://vllm:8000,bootstrap.vllmModels={llama2-13b-vllm}"
+REMOTE_API = "--set=bootstrap.SPLAI_REMOTE_API_BASE_URL=https://api.openai.com,bootstrap.remoteModels={gpt-4o-mini}"
+
+
+def backends(objects: Objects) -> dict[str, ModelBackend]:
+    return {name: ModelBackend.model_validate(found) for name, found in named(objects, "ModelBackend").items()}
+
+
+def test_servers_that_exist_become_backends_of_every_job(helm: Path) -> None:
+    found = backends(rendered(helm, OLLAMA, VLLM))
+
+    assert {name: (it.spec.model.id, it.spec.remote and it.spec.remote.base_url) for name, it in found.items()} == {
+        "splai-system/ollama-llama3-1-8b": ("llama3.1:8b", "http://ollama:11434"),
+        "splai-system/ollama-qwen-coder": ("qwen-coder", "http://ollama:11434"),
+        "splai-system/vllm-llama2-13b-vllm": ("llama2-13b-vllm", "http://vllm:8000"),
+    }
+    assert all(it.spec.access.admits("another") and it.spec.engine.type == "Remote" for it in found.values())
+
+
+def test_a_key_among_the_values_becomes_the_secret_that_the_backend_names(helm: Path) -> None:
+    objects = rendered(helm, REMOTE_API, "--set=bootstrap.SPLAI_REMOTE_API_KEY=sk-1")
+    (backend,) = backends(objects).values()
+    (secret,) = named(objects, "Secret").values()
+
+    assert backend.spec.remote is not None
+    assert backend.spec.remote.api_key_secret_ref is not None
+    reference = backend.spec.remote.api_key_secret_ref
+    assert secret["stringData"] == {reference.key: "sk-1"}
+    assert (secret["metadata"]["name"], secret["metadata"]["namespace"]) == (reference.name, "splai-system")
+    assert "sk-1" not in str([found for found in objects if found["kind"] != "Secret"])
+
+
+def test_a_secret_that_exists_is_named_and_not_made(helm: Path) -> None:
+    key = "--set=bootstrap.apiKeySecretName=openai,bootstrap.apiKeySecretKey=token"
+    objects = rendered(helm, REMOTE_API, OLLAMA, key)
+    references = {
+        name: it.spec.remote.api_key_secret_ref for name, it in backends(objects).items() if it.spec.remote is not None
+    }
+
+    assert named(objects, "Secret") == {}
+    assert references.pop("splai-system/remote-gpt-4o-mini") == SecretKey(name="openai", key="token")
+    assert set(references.values()) == {None}, "a key of one server is not for another"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--set=bootstrap.SPLAI_OLLAMA_BASE_URL=http://ollama:11434"], "bootstrap.ollamaModels must name the models"),
+        (["--set=bootstrap.vllmModels={a}"], "bootstrap.vllmModels needs the server's base URL"),
+        ([OLLAMA, TWO_TEAMS], "bootstrap.namespace must be one of watchNamespaces"),
+    ],
+)
+def test_half_of_a_server_is_refused(helm: Path, arguments: list[str], words: str) -> None:
+    with pytest.raises(render.HelmError, match=words):
+        render.template(helm, *arguments)
+
+
+def test_backends_of_servers_are_where_they_are_watched(helm: Path) -> None:
+    objects = rendered(helm, OLLAMA, TWO_TEAMS, "--set=bootstrap.namespace=team-b")
+
+    assert backends(objects).keys() == {"team-b/ollama-llama3-1-8b", "team-b/ollama-qwen-coder"}

@@ -11,6 +11,7 @@ from tests.integration.crds.manifests import KEY, Cluster, backend, contains, jo
 from tests.integration.running_control_plane import KubectlError
 
 LONG = "a" * 53
+URL = "https://resource.openai.azure.com"
 
 
 def source(engine: str, url: str | None, **more: Any) -> dict[str, Any]:
@@ -47,6 +48,17 @@ def most_failed(records: Any) -> dict[str, Any]:
 
 def routed(**routing: Any) -> dict[str, Any]:
     return backend(routing=routing)
+
+
+def remote(provider: str, **fields: Any) -> dict[str, Any]:
+    """A backend of engine Remote; a provider's own fields are given, and those that most need."""
+    needed = {"apiKeySecretRef": KEY, **({"deployment": "d", "baseURL": URL} if provider == "AzureOpenAI" else {})}
+    given = {name: value for name, value in (needed | fields).items() if value is not None}
+    return backend(engine={"type": "Remote"}, remote={"provider": provider, **given})
+
+
+def beside_remote(**spec: Any) -> dict[str, Any]:
+    return backend(**{"engine": {"type": "Remote"}, "remote": {"provider": "OpenAI", "apiKeySecretRef": KEY}, **spec})
 
 
 def claim(**source: Any) -> dict[str, Any]:
@@ -179,6 +191,49 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (backend(engine={"command": ["x"]}), "command belongs to engine type Custom; use args"),
     (backend(engine={"port": 9000}), "port belongs to engine type Custom"),
     (backend(engine={"healthPath": "/"}), "healthPath belongs to engine type Custom"),
+    *(
+        (
+            beside_remote(engine={"type": "Remote", **engine}),
+            "engine type Remote takes no image and no args: its pods run SPLAI's own adapter",
+        )
+        for engine in ({"image": "i"}, {"args": ["--base-url=http://169.254.169.254"]})
+    ),
+    (backend(engine={"type": "Remote"}), "remote belongs to engine type Remote, which needs it"),
+    (beside_remote(engine={}), "remote belongs to engine type Remote, which needs it"),
+    (
+        beside_remote(model={"id": "m", "source": "hf://owner/name"}),
+        "engine type Remote takes no model.source: the provider has the weights",
+    ),
+    (beside_remote(resources={"gpu": {}}), "engine type Remote takes no resources.gpu: nothing is computed here"),
+    *(
+        (
+            remote(provider, baseURL=None),
+            "providers AzureOpenAI and OpenAICompatible need baseURL: they have no address of their own",
+        )
+        for provider in ("AzureOpenAI", "OpenAICompatible")
+    ),
+    *(
+        (
+            remote(provider, apiKeySecretRef=None),
+            "apiKeySecretRef may be left out with provider OpenAICompatible alone",
+        )
+        for provider in ("OpenAI", "Anthropic", "Gemini", "AzureOpenAI")
+    ),
+    (remote("AzureOpenAI", deployment=None), "deployment belongs to provider AzureOpenAI, which needs it"),
+    (remote("OpenAI", deployment="d"), "deployment belongs to provider AzureOpenAI, which needs it"),
+    (remote("OpenAI", apiVersion="2024-10-21"), "apiVersion belongs to provider AzureOpenAI"),
+    (
+        remote("AzureOpenAI", model="gpt-4o"),
+        "model does not go with provider AzureOpenAI: the deployment names the model",
+    ),
+    (remote("AzureOpenAI", apiVersion="latest"), "spec.remote.apiVersion in body should match"),
+    (remote("AzureOpenAI", deployment="../a"), "spec.remote.deployment in body should match"),
+    (remote("OpenAI", model="a b"), "spec.remote.model in body should match"),
+    (remote("OpenAI", apiKeySecretRef={"name": "n"}), "spec.remote.apiKeySecretRef.key"),
+    (remote("OpenAI", baseURL="https://user:password@host"), "spec.remote.baseURL in body should match"),
+    (remote("OpenAI", baseURL="https://host/v1?key=a"), "spec.remote.baseURL in body should match"),
+    (remote("OpenAI", baseURL="ftp://host"), "spec.remote.baseURL in body should match"),
+    (remote("Mistral"), 'spec.remote.provider: Unsupported value: "Mistral"'),
     (
         backend(resources={"gpu": {"vendor": "amd", "profile": "mig-1g.10gb"}}),
         "profile names a MIG slice: vendor must be nvidia",
@@ -298,6 +353,14 @@ TAKEN: list[dict[str, Any]] = [
     source("vLLM", "pvc://weights"),
     source("Custom", None, image="i", command=["serve"], port=9000, healthPath="/ready"),
     source("Custom", "pvc://weights", image="i"),
+    remote("OpenAI", model="gpt-4o-mini"),
+    remote("OpenAICompatible", baseURL="http://ollama:11434", apiKeySecretRef=None),
+    remote("Anthropic", baseURL="https://proxy.example.org/anthropic/v1"),
+    remote("Gemini", model="tunedModels/a"),
+    remote("AzureOpenAI", apiVersion="2025-04-01-preview"),
+    beside_remote(
+        resources={"cpu": "100m", "memory": "1Gi"}, template={"env": [{"name": "HTTPS_PROXY", "value": "p"}]}
+    ),
     backend(resources={"gpu": {"profile": "mig-1g.10gb"}, "cpu": 2, "memory": "4Gi"}),
     backend(resources={"cpu": "250m", "memory": "1.5Gi"}),
     backend(resources={"cpu": ".5", "memory": "2e9"}),

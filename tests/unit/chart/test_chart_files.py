@@ -111,6 +111,11 @@ def test_defaults_keep_to_the_schema() -> None:
         ("tracing.env", {"SPLAI_IMAGE": "another"}),
         ("networkPolicy.gatewayFrom", []),
         ("imagePullSecrets", ["registry"]),
+        ("bootstrap.SPLAI_OLLAMA_BASE_URL", "ollama:11434"),
+        ("bootstrap.SPLAI_REMOTE_API_BASE_URL", "https://user:password@host"),
+        ("bootstrap.ollamaModels", "llama3.1:8b"),
+        ("bootstrap.vllmModels", [""]),
+        ("bootstrap.SPLAI_OLLAMA_URL", "http://ollama:11434"),
     ],
 )
 def test_schema_refuses(path: str, value: Any) -> None:
@@ -137,6 +142,9 @@ def test_schema_refuses(path: str, value: Any) -> None:
         ("policies", {}),
         ("policies.night.defaults", {"failurePolicy": {"maxFailedRecords": "5%"}, "completionWindow": "1h30m"}),
         ("global", {"set": "by a parent chart"}),
+        ("bootstrap.SPLAI_OLLAMA_BASE_URL", "http://ollama:11434"),
+        ("bootstrap.SPLAI_REMOTE_API_BASE_URL", "https://api.openai.com/v1"),
+        ("bootstrap.ollamaModels", ["llama3.1:8b"]),
     ],
 )
 def test_schema_accepts(path: str, value: Any) -> None:

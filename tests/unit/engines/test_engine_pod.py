@@ -3,10 +3,11 @@ from typing import Any
 import pytest
 
 from splai.api.model_backend import ModelBackendSpec
-from splai.engines import ENGINE_CONTAINER, EnginePod, engine_pod
+from splai.engines import ENGINE_CONTAINER, AdapterSettings, EnginePod, engine_pod
 from splai.engines.images import EngineImages
 
 IMAGES = EngineImages(llamacpp="splai/llamacpp:1", vllm="vllm/vllm-openai:v1")
+ADAPTER = AdapterSettings(image="splai/splai:1", allow_private_urls=False)
 
 LLAMACPP: dict[str, Any] = {"model": {"id": "smol"}}
 VLLM: dict[str, Any] = {"model": {"id": "qwen", "source": "hf://Qwen/Qwen3-0.6B"}, "engine": {"type": "vLLM"}}
@@ -15,7 +16,7 @@ EVERY_ENGINE = pytest.mark.parametrize("spec", [LLAMACPP, VLLM, CUSTOM], ids=["L
 
 
 def pod_of(spec: dict[str, Any], **more: Any) -> EnginePod:
-    return engine_pod(ModelBackendSpec.model_validate(spec | more), IMAGES)
+    return engine_pod(ModelBackendSpec.model_validate(spec | more), IMAGES, ADAPTER)
 
 
 def with_engine(spec: dict[str, Any], **engine: Any) -> dict[str, Any]:

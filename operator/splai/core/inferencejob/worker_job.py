@@ -26,7 +26,7 @@ _REQUESTS = {"cpu": "50m", "memory": "128Mi"}
 
 def engine_address(backend: ModelBackend, settings: OperatorSettings) -> str:
     """Where a Dedicated worker finds the engine beside it."""
-    return f"http://127.0.0.1:{engine_pod(backend.spec, settings.engine_images).port}"
+    return f"http://127.0.0.1:{engine_pod(backend.spec, settings.engine_images, settings.adapter).port}"
 
 
 def build_worker_job(
@@ -43,7 +43,7 @@ def build_worker_job(
     pod = child_pod(job, settings, number, "worker", command="run", requests=_REQUESTS)
     add_variables(pod, settings.worker_variables)
     if dedicated:
-        _add_engine(pod, engine_pod(dedicated.spec, settings.engine_images), settings)
+        _add_engine(pod, engine_pod(dedicated.spec, settings.engine_images, settings.adapter), settings)
     templates = [dedicated.spec.template if dedicated else None, priority_template(job), job.spec.workers.template]
     main = ENGINE_CONTAINER if dedicated else WORKER_CONTAINER
     body = child_job(

@@ -51,7 +51,7 @@ def revision(deployment: Object) -> str:
 
 
 def _pod_template(backend: ModelBackend, settings: OperatorSettings) -> Object:
-    engine = engine_pod(backend.spec, settings.engine_images)
+    engine = engine_pod(backend.spec, settings.engine_images, settings.adapter)
     container = {
         **engine.container,
         "imagePullPolicy": settings.image_pull_policy,

@@ -128,6 +128,15 @@ class TestDedicated:
         assert engine["resources"]["limits"] == {"nvidia.com/gpu": "2"}
         assert "startupProbe" in engine
 
+    def test_a_remote_backends_adapter_runs_beside_each_worker_with_the_key(self) -> None:
+        remote = {"provider": "Gemini", "apiKeySecretRef": {"name": "keys", "key": "gemini"}}
+        backend = {"engine": {"type": "Remote"}, "remote": remote}
+        pod = pod_of(build(backend=backend, workers={"mode": "Dedicated"}))
+        (adapter,) = pod["initContainers"]
+        assert adapter["args"][:2] == ["adapter", "serve"]
+        assert "keys" in {volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume}
+        assert not any("keys" in str(container) for container in pod["containers"])
+
     def test_the_jobs_template_lies_over_the_backends(self) -> None:
         pod = self.pod(nodeSelector={"zone": "b"}, env=[{"name": "HF_TOKEN", "value": "x"}])
         assert pod["nodeSelector"] == {"nvidia.com/gpu.product": "NVIDIA-L4", "zone": "b"}
