@@ -298,3 +298,28 @@ def test_jobs_are_counted_by_phase(recorded: Recorded) -> None:
     recorded.caches.changed(INFERENCE_JOBS, inference_job("other", status={"phase": "Running"}))
 
     assert recorded.caches.phases() == {"Pending": 1, "Running": 1}
+
+
+@pytest.mark.parametrize(("desired", "enqueued"), [(1, [(BACKEND, 0.0)]), (0, [])])
+def test_a_number_of_replicas_that_was_written_is_carried_out_at_once(
+    recorded: Recorded, desired: int, enqueued: list[tuple[Key, float]]
+) -> None:
+    body = model_backend(autoscaling={"maxReplicas": 2})
+    body["status"]["autoscaling"] = {"desiredReplicas": 0, "reason": "Idle"}
+    recorded.caches.changed(MODEL_BACKENDS, body)
+    recorded.enqueued()
+    status = ModelBackendStatus.model_validate(
+        {**body["status"], "autoscaling": {"desiredReplicas": desired, "reason": "Requests"}}
+    )
+
+    recorded.caches.status_written(MODEL_BACKENDS, {**body["metadata"], "resourceVersion": "2"}, status)
+
+    assert recorded.enqueued() == enqueued
+
+
+def test_jobs_that_can_make_use_of_a_backend_are_those_that_run_or_wait() -> None:
+    caches = Caches(lambda *_: None)
+    for phase in ("Pending", "Queued", "Running", "Suspended", "Finalizing", "Completed"):
+        caches.changed(INFERENCE_JOBS, inference_job(phase.lower(), status={"phase": phase}))
+
+    assert sorted(job.metadata["name"] for job in caches.active_jobs()) == ["pending", "running"]

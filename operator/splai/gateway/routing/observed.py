@@ -104,7 +104,7 @@ class Backend:
             model.id,
             tuple(model.aliases),
             _elastic(_policy(spec.get("routing"), metadata["namespace"]), spec.get("autoscaling")),
-            scaled_to_zero=reason == SCALED_TO_ZERO or (spec.get("replicas") == 0 and not spec.get("autoscaling")),
+            scaled_to_zero=reason == SCALED_TO_ZERO or _wanted_replicas(spec, body.get("status") or {}) == 0,
             is_starting=reason in _STARTING,
             native_responses=(spec.get("engine") or {}).get("type") == "vLLM",
         )
@@ -138,6 +138,13 @@ def _elastic(policy: Policy, autoscaling: Mapping[str, Any] | None) -> Policy:
         max_hold = None
     seconds = parse_duration(max_hold).total_seconds() if max_hold is not None else None
     return replace(policy, is_elastic=True, max_hold=seconds)
+
+
+def _wanted_replicas(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Any:
+    """As many as the Deployment is about to have; the conditions tell it only when it has them."""
+    if not spec.get("autoscaling"):
+        return spec.get("replicas")
+    return (status.get("autoscaling") or {}).get("desiredReplicas")
 
 
 def _ready_reason(status: Mapping[str, Any]) -> str:
