@@ -231,7 +231,7 @@ async def test_a_backend_at_zero_is_looked_at_more_often(
         slept.append(seconds)
         raise asyncio.CancelledError
 
-    monkeypatch.setattr(module.asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     looking: Awaitable[Any] = world.autoscaler.run()
 
     with pytest.raises(asyncio.CancelledError):

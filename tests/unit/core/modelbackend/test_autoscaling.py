@@ -84,7 +84,7 @@ def test_the_first_number_is_the_specs_within_the_bounds(replicas: int) -> None:
     ],
 )
 def test_changed_bounds_hold_at_once_also_where_nothing_is_known(
-    before: int, bounds: dict[str, int], after: tuple[int, str]
+    before: int, bounds: dict[str, Any], after: tuple[int, str]
 ) -> None:
     assert decided(elastic(before, **bounds), None) == after
 
