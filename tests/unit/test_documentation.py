@@ -18,7 +18,7 @@ MODULES = {
         *(f"inferencejob/{module}" for module in ("queue", "verdicts", "workers_ready")),
         "pod_problem",
     ],
-    "model-backends": ["modelbackend/replicas", "modelbackend/status", "pod_problem"],
+    "model-backends": [*(f"modelbackend/{module}" for module in ("autoscaling", "replicas", "status")), "pod_problem"],
 }
 
 # What is observed, the value of a field, a refusal or a type; but never a reason in a status.

@@ -89,7 +89,7 @@ RESOURCES = (
             Column("Engine", ".spec.engine.type"),
             Column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
             Column("Reason", '.status.conditions[?(@.type=="Ready")].reason'),
-            Column("Replicas", ".spec.replicas", "integer"),
+            Column("Replicas", ".status.replicas", "integer"),
             Column("Answering", ".status.readyReplicas", "integer"),
             Column("Endpoint", ".status.endpoint", wide=True),
             Column("Message", ".status.message", wide=True),

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from splai.api.backend_autoscaling import Autoscaling, AutoscalingStatus
 from splai.api.backend_remote import Remote
 from splai.api.backend_routing import Access, Routing
 from splai.api.base import APIModel, Quantity, rules, written_whole
@@ -186,6 +187,10 @@ class ModelBackendSpec(APIModel):
                 "self.engine.type != 'Remote' || !has(self.resources.gpu)",
                 "engine type Remote takes no resources.gpu: nothing is computed here",
             ),
+            (
+                "!has(self.autoscaling) || !has(oldSelf.autoscaling) || self.replicas == oldSelf.replicas",
+                "replicas cannot be changed while autoscaling decides: change autoscaling.minReplicas or maxReplicas",
+            ),
         )
     }
 
@@ -197,7 +202,15 @@ class ModelBackendSpec(APIModel):
         PodTemplate | None,
         Field(description="Overlay on the pods: where they run, what else they get. The main container is the engine."),
     ] = None
-    replicas: Annotated[int, Field(ge=0, le=1000, description="Pods that serve the model; also set by `scale`.")] = 1
+    replicas: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1000,
+            description="Pods that serve the model; also set by `scale`. With autoscaling: those that it starts from.",
+        ),
+    ] = 1
+    autoscaling: Autoscaling | None = None
     rollout: Rollout = Rollout()
     routing: Routing = Routing()
     access: Access = Access()
@@ -223,6 +236,7 @@ class ModelBackendStatus(APIModel):
     model_ids: Annotated[
         list[str], Field(alias="modelIDs", description="Ids that reach the model: model.id and its aliases.")
     ] = []
+    autoscaling: AutoscalingStatus | None = None
     message: Annotated[str, Field(description="Message of the condition Ready.")] = ""
 
 

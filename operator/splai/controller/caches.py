@@ -111,6 +111,8 @@ class Caches:
         after = collection.revise(metadata, lambda value: value.model_copy(update=update))
         if after is not None and resource == MODEL_BACKENDS:
             self._route_to_jobs(before, after)
+            if before is not None and _intent(before.value) != _intent(after.value):
+                self._enqueue(Key.of(resource, after.namespace, after.name), 0.0)
 
     def route(self, resource: Resource, before: Entry[Any] | None, after: Entry[Any] | None) -> None:
         """Enqueue those whose work the change is."""
@@ -148,6 +150,12 @@ class Caches:
         namespace, name = backend.metadata["namespace"], backend.metadata["name"]
         defaults = (entry.name for entry in self._backends_of(namespace) if _is_default(entry))
         return tuple(sorted(other for other in defaults if other != name))
+
+    def active_jobs(self) -> Iterator[InferenceJob]:
+        """Those in a phase in which a job can make use of a backend."""
+        for index, _size in list(self._jobs_by_index()):
+            if index[1] in ("Pending", "Running"):
+                yield from (entry.value for entry in self.jobs.indexed(index))
 
     def policies_changed(self) -> None:
         """Enqueue the jobs that name one, those that are over as well: their time to live may be the policy's."""
@@ -277,12 +285,19 @@ def _pod_owner(pod: ObservedPod) -> Hashable | None:
 
 
 def _intent(value: InferenceJob | ModelBackend) -> tuple[object, ...]:
-    """What is asked for. Only we write the status, so a change of the rest is the only news.
+    """What is asked for. Only we write the status, so a change of the rest is the only news, but for one number there.
 
+    A decided number of replicas is carried out once it is stored; a watch may tell that before the patch's own reply.
     The generation moves with the spec, and with a deletion; with the labels that name a queue it does not.
     """
     labels = value.metadata.get("labels") or {}
-    return value.metadata.get("generation"), labels.get(QUEUE_LABEL), labels.get(QUEUE_PRIORITY_LABEL)
+    queue = labels.get(QUEUE_LABEL), labels.get(QUEUE_PRIORITY_LABEL)
+    return value.metadata.get("generation"), *queue, _decided(value)
+
+
+def _decided(value: InferenceJob | ModelBackend) -> int | None:
+    scaling = value.status.autoscaling if isinstance(value, ModelBackend) else None
+    return scaling.desired_replicas if scaling else None
 
 
 def _offer(backend: ModelBackend) -> Iterable[object]:

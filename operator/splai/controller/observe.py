@@ -28,6 +28,7 @@ from splai.core.inferencejob.snapshot import (
     needs_progress,
     needs_workload,
 )
+from splai.core.modelbackend.demand import Demand
 from splai.core.modelbackend.snapshot import BackendSnapshot
 from splai.core.observed import ObservedJob, ObservedWorkload
 from splai.core.settings import OperatorSettings
@@ -54,6 +55,7 @@ class Observer:
         policies: Callable[[], Mapping[str, Policy]],
         folder: Callable[[str, str], JobFolder],
         now: Callable[[], datetime],
+        demand: Callable[[ModelBackend], Demand | None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``policies`` are as of now; ``folder`` opens the artifact folder of a job by namespace and UID."""
@@ -63,6 +65,7 @@ class Observer:
         self._policies = policies
         self._folder = folder
         self._now = now
+        self._demand = demand
         self._troubles = CreationTroubles(client)
         self._store = Breaker(StoreUnavailable, clock=clock)
 
@@ -100,6 +103,7 @@ class Observer:
             service=services[0].value if services else None,
             pods=tuple(pod.value for pod in pods),
             other_defaults=caches.other_defaults(entry.value),
+            demand=self._demand(entry.value),
         )
 
     async def _config_map(self, job: InferenceJob) -> ConfigMapText | ConfigMapMissing | ConfigMapUnreadable:

@@ -28,8 +28,10 @@ from prometheus_client import start_http_server
 from splai.artifacts.client import ArtifactClient
 from splai.artifacts.folder import JobFolder
 from splai.controller import handlers
+from splai.controller.autoscaler import Autoscaler
 from splai.controller.caches import Caches
 from splai.controller.decide import Decider
+from splai.controller.gateways import Gateways
 from splai.controller.liveness import Liveness
 from splai.controller.metrics import Metrics
 from splai.controller.observe import Observer
@@ -162,6 +164,12 @@ class Operator:
             namespaces=settings.watch_namespaces,
             is_known=self._caches.jobs.knows,
         )
+        self._gateways = Gateways(
+            self._client, namespace=settings.namespace, service=settings.gateway_service, clock=time.monotonic
+        )
+        self._autoscaler = Autoscaler(
+            self._gateways, self._caches, policies=policies.current, enqueue=self._queue.add, now=_now
+        )
         self._reconciler = self._make_reconciler()
         watches = len(tuple(self._caches)) * (len(settings.watch_namespaces) or 1)
         self._liveness = Liveness(self._queue, self._elector, watches=watches)
@@ -173,6 +181,7 @@ class Operator:
 
     async def __aexit__(self, *_: object) -> None:
         await self._planning.close()
+        await self._gateways.close()
         await self._client.close()
         await self._unfenced.close()
 
@@ -235,11 +244,12 @@ class Operator:
         await self._elector.acquire()
         self._metrics.leader.set(1)
         workers += [tasks.create_task(self._reconciler.work()) for _ in range(self._settings.reconcile_workers)]
-        sweeping = tasks.create_task(self._retention.run())
+        while_leading = [tasks.create_task(self._retention.run()), tasks.create_task(self._autoscaler.run())]
         try:
             await self._elector.hold()
         finally:
-            sweeping.cancel()
+            for task in while_leading:
+                task.cancel()
 
     async def _follow_policies(self) -> NoReturn:
         """A changed policy is the work of the jobs that name one."""
@@ -268,6 +278,7 @@ class Operator:
             policies=self._policies.current,
             folder=self._folder,
             now=_now,
+            demand=self._autoscaler.demand,
         )
         decider = Decider(self._planning)
         kinds = {

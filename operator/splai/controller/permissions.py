@@ -7,6 +7,7 @@ from splai.kube.resource import (
     CONFIG_MAPS,
     CORE_EVENTS,
     DEPLOYMENTS,
+    ENDPOINT_SLICES,
     EVENTS,
     INFERENCE_JOBS,
     JOBS,
@@ -19,7 +20,7 @@ from splai.kube.resource import (
 
 
 def rules(*, namespace: str, lease: str) -> Iterator[Rule]:
-    """In the operator's own namespace only the Lease; the rest in every watched one."""
+    """In the operator's own namespace only the Lease and the gateway's pods; the rest in every watched one."""
     for own in (INFERENCE_JOBS, MODEL_BACKENDS):
         yield from (Rule(verb, own) for verb in ("list", "watch"))
         yield Rule("patch", own, "status")
@@ -35,3 +36,4 @@ def rules(*, namespace: str, lease: str) -> Iterator[Rule]:
     yield Rule("list", WORKLOADS)  # why Kueue holds a Job back
     yield Rule("create", LEASES, namespace=namespace)
     yield from (Rule(verb, LEASES, namespace=namespace, name=lease) for verb in ("get", "update"))
+    yield Rule("list", ENDPOINT_SLICES, namespace=namespace)  # whom to ask what is asked of the backends

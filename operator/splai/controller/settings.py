@@ -36,6 +36,8 @@ class Settings:
     """How long a job's folder is kept after its resource is gone."""
     policies_file: Path | None = None
     """The policies that jobs may name; None: there are none."""
+    gateway_service: str = "splai-api-gateway"
+    """The Service of the gateway, in ``namespace``: its pods are asked what autoscaling has to know."""
     lease_name: str = "splai-operator"
     lease_seconds: int = DURATION
     """How long another operator waits for one that does not answer any more."""
@@ -83,6 +85,7 @@ class Settings:
             artifacts_token_file=Path(text("SPLAI_ARTIFACTS_TOKEN_FILE", "/var/run/secrets/splai/token")),
             artifact_retention=_retention(text("SPLAI_ARTIFACT_RETENTION", "720h")),
             policies_file=Path(policies_file) if policies_file else None,
+            gateway_service=text("SPLAI_GATEWAY_SERVICE", cls.gateway_service),
             lease_name=text("SPLAI_LEASE_NAME", cls.lease_name),
             lease_seconds=number("SPLAI_LEASE_SECONDS", cls.lease_seconds, lowest=3),
             reconcile_workers=number("SPLAI_RECONCILE_WORKERS", cls.reconcile_workers, lowest=1),

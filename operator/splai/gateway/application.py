@@ -50,6 +50,7 @@ async def gateway_handler(
     ready: Callable[[], bool],
     selection: Selection | None = None,
     admission: Admission | None = None,
+    hold: Hold | None = None,
     engines: EnginePool | None = None,
     tracing: Tracing | None = None,
 ) -> AsyncGenerator[Handler]:
@@ -57,7 +58,7 @@ async def gateway_handler(
     engines = engines or EnginePool()
     selection = selection or Selection()
     admission = admission or Admission(most_in_flight=settings.max_in_flight)
-    hold = Hold(routes, max_hold=settings.max_hold_seconds, most_held=settings.max_held)
+    hold = hold or new_hold(settings, routes)
     attempts = Attempts(routes, engines, selection, metrics)
     redis = RedisStore(settings.redis_url) if settings.redis_url else None
     access_log = AccessLog() if settings.access_log else None
@@ -98,6 +99,11 @@ async def gateway_handler(
             await redis.close()
         if access_log is not None:
             access_log.close()
+
+
+def new_hold(settings: GatewaySettings, routes: RouteSource) -> Hold:
+    """For requests that wait for a first pod."""
+    return Hold(routes, max_hold=settings.max_hold_seconds, most_held=settings.max_held)
 
 
 def backend_states(table: RouteTable, selection: Selection) -> Iterable[BackendState]:

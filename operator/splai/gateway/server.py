@@ -12,6 +12,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
@@ -19,17 +20,20 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 import uvloop
 
 from splai.artifacts.client import ArtifactClient
-from splai.gateway.application import gateway_handler
+from splai.gateway.application import gateway_handler, new_hold
 from splai.gateway.authorization import Authorization
 from splai.gateway.endpoints.application import metrics_application
 from splai.gateway.endpoints.artifacts import Artifacts
+from splai.gateway.endpoints.load import Load
 from splai.gateway.errors import error_body_of
 from splai.gateway.http.asgi import asgi_handler
 from splai.gateway.http.exchange import Handler
 from splai.gateway.http.limits import Limits
 from splai.gateway.http.server import Server, http_server
 from splai.gateway.metrics import Metrics
+from splai.gateway.routing.admission import Admission
 from splai.gateway.routing.discovery import Discovery
+from splai.gateway.routing.selection import Selection
 from splai.gateway.settings import GatewaySettings
 from splai.kube.client import Client
 from splai.kube.connection import load_configuration
@@ -76,6 +80,8 @@ async def run(settings: GatewaySettings, authorization: Authorization, tracing: 
         client = Client(await load_configuration(), component="gateway")
         stack.push_async_callback(client.close)
         discovery = Discovery(client, settings.namespaces, metrics)
+        selection, admission = Selection(), Admission(most_in_flight=settings.max_in_flight)
+        hold = new_hold(settings, discovery)
         artifacts = await stack.enter_async_context(
             ArtifactClient(settings.artifacts_url, settings.artifacts_token_file)
         )
@@ -87,11 +93,16 @@ async def run(settings: GatewaySettings, authorization: Authorization, tracing: 
                 authorization,
                 Artifacts(artifacts, settings.namespaces),
                 ready=lambda: discovery.synced and not stop.is_set(),
+                selection=selection,
+                admission=admission,
+                hold=hold,
                 tracing=tracing,
             )
         )
         await stack.enter_async_context(_following(discovery, stop))
-        numbers = asgi_handler(metrics_application(metrics))
+        replica = socket.gethostname()
+        load = Load(replica, routes=discovery, selection=selection, admission=admission, hold=hold)
+        numbers = asgi_handler(metrics_application(metrics, load))
         await stack.enter_async_context(listening(numbers, settings.metrics_port, drain_seconds=METRICS_DRAIN_SECONDS))
         await stack.enter_async_context(listening(handler, settings.port))
         _log.info("serving", extra={"port": settings.port, "namespaces": settings.namespaces or "all"})

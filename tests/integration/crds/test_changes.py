@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.crds.manifests import JOB, KEY, Cluster, contains, job, manifest, name_of
+from tests.integration.crds.manifests import BACKEND, JOB, KEY, Cluster, backend, contains, job, manifest, name_of
 from tests.integration.running_control_plane import KubectlError
 
 FULL_JOB = job(
@@ -24,6 +24,9 @@ OTHER_TEMPLATE = {"nodeSelector": {"gpu": "a100"}}
 SUSPEND_FIRST = "workers.template is immutable unless the job is suspended"
 PRIORITY_STAYS = "spec.priority is immutable once a worker has run"
 ONE_WAY = "cancel is one-way"
+DECIDED_BY_AUTOSCALING = (
+    "replicas cannot be changed while autoscaling decides: change autoscaling.minReplicas or maxReplicas"
+)
 
 # (what is changed in FULL_JOB, what the apiserver says about it)
 FROZEN: list[tuple[dict[str, Any], str]] = [
@@ -178,3 +181,30 @@ def test_comparing_the_largest_input_is_not_too_expensive(cluster: Cluster, larg
     changed = cluster.send("replace", existing | {"spec": made["spec"] | {"workers": {"parallelism": 2}}})
 
     assert changed["spec"]["workers"]["parallelism"] == 2
+
+
+class TestReplicas:
+    def elastic(self, cluster: Cluster, name: str) -> dict[str, Any]:
+        return cluster.send("create", backend(name=name, replicas=1, autoscaling={"maxReplicas": 4}))
+
+    def test_they_stay_while_autoscaling_decides(self, cluster: Cluster) -> None:
+        existing = self.elastic(cluster, "elastic")
+        spec = existing["spec"] | {"replicas": 2}
+        with pytest.raises(KubectlError, match=DECIDED_BY_AUTOSCALING):
+            cluster.send("replace", existing | {"spec": spec}, "--dry-run=server")
+
+    def test_scale_is_refused_with_the_same_words(self, cluster: Cluster) -> None:
+        self.elastic(cluster, "scaled-elastic")
+        with pytest.raises(KubectlError, match=DECIDED_BY_AUTOSCALING):
+            cluster.kubectl("scale", "-n", cluster.namespace, "modelbackend/scaled-elastic", "--replicas=3")
+
+    def test_they_may_change_when_autoscaling_comes_or_goes(self, cluster: Cluster) -> None:
+        existing = self.elastic(cluster, "coming-and-going")
+        fixed = cluster.send("replace", existing | {"spec": BACKEND | {"replicas": 3}})
+        again = cluster.send("replace", fixed | {"spec": BACKEND | {"replicas": 0, "autoscaling": {"maxReplicas": 2}}})
+        assert (fixed["spec"]["replicas"], again["spec"]["replicas"]) == (3, 0)
+
+    def test_its_bounds_may_change(self, cluster: Cluster) -> None:
+        existing = self.elastic(cluster, "bounds")
+        spec = existing["spec"] | {"autoscaling": {"minReplicas": 2, "maxReplicas": 8}}
+        assert cluster.send("replace", existing | {"spec": spec})["spec"]["autoscaling"]["maxReplicas"] == 8

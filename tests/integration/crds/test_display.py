@@ -20,10 +20,10 @@ def test_jobs_are_listed_with_what_one_wants_to_know_at_first_sight(cluster: Clu
 
 
 def test_backends_are_listed_with_why_they_are_not_ready(cluster: Cluster) -> None:
-    cluster.send("create", backend(name="listed", replicas=2))
+    cluster.send("create", backend(name="listed", replicas=1))
     times = {"lastTransitionTime": "2026-05-01T12:00:00Z"}
     condition = {"type": "Ready", "status": "False", "reason": "Unschedulable", "message": "no GPU", **times}
-    cluster.set_status("mb", "listed", conditions=[condition], readyReplicas=0)
+    cluster.set_status("mb", "listed", conditions=[condition], replicas=2, readyReplicas=0)
     header, row = cluster.kubectl("get", "-n", cluster.namespace, "mb", "listed").splitlines()
     assert header.split() == ["NAME", "MODEL", "ENGINE", "READY", "REASON", "REPLICAS", "ANSWERING", "AGE"]
     assert row.split()[:-1] == ["listed", "m", "LlamaCpp", "False", "Unschedulable", "2", "0"]

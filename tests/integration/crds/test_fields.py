@@ -61,6 +61,10 @@ def beside_remote(**spec: Any) -> dict[str, Any]:
     return backend(**{"engine": {"type": "Remote"}, "remote": {"provider": "OpenAI", "apiKeySecretRef": KEY}, **spec})
 
 
+def elastic(**autoscaling: Any) -> dict[str, Any]:
+    return backend(autoscaling={"maxReplicas": 4, **autoscaling})
+
+
 def claim(**source: Any) -> dict[str, Any]:
     return worker_template(resourceClaims=[{"name": "gpu", **source}])
 
@@ -270,6 +274,14 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (routed(maxQueued=-1), "spec.routing.maxQueued in body should be greater than or equal to 0"),
     (routed(maxQueueTime="61m"), "maxQueueTime must be at most 1h"),
     (routed(default="yes"), "spec.routing.default in body must be of type boolean"),
+    (backend(autoscaling={}), "spec.autoscaling.maxReplicas: Required value"),
+    (elastic(maxReplicas=0), "spec.autoscaling.maxReplicas in body should be greater than or equal to 1"),
+    (elastic(minReplicas=5), "autoscaling.minReplicas must not be more than maxReplicas"),
+    (elastic(targetInFlight=0), "spec.autoscaling.targetInFlight in body should be greater than or equal to 1"),
+    (elastic(scaleDownDelay="soon"), "spec.autoscaling.scaleDownDelay in body should match"),
+    (elastic(scaleDownDelay="24h1s"), "autoscaling.scaleDownDelay must be at most 24h"),
+    (elastic(maxHold="999ms"), "autoscaling.maxHold must be at least 1s and at most 1h"),
+    (elastic(maxHold="61m"), "autoscaling.maxHold must be at least 1s and at most 1h"),
     (backend(access={"from": "Everybody"}), 'spec.access.from: Unsupported value: "Everybody"'),
     (
         backend(access={"from": "Selected"}),
@@ -287,6 +299,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ]
 
 TAKEN: list[dict[str, Any]] = [
+    elastic(),
+    elastic(minReplicas=4, scaleDownDelay="0s", maxHold="1h"),
     job(name="a" * 52),
     job(name="a-1"),
     backend(name="a" * 52),
@@ -458,6 +472,16 @@ def test_a_backend_is_filled_in_with_what_it_left_out(cluster: Cluster) -> None:
             "maxQueueTime": "60s",
         },
         "access": {"from": "Same", "namespaces": []},
+    }
+
+
+def test_autoscaling_is_filled_in_with_what_it_left_out(cluster: Cluster) -> None:
+    made = cluster.try_out(elastic())
+    assert made["spec"]["autoscaling"] == {
+        "minReplicas": 0,
+        "maxReplicas": 4,
+        "targetInFlight": 32,
+        "scaleDownDelay": "300s",
     }
 
 

@@ -23,6 +23,7 @@ class GatewayProcess:
 
     process: asyncio.subprocess.Process
     port: int
+    metrics_port: int
 
     @property
     def url(self) -> str:
@@ -90,7 +91,7 @@ async def running_process(
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=output, stderr=output)
     try:
-        yield GatewayProcess(process, port)
+        yield GatewayProcess(process, port, metrics_port)
     finally:
         if process.returncode is None:
             process.kill()

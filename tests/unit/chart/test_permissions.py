@@ -46,8 +46,8 @@ def test_operator_is_granted_what_it_asks_for_in_every_namespace() -> None:
     assert granted("splai-operator") == asked(everywhere=True)
 
 
-def test_operator_is_granted_its_lease_alone_in_its_own_namespace() -> None:
-    assert granted("splai-operator-lease") == asked(everywhere=False)
+def test_operator_is_granted_its_lease_and_the_gateways_alone_in_its_own_namespace() -> None:
+    assert sorted(granted("splai-operator-lease") + granted("splai-operator-gateways")) == asked(everywhere=False)
 
 
 def test_gateway_may_watch_what_it_routes_by() -> None:
@@ -55,4 +55,4 @@ def test_gateway_may_watch_what_it_routes_by() -> None:
 
 
 def test_no_role_is_left_unchecked() -> None:
-    assert ROLES.keys() == {"splai-operator", "splai-operator-lease", "splai-gateway"}
+    assert ROLES.keys() == {"splai-operator", "splai-operator-lease", "splai-operator-gateways", "splai-gateway"}

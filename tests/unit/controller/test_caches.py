@@ -298,3 +298,50 @@ def test_jobs_are_counted_by_phase(recorded: Recorded) -> None:
     recorded.caches.changed(INFERENCE_JOBS, inference_job("other", status={"phase": "Running"}))
 
     assert recorded.caches.phases() == {"Pending": 1, "Running": 1}
+
+
+class TestDecidedReplicas:
+    """A number of replicas that was written is carried out at once, whoever tells first that it was."""
+
+    @pytest.fixture
+    def body(self, recorded: Recorded) -> dict[str, Any]:
+        body = model_backend(autoscaling={"maxReplicas": 2})
+        body["status"]["autoscaling"] = {"desiredReplicas": 0, "reason": "Idle"}
+        recorded.caches.changed(MODEL_BACKENDS, body)
+        recorded.enqueued()
+        return body
+
+    def write(self, recorded: Recorded, body: dict[str, Any], desired: int) -> None:
+        decision = {"desiredReplicas": desired, "reason": "Requests"}
+        status = ModelBackendStatus.model_validate({**body["status"], "autoscaling": decision})
+        recorded.caches.status_written(MODEL_BACKENDS, {**body["metadata"], "resourceVersion": "2"}, status)
+
+    def watch(self, recorded: Recorded, body: dict[str, Any], desired: int) -> None:
+        decision = {"desiredReplicas": desired, "reason": "Requests"}
+        metadata = {**body["metadata"], "resourceVersion": "2"}
+        status = {**body["status"], "autoscaling": decision}
+        recorded.caches.changed(MODEL_BACKENDS, {**body, "metadata": metadata, "status": status})
+
+    def test_the_patchs_own_reply(self, recorded: Recorded, body: dict[str, Any]) -> None:
+        self.write(recorded, body, 1)
+        assert recorded.enqueued() == [(BACKEND, 0.0)]
+        self.watch(recorded, body, 1)
+        assert recorded.enqueued() == []
+
+    def test_the_watch(self, recorded: Recorded, body: dict[str, Any]) -> None:
+        self.watch(recorded, body, 1)
+        assert recorded.enqueued() == [(BACKEND, 0.0)]
+        self.write(recorded, body, 1)
+        assert recorded.enqueued() == []
+
+    def test_the_same_number_is_no_work(self, recorded: Recorded, body: dict[str, Any]) -> None:
+        self.write(recorded, body, 0)
+        assert recorded.enqueued() == []
+
+
+def test_jobs_that_can_make_use_of_a_backend_are_those_that_run_or_wait() -> None:
+    caches = Caches(lambda *_: None)
+    for phase in ("Pending", "Queued", "Running", "Suspended", "Finalizing", "Completed"):
+        caches.changed(INFERENCE_JOBS, inference_job(phase.lower(), status={"phase": phase}))
+
+    assert sorted(job.metadata["name"] for job in caches.active_jobs()) == ["pending", "running"]

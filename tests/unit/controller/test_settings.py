@@ -28,6 +28,11 @@ def test_the_operator_may_reach_the_artifact_server_at_another_address_than_pods
     assert (found.core.artifacts_url, found.artifacts_client_url) == ("http://pods", "http://laptop")
 
 
+def test_the_gateway_is_found_by_its_service() -> None:
+    assert settings().gateway_service == "splai-api-gateway"
+    assert settings(SPLAI_GATEWAY_SERVICE="other").gateway_service == "other"
+
+
 def test_namespaces_are_a_comma_list() -> None:
     assert settings(SPLAI_WATCH_NAMESPACES="a, b,").watch_namespaces == ("a", "b")
 

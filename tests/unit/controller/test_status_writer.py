@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from splai.api.backend_autoscaling import AutoscalingStatus
 from splai.api.condition import Condition
 from splai.api.inference_job import InferenceJob, InferenceJobStatus, JobPhase, TaskStatus, WorkersStatus
 from splai.api.model_backend import ModelBackendStatus
@@ -141,6 +142,10 @@ async def test_a_changed_phase_does_not_wait_for_the_last_patch(place: Place) ->
     assert place.stored["phase"] == "Completed"
 
 
+def scaled(replicas: int, reason: str = "Requests") -> ModelBackendStatus:
+    return ModelBackendStatus(autoscaling=AutoscalingStatus(desired_replicas=replicas, reason=reason))
+
+
 @pytest.mark.parametrize(
     ("before", "after", "haste"),
     [
@@ -160,6 +165,8 @@ async def test_a_changed_phase_does_not_wait_for_the_last_patch(place: Place) ->
         (status(), status(workers=WorkersStatus(active=1), message="1 of 2"), Haste(LITTLE_NEWS_INTERVAL)),
         (ModelBackendStatus(), ModelBackendStatus(conditions=[ready("False")]), None),
         (ModelBackendStatus(conditions=[ready("False")]), ModelBackendStatus(conditions=[ready("True")]), None),
+        (scaled(0), scaled(1), None),
+        (scaled(1), scaled(1, reason="GatewaySilent"), Haste(OBJECT_INTERVAL)),
         (
             ModelBackendStatus(conditions=[ready()]),
             ModelBackendStatus(conditions=[ready(reason="No")]),

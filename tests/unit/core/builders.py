@@ -82,6 +82,7 @@ def make_backend(
     namespace: str = "team",
     model_id: str = "llama3-8b-q4",
     ready: bool = True,
+    reason: str = "",
     created: str = "2026-05-01T11:00:00Z",
     **spec: Any,
 ) -> ModelBackend:
@@ -95,7 +96,7 @@ def make_backend(
                         "type": "Ready",
                         "status": "True" if ready else "Unknown",
                         "lastTransitionTime": created,
-                        "reason": "Ready" if ready else "Loading",
+                        "reason": reason or ("Ready" if ready else "Loading"),
                         "message": "" if ready else "0 of 1 replicas are ready",
                     }
                 ]

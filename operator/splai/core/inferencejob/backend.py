@@ -1,8 +1,9 @@
 """Which ModelBackend answers a job's records, and whether it can.
 
 Backends of one namespace that serve the same id are a pool. A job takes one of it when its work is planned: a ready
-one before others, the oldest of those. Then it stays with it, because the work order names its address. An unknown or
-unready backend is waited for; it often arrives with the next file of the same ``kubectl apply``.
+one before others, one with replicas before one at zero, the oldest of those. Then it stays with it, because the work
+order names its address. An unknown or unready backend is waited for; it often arrives with the next file of the same
+``kubectl apply``. One that autoscaling has at zero is ready: the job's work is what brings its first replica.
 
 An id means, in this order, the backends of the job's own namespace; as ``namespace/id`` those of that namespace; those
 of all others. Backends of others count where their ``access`` admits the job's namespace.
@@ -54,6 +55,8 @@ def choose_backend(
     name = backend_reference(backend, job.metadata["namespace"])
     if job.spec.workers.mode == "Dedicated":
         return BackendChoice(backend, _verdict("True", "Dedicated", f"each worker runs the engine of {name} beside it"))
+    if _is_at_zero(backend):
+        return BackendChoice(backend, _at_zero(backend, name))
     if is_true(backend.status.conditions, "Ready"):
         return BackendChoice(backend, _verdict("True", "BackendReady", f"ModelBackend {name} is ready"))
     ready = find_condition(backend.status.conditions, "Ready")
@@ -63,6 +66,18 @@ def choose_backend(
 
 def _verdict(status: str, reason: str, message: str) -> Verdict:
     return Verdict("BackendReady", "True" if status == "True" else "False", reason, message)
+
+
+def _is_at_zero(backend: ModelBackend) -> bool:
+    ready = find_condition(backend.status.conditions, "Ready")
+    return ready is not None and ready.reason == "ScaledToZero"
+
+
+def _at_zero(backend: ModelBackend, name: str) -> Verdict:
+    """With autoscaling the job's own work brings a replica; else nothing does before somebody changes the number."""
+    if backend.spec.autoscaling is not None:
+        return _verdict("True", "BackendReady", f"ModelBackend {name} is at zero replicas and starts one for the job")
+    return _verdict("False", "BackendNotReady", f"ModelBackend {name} is not ready: its spec.replicas is 0")
 
 
 def _candidates(job: InferenceJob, backends: Sequence[ModelBackend], bound: str | None) -> list[ModelBackend]:
@@ -91,9 +106,9 @@ def _wants_default(job: InferenceJob, bound: str | None) -> bool:
     return not bound and job.spec.model is None and job.spec.backend_ref is None
 
 
-def _preference(backend: ModelBackend) -> tuple[bool, str, str]:
+def _preference(backend: ModelBackend) -> tuple[bool, bool, str, str]:
     ready = is_true(backend.status.conditions, "Ready")
-    return not ready, backend.metadata.get("creationTimestamp") or "", backend.metadata["name"]
+    return not ready, _is_at_zero(backend), backend.metadata.get("creationTimestamp") or "", backend.metadata["name"]
 
 
 def _several_defaults(job: InferenceJob, defaults: Sequence[ModelBackend]) -> str:

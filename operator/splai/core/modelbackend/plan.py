@@ -6,6 +6,7 @@ from typing import Any
 from splai.api.model_backend import ModelBackendStatus
 from splai.core.content_hash import content_hash
 from splai.core.field_ownership import owns
+from splai.core.modelbackend.autoscaling import as_decided, decide_autoscaling, scaling_events
 from splai.core.modelbackend.deployment import build_deployment, revision
 from splai.core.modelbackend.service import build_service
 from splai.core.modelbackend.snapshot import BackendSnapshot
@@ -21,6 +22,9 @@ def plan(snapshot: BackendSnapshot, now: datetime) -> Plan[ModelBackendStatus]:
     backend = snapshot.backend
     if backend.metadata.get("deletionTimestamp"):
         return Plan(status=backend.status)
+    autoscaling = decide_autoscaling(backend, snapshot.demand, now)
+    snapshot = as_decided(snapshot)
+    backend = snapshot.backend
     deployment = _signed(build_deployment(backend, snapshot.settings))
     service = _signed(build_service(backend))
     actions = []
@@ -29,10 +33,11 @@ def plan(snapshot: BackendSnapshot, now: datetime) -> Plan[ModelBackendStatus]:
     if _differs(snapshot.own_service, service):
         actions.append(Apply(service))
     status = decide_status(snapshot, revision=revision(deployment), changing=bool(actions), now=now)
+    status = status.model_copy(update={"autoscaling": autoscaling})
     return Plan(
         status=status,
         actions=tuple(actions),
-        events=transitions(backend.status, status),
+        events=(*scaling_events(backend.status, status), *transitions(backend.status, status)),
         requeue_after=next_look(snapshot, revision=revision(deployment), now=now),
     )
 

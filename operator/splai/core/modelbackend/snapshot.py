@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from splai.api.model_backend import ModelBackend
+from splai.core.modelbackend.demand import Demand
 from splai.core.observed import ObservedDeployment, ObservedPod, ObservedService
 from splai.core.plan import Refusal
 from splai.core.settings import OperatorSettings
@@ -21,6 +22,8 @@ class BackendSnapshot:
     """The replicas: pods that carry the backend's name as a label."""
     other_defaults: Sequence[str] = ()
     """Names of further backends that are the namespace's default, if this one is."""
+    demand: Demand | None = None
+    """What is asked of a backend with autoscaling; None also while nothing was heard of it."""
     refusals: Sequence[Refusal] = ()
 
     @property

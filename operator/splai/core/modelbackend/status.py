@@ -75,7 +75,7 @@ def transitions(before: ModelBackendStatus, after: ModelBackendStatus) -> tuple[
             events.append(Event("Normal", condition.reason, condition.message))
         elif condition.reason not in _ON_ITS_WAY:
             events.append(Event("Warning", condition.reason, condition.message))
-        elif was[0] == "True" and condition.reason != "RollingOut":
+        elif was[0] == "True" and was[1] != "ScaledToZero" and condition.reason != "RollingOut":
             events.append(Event("Warning", "NotReady", condition.message))
     return tuple(events)
 

@@ -8,10 +8,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from splai.api.gateway_load import LOAD_PATH
 from splai.gateway.endpoints.artifacts import FILES, TASK_FILES, Artifacts
 from splai.gateway.endpoints.documents import Documents, with_slash
 from splai.gateway.endpoints.failures import EXCEPTION_HANDLERS
 from splai.gateway.endpoints.health import Health, alive, readiness
+from splai.gateway.endpoints.load import Load
 from splai.gateway.endpoints.models import Models
 from splai.gateway.endpoints.observer import Observer
 from splai.gateway.endpoints.resource import Handler, Resource
@@ -50,9 +52,10 @@ def endpoints_application(
     )
 
 
-def metrics_application(metrics: Metrics) -> Starlette:
-    """The same metrics on the port that scrapers expect; what happens there is not counted."""
-    return Starlette(routes=[_get("/metrics", _exposition(metrics))], exception_handlers=EXCEPTION_HANDLERS)
+def metrics_application(metrics: Metrics, load: Load) -> Starlette:
+    """The same metrics on the port that scrapers expect, and what the operator asks there; none of it is counted."""
+    routes = [_get("/metrics", _exposition(metrics)), _get(LOAD_PATH, load.report)]
+    return Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
 
 
 def _below(prefix: str, models: Models, artifacts: Artifacts, documents: Documents) -> Iterator[Route]:

@@ -88,6 +88,10 @@ class Admission:
         line = self._lines.get(pool.key)
         return len(line.waiting) if line else 0
 
+    def queues(self) -> dict[tuple[str, ...], int]:
+        """How many requests wait for a turn, where any do, by the keys of their pool's backends."""
+        return {tuple(key.split()): len(line.waiting) for key, line in self._lines.items() if line.waiting}
+
     @property
     def total(self) -> int:
         """Requests of the whole gateway, those that wait included."""

@@ -1,7 +1,8 @@
 """Requests for a backend at zero wait for its first pod, a bounded time and no more than a bounded number of them.
 
 Each table is looked at once, whatever number waits. A backend that was seen at zero and is starting now is still waited
-for; one that has no ready pod for another reason is not: nobody knows when it will have one.
+for, as is any that starts and has autoscaling: another gateway may have woken it. One that has no ready pod for another
+reason is not: nobody knows when it will have one.
 
 Deadlines are points of the running loop's clock (``loop.time()``), in seconds.
 """
@@ -27,7 +28,7 @@ class Hold:
     def __init__(
         self, routes: RouteSource, *, max_hold: float = MAX_HOLD_SECONDS, most_held: int = DEFAULT_MOST_HELD
     ) -> None:
-        """``max_hold`` in seconds; ``most_held`` requests in all."""
+        """``max_hold`` in seconds, for backends that do not say it themselves; ``most_held`` requests in all."""
         self._routes = routes
         self._max_hold = max_hold
         self._most_held = most_held
@@ -40,7 +41,7 @@ class Hold:
     async def until_ready(self, name: str, deadline: float) -> Pool:
         """The pool of a name as soon as it has a ready pod, which is at once for most.
 
-        Raises RequestError: 503 with `Retry-After` when there is none within ``max_hold`` or until the deadline, when
+        Raises RequestError: 503 with `Retry-After` when there is none within the hold or until the deadline, when
         too many wait already, or when nothing says that there will be one; 404 when the name is gone.
         """
         pool = find_pool(self._routes.table, name)
@@ -51,9 +52,10 @@ class Hold:
             raise _unavailable("The model has no ready replica", "model_not_ready")
         if self._held.total() >= self._most_held:
             raise _unavailable("Too many requests wait for a model to start", "too_many_held")
+        most = self._max_hold if awaited.policy.max_hold is None else awaited.policy.max_hold
         self._held[awaited.key] += 1
         try:
-            async with asyncio.timeout_at(min(deadline, asyncio.get_running_loop().time() + self._max_hold)):
+            async with asyncio.timeout_at(min(deadline, asyncio.get_running_loop().time() + most)):
                 return await self._ready(name)
         except TimeoutError:
             message = "The model runs at zero replicas, and none has started in time"
@@ -95,10 +97,10 @@ class Hold:
 
     def _awaited(self, pool: Pool) -> BackendRoute | None:
         """The backend whose first pod would answer; None when none is to be expected."""
-        return next(
-            (it for it in pool.backends if it.at_zero or (it.is_starting and it.key in self._waking)),
-            None,
-        )
+        return next((it for it in pool.backends if it.at_zero or (it.is_starting and self._comes(it))), None)
+
+    def _comes(self, backend: BackendRoute) -> bool:
+        return backend.policy.is_elastic or backend.key in self._waking
 
 
 def _unavailable(message: str, code: str) -> RequestError:

@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
 
+from splai.api.backend_autoscaling import Autoscaling
 from splai.api.backend_routing import Routing, Strategy
 from splai.api.base import parse_duration, parse_time, wrong_fields
 from splai.api.model_backend import Model
@@ -22,7 +23,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """``spec.routing`` as the gateway uses it; times in seconds, fallbacks as ``namespace/name``."""
+    """``spec.routing`` as the gateway uses it; times in seconds, fallbacks as ``namespace/name``.
+
+    The last two are from ``spec.autoscaling``.
+    """
 
     capabilities: tuple[str, ...] = ()
     default: bool = False
@@ -38,6 +42,10 @@ class Policy:
     """A ready pod."""
     max_queued: int = 100
     max_queue_seconds: float = 60.0
+    is_elastic: bool = False
+    """A request brings the first pod."""
+    max_hold: float | None = None
+    """How long one waits for it; None: as long as the gateway's settings say."""
 
     @classmethod
     def from_routing(cls, routing: Routing, namespace: str) -> "Policy":
@@ -95,8 +103,8 @@ class Backend:
             int(parse_time(metadata["creationTimestamp"]).timestamp()),
             model.id,
             tuple(model.aliases),
-            _policy(spec.get("routing"), metadata["namespace"]),
-            scaled_to_zero=spec.get("replicas") == 0 or reason == SCALED_TO_ZERO,
+            _elastic(_policy(spec.get("routing"), metadata["namespace"]), spec.get("autoscaling")),
+            scaled_to_zero=reason == SCALED_TO_ZERO or _wanted_replicas(spec, body.get("status") or {}) == 0,
             is_starting=reason in _STARTING,
             native_responses=(spec.get("engine") or {}).get("type") == "vLLM",
         )
@@ -117,6 +125,26 @@ def _policy(routing: Mapping[str, Any] | None, namespace: str) -> Policy:
         _log.warning("routing ignored", extra={"namespace": namespace, "fields": wrong_fields(error)})
         return _DEFAULTS
     return _DEFAULTS if policy == _DEFAULTS else policy  # one object for the many that say nothing
+
+
+def _elastic(policy: Policy, autoscaling: Mapping[str, Any] | None) -> Policy:
+    """With the settings of ``spec.autoscaling``; of a newer SPLAI's no more is known than that there are some."""
+    if not autoscaling:
+        return policy
+    try:
+        max_hold = Autoscaling.model_validate(autoscaling).max_hold
+    except ValidationError as error:
+        _log.warning("autoscaling ignored", extra={"fields": wrong_fields(error)})
+        max_hold = None
+    seconds = parse_duration(max_hold).total_seconds() if max_hold is not None else None
+    return replace(policy, is_elastic=True, max_hold=seconds)
+
+
+def _wanted_replicas(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Any:
+    """As many as the Deployment is about to have; the conditions tell it only when it has them."""
+    if not spec.get("autoscaling"):
+        return spec.get("replicas")
+    return (status.get("autoscaling") or {}).get("desiredReplicas")
 
 
 def _ready_reason(status: Mapping[str, Any]) -> str:

@@ -42,7 +42,7 @@ class Pool:
     """The backends of one namespace that serve a name; one object for all names that the same backends serve."""
 
     key: str
-    """The same in every table, as long as the same backends are in it."""
+    """The keys of its backends: the same in every table, as long as the same ones are in it."""
     name: str
     """``namespace/name``, with which every table finds it."""
     namespace: str

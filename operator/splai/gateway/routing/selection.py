@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from splai.gateway.routing.hash_ring import HashRing, hash_of
+from splai.gateway.routing.peaks import RecentPeaks
 from splai.gateway.routing.routes import BackendRoute, Pool, RouteTable, Target
 from splai.resilience.circuit_breaker import CircuitBreaker, State
 
@@ -80,6 +81,8 @@ class Selection:
         self._new_breaker = new_breaker
         self._in_flight: dict[str, int] = {}
         self._in_flight_by_backend: dict[str, int] = {}
+        self.peaks = RecentPeaks()
+        """Of the requests to each backend, by its key."""
         self._breakers: dict[str, CircuitBreaker] = {}
         self._troubled: set[str] = set()
         """Addresses whose breaker has to be asked; of all others it is known that they may be."""
@@ -105,7 +108,8 @@ class Selection:
         """A request goes to the target."""
         address, key = target.address, target.backend.key
         self._in_flight[address] = self._in_flight.get(address, 0) + 1
-        self._in_flight_by_backend[key] = self._in_flight_by_backend.get(key, 0) + 1
+        self._in_flight_by_backend[key] = count = self._in_flight_by_backend.get(key, 0) + 1
+        self.peaks.note(key, count)
         breaker = self._breakers.get(address)
         if breaker is None:
             breaker = self._breakers[address] = self._new_breaker()

@@ -64,6 +64,29 @@ def test_of_a_pool_the_oldest_ready_one_is_taken(order: tuple[int, ...]) -> None
     assert choose(*(pool[position] for position in order))[0] == "older"
 
 
+AT_ZERO: dict[str, Any] = {"ready": True, "reason": "ScaledToZero"}
+
+
+def test_one_that_autoscaling_has_at_zero_is_started_by_the_job() -> None:
+    assert choose(make_backend(**AT_ZERO, replicas=1, autoscaling={"maxReplicas": 1})) == (
+        "smol",
+        "BackendReady",
+        "ModelBackend smol is at zero replicas and starts one for the job",
+    )
+
+
+def test_one_that_somebody_has_set_to_zero_is_waited_for() -> None:
+    assert choose(make_backend(**AT_ZERO, replicas=0))[1:] == (
+        "BackendNotReady",
+        "ModelBackend smol is not ready: its spec.replicas is 0",
+    )
+
+
+def test_of_a_pool_one_with_replicas_comes_before_an_older_one_at_zero() -> None:
+    asleep = make_backend("asleep", **AT_ZERO, created="2026-01-01T00:00:00Z", autoscaling={"maxReplicas": 1})
+    assert choose(asleep, make_backend("awake", created="2026-02-01T00:00:00Z"))[0] == "awake"
+
+
 def test_one_that_is_being_deleted_is_gone() -> None:
     leaving = make_backend()
     leaving.metadata["deletionTimestamp"] = "2026-05-01T12:00:00Z"

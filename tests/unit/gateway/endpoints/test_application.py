@@ -4,9 +4,13 @@ import httpx
 import pytest
 
 from splai.gateway.endpoints.application import metrics_application
+from splai.gateway.endpoints.load import Load
 from splai.gateway.paths import HOT_PATHS, PREFIXES
+from splai.gateway.routing.admission import Admission
+from splai.gateway.routing.hold import Hold
 from splai.gateway.routing.observed import Backend
 from splai.gateway.routing.routes import build_routes
+from splai.gateway.routing.selection import Selection
 from tests.unit.gateway.endpoints.conftest import Cold
 
 ORIGIN = {"Origin": "http://localhost:3000"}
@@ -171,7 +175,8 @@ async def test_metrics_are_on_the_api_and_on_a_port_of_their_own(cold: Cold) -> 
     expected = 'splai_gateway_requests_total{code="200",model="",route="/v1/models"} 1.0'
 
     on_the_api = await cold.get("/v1/metrics/prometheus")
-    transport = httpx.ASGITransport(metrics_application(cold.metrics))
+    load = Load("gateway-1", routes=cold, selection=Selection(), admission=Admission(), hold=Hold(cold))
+    transport = httpx.ASGITransport(metrics_application(cold.metrics, load))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway:9464") as http:
         on_its_port = await http.get("/metrics")
 
@@ -179,6 +184,10 @@ async def test_metrics_are_on_the_api_and_on_a_port_of_their_own(cold: Cold) -> 
     assert expected in on_its_port.text
     assert on_its_port.headers["Content-Type"].startswith("text/plain; version=")
     assert on_its_port.headers["Content-Type"] == on_the_api.headers["Content-Type"]
+
+
+async def test_what_the_operator_asks_is_not_on_the_api(cold: Cold) -> None:
+    assert (await cold.get("/internal/load")).status_code == 404
 
 
 async def test_paths_that_callers_make_up_are_one_label(cold: Cold) -> None:

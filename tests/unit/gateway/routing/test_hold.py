@@ -7,14 +7,16 @@ import pytest
 
 from splai.gateway.errors import RequestError
 from splai.gateway.routing.hold import Hold
-from splai.gateway.routing.observed import Backend, Endpoints
+from splai.gateway.routing.observed import Backend, Endpoints, Policy
 from splai.gateway.routing.routes import Pool, RouteTable, build_routes
 
 FAR = 1e9
 
 
-def routes(*addresses: str, at_zero: bool = False, starting: bool = False, name: str = "m") -> RouteTable:
-    backend = Backend("a", "b", 1, name, (), scaled_to_zero=at_zero, is_starting=starting)
+def routes(
+    *addresses: str, at_zero: bool = False, starting: bool = False, name: str = "m", policy: Policy | None = None
+) -> RouteTable:
+    backend = Backend("a", "b", 1, name, (), policy or Policy(), scaled_to_zero=at_zero, is_starting=starting)
     return build_routes([backend], [Endpoints("a", "b", addresses)])
 
 
@@ -103,6 +105,20 @@ async def test_a_backend_that_is_waking_up_is_waited_for_by_later_requests_too(w
 async def test_one_that_was_never_at_zero_is_not(world: World) -> None:
     await world.see(READY)
     await world.see(STARTING)
+
+    assert await refusal(await world.ask()) == (503, "model_not_ready")
+
+
+async def test_with_autoscaling_it_is_because_another_gateway_may_have_woken_it(world: World) -> None:
+    await world.see(routes(starting=True, policy=Policy(is_elastic=True)))
+
+    request = await world.ask()
+
+    assert not request.done()
+
+
+async def test_a_backend_may_say_how_long_it_is_waited_for(world: World) -> None:
+    await world.see(routes(at_zero=True, policy=Policy(is_elastic=True, max_hold=0.0)))
 
     assert await refusal(await world.ask()) == (503, "model_not_ready")
 

@@ -52,11 +52,14 @@ def test_a_backend_is_read_from_its_object() -> None:
     assert Backend.from_object(body) == Backend("a", "llama", 1795255200, "llama3-8b-q4", ("gpt",))
 
 
-def manifest(*, reason: str = "", **spec: Any) -> dict[str, Any]:
+def manifest(*, reason: str = "", decided: int | None = None, **spec: Any) -> dict[str, Any]:
     return {
         "metadata": {"namespace": "a", "name": "llama", "creationTimestamp": "2026-11-21T10:00:00Z"},
         "spec": {"model": {"id": "m"}, **spec},
-        "status": {"conditions": [{"type": "Scheduled", "reason": "Waiting"}, {"type": "Ready", "reason": reason}]},
+        "status": {
+            "conditions": [{"type": "Scheduled", "reason": "Waiting"}, {"type": "Ready", "reason": reason}],
+            **({} if decided is None else {"autoscaling": {"desiredReplicas": decided, "reason": "Idle"}}),
+        },
     }
 
 
@@ -107,10 +110,31 @@ def test_routing_that_only_a_newer_release_knows_costs_no_requests(caplog: pytes
         pytest.param(manifest(replicas=1, reason="ScaledToZero"), True, id="just scaled up"),
         pytest.param(manifest(replicas=1, reason="Loading"), False, id="loading"),
         pytest.param(manifest(), False, id="new"),
+        pytest.param(manifest(replicas=0, autoscaling={"maxReplicas": 1}, reason="Loading"), False, id="woken"),
+        pytest.param(manifest(autoscaling={"maxReplicas": 1}, reason="ScaledToZero"), True, id="asleep"),
+        pytest.param(manifest(autoscaling={"maxReplicas": 1}, reason="Ready", decided=0), True, id="falling asleep"),
+        pytest.param(manifest(autoscaling={"maxReplicas": 1}, reason="Ready", decided=1), False, id="awake"),
     ],
 )
 def test_a_backend_at_zero(body: dict[str, Any], expected: bool) -> None:
     assert Backend.from_object(body).scaled_to_zero is expected
+
+
+@pytest.mark.parametrize(
+    ("autoscaling", "expected"),
+    [
+        (None, (False, None)),
+        ({"maxReplicas": 1}, (True, None)),
+        ({"maxReplicas": 1, "maxHold": "1m30s"}, (True, 90.0)),
+        ({"fromTheFuture": True}, (True, None)),
+    ],
+)
+def test_how_long_a_first_pod_is_waited_for(
+    autoscaling: dict[str, Any] | None, expected: tuple[bool, float | None]
+) -> None:
+    policy = Backend.from_object(manifest(autoscaling=autoscaling)).policy
+
+    assert (policy.is_elastic, policy.max_hold) == expected
 
 
 @pytest.mark.parametrize(("reason", "expected"), [("Loading", True), ("CrashLoopBackOff", False), ("", False)])
