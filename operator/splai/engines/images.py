@@ -9,3 +9,5 @@ class EngineImages:
 
     llamacpp: str
     vllm: str
+    sglang: str = "lmsysorg/sglang:v0.5.18"
+    tgi: str = "ghcr.io/huggingface/text-generation-inference:3.3.5"
