@@ -7,8 +7,9 @@ from splai.api.model_backend import ModelBackendSpec
 from splai.engines import custom, llamacpp, sglang, tgi, transformers, vllm
 from splai.engines.images import EngineImages
 from splai.engines.pod import ENGINE_CONTAINER, EnginePod
+from splai.engines.weights import FETCH_CONTAINER
 
-__all__ = ["ENGINE_CONTAINER", "EngineImages", "EnginePod", "engine_pod"]
+__all__ = ["ENGINE_CONTAINER", "FETCH_CONTAINER", "EngineImages", "EnginePod", "engine_pod"]
 
 _ENGINES = {
     "LlamaCpp": llamacpp.engine_pod,

@@ -96,7 +96,8 @@ def _hub_token(model: Model) -> list[Object]:
     """The one key of the Secret that an engine needs."""
     if model.credentials is None:
         return []
-    key = {"name": model.credentials.name, "key": HUB_TOKEN}
+    # Optional, for the Secret may be an adapter's, on S3; a gated model is then refused to the engine, which says so.
+    key = {"name": model.credentials.name, "key": HUB_TOKEN, "optional": True}
     return [{"name": HUB_TOKEN, "valueFrom": {"secretKeyRef": key}}]
 
 

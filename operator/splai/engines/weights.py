@@ -23,6 +23,8 @@ MODELS_PATH = "/models"
 ADAPTERS_PATH = "/adapters"
 FETCHED_PATH = "/fetched"
 CACHE_PATH = "/model-cache"
+FETCH_CONTAINER = "fetch-"
+"""How the names of the init containers begin."""
 
 _DIGITS = 16
 
@@ -80,14 +82,14 @@ def model_weights(model: Model, *, one_file: bool = False) -> Weights:
     mounted = _mounted(model.source, "models", MODELS_PATH)
     if mounted is not None:
         return mounted
-    return _fetched(model, model.source, "fetch-model", file=_file_name(source) if one_file else None)
+    return _fetched(model, model.source, f"{FETCH_CONTAINER}model", file=_file_name(source) if one_file else None)
 
 
 def adapter_weights(model: Model) -> dict[str, Weights]:
     """Where each adapter is, by its id: never a name on the Hub, for not every engine takes a revision there."""
     return {
         adapter.id: _mounted(adapter.source, f"adapter-{number}", f"{ADAPTERS_PATH}/{number}")
-        or _fetched(model, adapter.source, f"fetch-adapter-{number}")
+        or _fetched(model, adapter.source, f"{FETCH_CONTAINER}adapter-{number}")
         for number, adapter in enumerate(model.adapters)
     }
 

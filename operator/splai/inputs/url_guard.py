@@ -49,7 +49,7 @@ def host_of(url: str) -> str:
     except ValueError:  # UnicodeError, for a name that no host can have, is one
         host = None
     if not host:
-        raise SourceUnusable(NOT_FOUND, "the input's URL is not valid: it has no host, or a port that is none")
+        raise SourceUnusable(NOT_FOUND, "the URL is not valid: it has no host, or a port that is none")
     return host
 
 
@@ -84,5 +84,5 @@ class URLGuard:
 
 def _refusal(host: str) -> SourceUnusable:
     return SourceUnusable(
-        FORBIDDEN, f"{host} is this machine, link-local or a metadata service, which an input's URL may not lead to"
+        FORBIDDEN, f"{host} is this machine, link-local or a metadata service, which a URL may not lead to"
     )
