@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -62,7 +61,6 @@ class Policy:
 
 
 _DEFAULTS = Policy()
-_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +80,8 @@ class Backend:
     is_starting: bool = False
     """As far as the operator has seen, ready pods are only a matter of time."""
     native_responses: bool = False
-    adapters: Mapping[str, str] = _NONE
-    """What the engine calls each adapter, by the adapter's id."""
+    adapters: tuple[tuple[str, str], ...] = ()
+    """Each adapter's id, and what the engine calls it."""
     served_name: str = ""
     """What the engine calls the model; left out: by its id."""
     key: str = field(init=False, compare=False)
@@ -111,7 +109,7 @@ class Backend:
             scaled_to_zero=spec.get("replicas") == 0 or reason == SCALED_TO_ZERO,
             is_starting=reason in _STARTING,
             native_responses=engine == "vLLM",
-            adapters={it.id: served_name(engine, model, it.id) for it in model.adapters} or _NONE,
+            adapters=tuple((it.id, served_name(engine, model, it.id)) for it in model.adapters),
             served_name=served_name(engine, model, model.id),
         )
 
@@ -120,7 +118,7 @@ class Backend:
         """Its id, its aliases and its adapters' ids, each once."""
         if not self.aliases and not self.adapters:
             return (self.model,)
-        return dict.fromkeys((self.model, *self.aliases, *self.adapters))
+        return dict.fromkeys((self.model, *self.aliases, *(adapter for adapter, _ in self.adapters)))
 
 
 def _policy(routing: Mapping[str, Any] | None, namespace: str) -> Policy:

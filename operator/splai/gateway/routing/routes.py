@@ -10,12 +10,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from splai.gateway.routing.observed import Backend, Endpoints, Policy
 
 AUTO = "auto"
 """The model that is chosen by capability, unless a backend serves this very id."""
+_NONE: Mapping[str, str] = MappingProxyType({})  # one object for the many that have no adapters
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,9 +183,8 @@ def _route(backend: Backend, addresses: tuple[str, ...]) -> BackendRoute:
 def _adapters(backend: Backend) -> Mapping[str, str]:
     """By both forms of their ids."""
     if not backend.adapters:
-        return backend.adapters
-    qualified = {_qualify(backend.namespace, adapter): name for adapter, name in backend.adapters.items()}
-    return {**qualified, **backend.adapters}
+        return _NONE
+    return {_qualify(backend.namespace, adapter): name for adapter, name in backend.adapters} | dict(backend.adapters)
 
 
 def _pools(
