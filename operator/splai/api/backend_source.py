@@ -78,7 +78,9 @@ class ModelCache(APIModel):
 
     claim_name: Annotated[
         ObjectName,
-        Field(description="A PersistentVolumeClaim of the namespace; ReadWriteMany where replicas are on several nodes."),
+        Field(
+            description="A PersistentVolumeClaim of the namespace; ReadWriteMany where replicas are on several nodes."
+        ),
     ]
 
 

@@ -64,10 +64,10 @@ class Model(APIModel):
         Field(
             max_length=1024,
             description=(
-                "Where the weights are: hf://owner/name[@revision][/file], file:///path in the image, pvc://claim/path, "
-                "s3://bucket/prefix, http(s)://host/file or oci://registry/repository:tag[#path]. LlamaCpp loads one "
-                "file, the others a folder; Custom takes pvc://claim and oci:// without a path, mounted at /models. Left "
-                "out (LlamaCpp and Custom): the model that the image carries."
+                "Where the weights are: hf://owner/name[@revision][/file], file:///path in the image, "
+                "pvc://claim/path, s3://bucket/prefix, http(s)://host/file or oci://registry/repository:tag[#path]. "
+                "LlamaCpp loads one file, the others a folder; Custom takes pvc://claim and oci:// without a path, "
+                "mounted at /models. Left out (LlamaCpp and Custom): the model that the image carries."
             ),
         ),
     ] = None
@@ -83,8 +83,8 @@ class Model(APIModel):
         LocalObjectReference | None,
         Field(
             description=(
-                "A Secret for downloads, read by the kubelet only. Its keys by source: HF_TOKEN (hf), AWS_ACCESS_KEY_ID "
-                "and AWS_SECRET_ACCESS_KEY (s3), AUTHORIZATION (http, that header's value)."
+                "A Secret for downloads, read by the kubelet only. Its keys by source: HF_TOKEN (hf), "
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (s3), AUTHORIZATION (http, that header's value)."
             )
         ),
     ] = None
@@ -214,8 +214,7 @@ class ModelBackendSpec(APIModel):
                 "oci://registry/repository:tag[#path]",
             ),
             (
-                "self.engine.type != 'LlamaCpp' || !has(self.model.source) || "
-                f"self.model.source.matches('{ONE_FILE}')",
+                f"self.engine.type != 'LlamaCpp' || !has(self.model.source) || self.model.source.matches('{ONE_FILE}')",
                 "engine type LlamaCpp loads one GGUF file: model.source must be hf://owner/name[@revision]/file, "
                 "file:///path, pvc://claim/path, s3://bucket/key, http(s)://host/file or "
                 "oci://registry/repository:tag#path",
@@ -265,7 +264,8 @@ class ModelBackendStatus(APIModel):
         str | None, Field(description="Base URL of the Service while a replica answers; the API is under /v1.")
     ] = None
     model_ids: Annotated[
-        list[str], Field(alias="modelIDs", description="Ids that clients can ask for: model.id, its aliases, its adapters.")
+        list[str],
+        Field(alias="modelIDs", description="Ids that clients can ask for: model.id, its aliases, its adapters."),
     ] = []
     message: Annotated[str, Field(description="Message of the condition Ready.")] = ""
 

@@ -37,9 +37,7 @@ def dataset_files(
     if not urls:
         raise SourceUnusable(NOT_FOUND, f"{name} has no Parquet file of config {source.config}, split {source.split}")
     return [
-        http_file(
-            client, guard, url, authorization=hub.authorization_for(url), format="parquet", patience=patience
-        )
+        http_file(client, guard, url, authorization=hub.authorization_for(url), format="parquet", patience=patience)
         for url in urls
     ]
 

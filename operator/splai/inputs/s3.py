@@ -73,9 +73,7 @@ class S3Object(SourceFile):
         return part
 
 
-def open_bucket(
-    source: S3Input, environment: Mapping[str, str], guard: URLGuard, fields: Fields = INPUT
-) -> S3Store:
+def open_bucket(source: S3Input, environment: Mapping[str, str], guard: URLGuard, fields: Fields = INPUT) -> S3Store:
     """A client with the credentials of the environment, which obstore reads; without any the bucket must be public.
 
     Raises SourceUnusable for half of them. A node's own identity is not used: it is the machine's and not the user's.
@@ -102,9 +100,7 @@ def open_bucket(
         ) from None
 
 
-def s3_objects(
-    store: ObjectStore, uri: str, patience: Patience = PATIENCE, fields: Fields = INPUT
-) -> list[S3Object]:
+def s3_objects(store: ObjectStore, uri: str, patience: Patience = PATIENCE, fields: Fields = INPUT) -> list[S3Object]:
     """The object, or with a slash at the end of the URI all objects below it in the order of their keys."""
     bucket, key = bucket_and_key(uri)
     if not key.endswith("/"):

@@ -4,7 +4,7 @@ The Hub is the one that ``HF_ENDPOINT`` names, as for Hugging Face's own librari
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Final
 from urllib.parse import quote
@@ -49,7 +49,7 @@ class Order:
     file: str | None = None
     """What the source, one file, is called in the folder; None: it is a folder itself."""
     sha256: str | None = None
-    s3: S3Endpoint = S3Endpoint()
+    s3: S3Endpoint = field(default_factory=S3Endpoint)
 
 
 def remote_files(
@@ -75,9 +75,7 @@ def remote_files(
             raise SourceUnusable(FORBIDDEN, f"{order.source} is nothing that can be fetched")
 
 
-def _objects(
-    order: Order, environment: Mapping[str, str], guard: URLGuard, patience: Patience
-) -> list[RemoteFile]:
+def _objects(order: Order, environment: Mapping[str, str], guard: URLGuard, patience: Patience) -> list[RemoteFile]:
     uri = order.source if order.file else f"{order.source.rstrip('/')}/"
     source = S3Input(uri=uri, endpoint=order.s3.endpoint, region=order.s3.region)
     prefix = bucket_and_key(uri)[1]

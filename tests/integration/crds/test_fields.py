@@ -208,7 +208,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (model(source="https://h/m.gguf", sha256="0" * 63), "spec.model.sha256 in body should match"),
     (model(s3={}), "s3 belongs to a source or an adapter of s3://"),
     (model(source="https://h/m.gguf", s3={}), "s3 belongs to a source or an adapter of s3://"),
-    (model(source="s3://bucket/m", s3={"endpoint": "http://me:key@minio"}), "spec.model.s3.endpoint in body should match"),
+    (
+        model(source="s3://bucket/m", s3={"endpoint": "http://me:key@minio"}),
+        "spec.model.s3.endpoint in body should match",
+    ),
     (model(cache={"claimName": "c"}), f"cache {DOWNLOADS}"),
     (model(source="pvc://c/m.gguf", cache={"claimName": "c"}), f"cache {DOWNLOADS}"),
     (model(credentials={"name": "s"}), f"credentials {DOWNLOADS}"),

@@ -88,12 +88,23 @@ def test_other_sources_are_other_folders_and_the_same_one_is_the_same() -> None:
 
 def test_the_command_has_all_that_the_source_needs() -> None:
     pod = pod_of(
-        source="s3://bucket/m.gguf", s3={"endpoint": "http://minio:9000", "region": "eu-1"}, credentials={"name": "keys"}
+        source="s3://bucket/m.gguf",
+        s3={"endpoint": "http://minio:9000", "region": "eu-1"},
+        credentials={"name": "keys"},
     )
     (fetch,) = pod.fetches
 
     *options, source, folder = fetch["args"]
-    assert options == ["model", "fetch", "--file", "m.gguf", "--s3-endpoint", "http://minio:9000", "--s3-region", "eu-1"]
+    assert options == [
+        "model",
+        "fetch",
+        "--file",
+        "m.gguf",
+        "--s3-endpoint",
+        "http://minio:9000",
+        "--s3-region",
+        "eu-1",
+    ]
     assert (source, f"{folder}/m.gguf") == ("s3://bucket/m.gguf", pod.container["args"][-1])
     assert fetch["envFrom"] == [{"secretRef": {"name": "keys"}}]
 

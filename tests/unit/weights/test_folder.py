@@ -49,7 +49,9 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def test_the_folder_has_the_files_and_nothing_else(tmp_path: Path) -> None:
     folder = tmp_path / "weights" / "abc"
 
-    size = fill(folder, lambda: [remote("config.json", b"config"), remote("sub/model.safetensors", b"weights")], owner="a")
+    size = fill(
+        folder, lambda: [remote("config.json", b"config"), remote("sub/model.safetensors", b"weights")], owner="a"
+    )
 
     assert files_of(folder) == {"config.json": b"config", "sub/model.safetensors": b"weights"}
     assert size == len(b"config") + len(b"weights")
@@ -103,9 +105,7 @@ def test_a_file_without_a_version_is_read_again(tmp_path: Path) -> None:
     [({"size": 8}, "has 7 bytes and not 8"), ({"sha256": "0" * 64}, "and not 0000")],
     ids=["size", "sha256"],
 )
-def test_bytes_that_are_not_the_ones_promised_are_refused(
-    tmp_path: Path, facts: dict[str, object], words: str
-) -> None:
+def test_bytes_that_are_not_the_ones_promised_are_refused(tmp_path: Path, facts: dict[str, object], words: str) -> None:
     with pytest.raises(SourceUnusable, match=words):
         fill(tmp_path / "abc", lambda: [remote("a", **facts)], owner="a")
 

@@ -65,7 +65,7 @@ def make_work_order(
 
 
 def _asked_of(backend: ModelBackend, asked: str | None) -> str:
-    """What the engine calls the job's model: one of its adapters, with the namespace before the id or not, or itself."""
+    """What the engine calls the job's model, or the adapter of it that the job names, with its namespace or without."""
     model = backend.spec.model
     names = (asked, (asked or "").removeprefix(f"{backend.metadata['namespace']}/"))
     adapter = next((adapter.id for adapter in model.adapters if adapter.id in names), model.id)

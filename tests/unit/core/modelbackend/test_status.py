@@ -88,7 +88,10 @@ def test_not_ready_names_the_cause(pods: Sequence[ObservedPod], reason: str, wor
 
 
 def test_while_weights_are_fetched_it_says_so() -> None:
-    fetching = (ObservedContainer(name="fetch-model"), ObservedContainer(name="engine", waiting_reason="PodInitializing"))
+    fetching = (
+        ObservedContainer(name="fetch-model"),
+        ObservedContainer(name="engine", waiting_reason="PodInitializing"),
+    )
 
     status = decide(replace(make_pod(), containers=fetching)).status
 
