@@ -24,6 +24,8 @@ SOURCE = f"^({_FOLDERS}|{_HUB}/.+|{_WEB})$"
 """A model: in any of the forms that some engine takes."""
 FOLDER = f"^({_FOLDERS})$"
 """A folder, as all engines but LlamaCpp load it."""
+ADAPTER = f"^({_HUB}|file:///[^=,@]+|{_CLAIM}(/[^=,@]+)?|{_BUCKET}|{_IMAGE}(#[^/=,@][^=,@]*)?)$"
+"""A folder whose path can stand in a list of names and paths."""
 ONE_FILE = f"^({_HUB}/.+|file:///.+|{_CLAIM}/.+|s3://.*[^/]|{_WEB}|{_IMAGE}#[^/].*)$"
 """A file, as LlamaCpp loads it."""
 DOWNLOADED = "^(hf|s3|https?)://"
@@ -90,9 +92,9 @@ class Adapter(APIModel):
     model_config = {
         "json_schema_extra": rules(
             (
-                f"self.source.matches('{FOLDER}')",
+                f"self.source.matches('{ADAPTER}')",
                 "source of an adapter is a folder: hf://owner/name[@revision], file:///path, pvc://claim/path, "
-                "s3://bucket/prefix or oci://registry/repository:tag[#path]",
+                "s3://bucket/prefix or oci://registry/repository:tag[#path], with no = , or @ in the path",
             )
         )
     }

@@ -83,7 +83,7 @@ MOUNTED = (
 )
 ADAPTER = (
     "source of an adapter is a folder: hf://owner/name[@revision], file:///path, pvc://claim/path, "
-    "s3://bucket/prefix or oci://registry/repository:tag[#path]"
+    "s3://bucket/prefix or oci://registry/repository:tag[#path], with no = , or @ in the path"
 )
 DOWNLOADS = "belongs to a source or an adapter that is downloaded: hf, s3, http or https"
 FOLDER_ENGINES = ("vLLM", "SGLang", "TGI", "Transformers")
@@ -93,6 +93,7 @@ NO_SOURCE = (
 )
 A_FOLDER = ("hf://Qwen/Qwen3-0.6B", "hf://a/b@v1.0", "pvc://w", "pvc://w/m", "file:///m", "s3://b/m", "oci://r/m:1#m")
 NO_FOLDER = ("hf://a/b/m.gguf", "hf://a/b@v1/m.gguf", "https://host/m.gguf")
+NO_PATH = ("pvc://c/a=b", "file:///a,b", "oci://r/m:1#a@b", "ollama://a")
 NO_FILE = ("hf://a/b", "hf://a/b@v1", "pvc://claim", "s3://bucket/prefix/", "oci://r/m:1")
 NOT_MOUNTED = ("hf://a/b", "pvc://claim/a-path-that-nobody-reads", "oci://r/m:1#path", "s3://bucket/m", "https://h/m")
 NO_ADAPTERS = ("LlamaCpp", "Transformers", "Custom")
@@ -217,7 +218,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (model(credentials={"name": "s"}), f"credentials {DOWNLOADS}"),
     (model(source="oci://r/m:1#m.gguf", credentials={"name": "s"}), f"credentials {DOWNLOADS}"),
     *((adapted(engine), "model.adapters belongs to engine types vLLM, SGLang and TGI") for engine in NO_ADAPTERS),
-    *((adapted("vLLM", {"id": "a", "source": url}), ADAPTER) for url in (*NO_FOLDER, "ollama://a")),
+    *((adapted("vLLM", {"id": "a", "source": url}), ADAPTER) for url in (*NO_FOLDER, *NO_PATH)),
     (adapted("vLLM", {"id": "m", "source": "hf://a/b"}), "adapters must have other ids than the model and its aliases"),
     (adapted("vLLM", {"id": "n", "source": "hf://a/b"}), "adapters must have other ids than the model and its aliases"),
     (adapted("TGI", {"id": "a@b", "source": "hf://a/b"}), "spec.model.adapters[0].id in body should match"),
@@ -347,6 +348,7 @@ TAKEN: list[dict[str, Any]] = [
     source("LlamaCpp", "oci://registry.example:5000/team/m:1#m.gguf"),
     *(source(engine, url, image="i") for engine in FOLDER_ENGINES for url in A_FOLDER),
     adapted("vLLM", A_LORA, {"id": "a:b/c", "source": "pvc://c/lora"}),
+    adapted("SGLang", {"id": "a", "source": "oci://r/m@sha256:0#a/b"}),
     adapted("SGLang", {"id": "a", "source": "s3://bucket/lora"}),
     adapted("TGI", {"id": "a", "source": "oci://r/m:1"}, {"id": "b", "source": "file:///lora"}),
     model(source="https://h/m.gguf", sha256="0" * 64, cache={"claimName": "c"}, credentials={"name": "s"}),

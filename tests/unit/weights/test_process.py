@@ -1,4 +1,4 @@
-"""`splai model fetch` as a process of its own: its arguments are those of the pods, and it may be killed at any time."""
+"""`splai model fetch` as a process: its arguments are those of the pods, and it may be killed at any time."""
 
 import hashlib
 import json
