@@ -91,11 +91,22 @@ NO_SOURCE = (
     *(("vLLM", url) for url in ("hf://only-a-name", "hf://a/b@", "hf://a/b@x/", "pvc://UPPER/case", "file://relative")),
     *(("LlamaCpp", url) for url in ("s3://bucket", "https://me:key@host/m.gguf", "ftp://host/m", "oci://r/m:1#/m")),
 )
-A_FOLDER = ("hf://Qwen/Qwen3-0.6B", "hf://a/b@v1.0", "pvc://w", "pvc://w/m", "file:///m", "s3://b/m", "oci://r/m:1#m")
+A_FOLDER = (
+    "hf://Qwen/Qwen3-0.6B",
+    "hf://a/b@v1.0",
+    "pvc://w",
+    "pvc://w/m",
+    "file:///m",
+    "s3://bucket/m",
+    "oci://r/m:1#m",
+)
 NO_FOLDER = ("hf://a/b/m.gguf", "hf://a/b@v1/m.gguf", "https://host/m.gguf")
 NO_PATH = ("pvc://c/a=b", "file:///a,b", "oci://r/m:1#a@b", "ollama://a")
 NO_FILE = ("hf://a/b", "hf://a/b@v1", "pvc://claim", "s3://bucket/prefix/", "oci://r/m:1")
 NOT_MOUNTED = ("hf://a/b", "pvc://claim/a-path-that-nobody-reads", "oci://r/m:1#path", "s3://bucket/m", "https://h/m")
+NO_OWN_ID = (
+    "model.adapters belongs to engine types vLLM, SGLang and TGI: the others serve no adapter under an id of its own"
+)
 NO_ADAPTERS = ("LlamaCpp", "Transformers", "Custom")
 A_LORA = {"id": "lora", "source": "hf://team/lora@v1"}
 REFUSED: list[tuple[dict[str, Any], str]] = [
@@ -203,7 +214,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     *((source(engine, None, image="i"), FOLDERS) for engine in FOLDER_ENGINES),
     *((source("LlamaCpp", url), ONE_FILE) for url in NO_FILE),
     *((source("Custom", url, image="i"), MOUNTED) for url in NOT_MOUNTED),
-    (source("Transformers", "hf://a/b"), "engine type Transformers needs an image with transformers[serving]"),
+    (
+        source("Transformers", "hf://a/b"),
+        "engine type Transformers needs an image with transformers[serving]: none is published",
+    ),
     (model(sha256="0" * 64), "sha256 belongs to a source of http or https"),
     (model(source="s3://bucket/m.gguf", sha256="0" * 64), "sha256 belongs to a source of http or https"),
     (model(source="https://h/m.gguf", sha256="0" * 63), "spec.model.sha256 in body should match"),
@@ -217,7 +231,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (model(source="pvc://c/m.gguf", cache={"claimName": "c"}), f"cache {DOWNLOADS}"),
     (model(credentials={"name": "s"}), f"credentials {DOWNLOADS}"),
     (model(source="oci://r/m:1#m.gguf", credentials={"name": "s"}), f"credentials {DOWNLOADS}"),
-    *((adapted(engine), "model.adapters belongs to engine types vLLM, SGLang and TGI") for engine in NO_ADAPTERS),
+    *((adapted(engine), NO_OWN_ID) for engine in NO_ADAPTERS),
     *((adapted("vLLM", {"id": "a", "source": url}), ADAPTER) for url in (*NO_FOLDER, *NO_PATH)),
     (adapted("vLLM", {"id": "m", "source": "hf://a/b"}), "adapters must have other ids than the model and its aliases"),
     (adapted("vLLM", {"id": "n", "source": "hf://a/b"}), "adapters must have other ids than the model and its aliases"),
@@ -352,9 +366,11 @@ TAKEN: list[dict[str, Any]] = [
     adapted("SGLang", {"id": "a", "source": "s3://bucket/lora"}),
     adapted("TGI", {"id": "a", "source": "oci://r/m:1"}, {"id": "b", "source": "file:///lora"}),
     model(source="https://h/m.gguf", sha256="0" * 64, cache={"claimName": "c"}, credentials={"name": "s"}),
-    model(source="s3://b/m.gguf", s3={"endpoint": "http://minio:9000", "region": "eu-1"}, credentials={"name": "s"}),
+    model(
+        source="s3://bucket/m.gguf", s3={"endpoint": "http://minio:9000", "region": "eu-1"}, credentials={"name": "s"}
+    ),
     model("vLLM", source="pvc://c", adapters=[A_LORA], cache={"claimName": "c"}, credentials={"name": "s"}),
-    model("vLLM", source="pvc://c", adapters=[{"id": "a", "source": "s3://b/m"}], s3={"region": "eu-1"}),
+    model("vLLM", source="pvc://c", adapters=[{"id": "a", "source": "s3://bucket/m"}], s3={"region": "eu-1"}),
     source("Custom", None, image="i", command=["serve"], port=9000, healthPath="/ready"),
     source("Custom", "pvc://weights", image="i"),
     source("Custom", "oci://registry.example/m@sha256:0", image="i"),
@@ -437,7 +453,7 @@ def test_retries_that_are_given_are_filled_in_as_a_whole(cluster: Cluster) -> No
 def test_a_backend_is_filled_in_with_what_it_left_out(cluster: Cluster) -> None:
     made = cluster.try_out(backend())
     assert made["spec"] == {
-        "model": {"id": "m", "aliases": []},
+        "model": {"id": "m", "aliases": [], "adapters": []},
         "engine": {"type": "LlamaCpp", "args": []},
         "resources": {},
         "replicas": 1,

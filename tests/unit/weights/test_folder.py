@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,7 +106,7 @@ def test_a_file_without_a_version_is_read_again(tmp_path: Path) -> None:
     [({"size": 8}, "has 7 bytes and not 8"), ({"sha256": "0" * 64}, "and not 0000")],
     ids=["size", "sha256"],
 )
-def test_bytes_that_are_not_the_ones_promised_are_refused(tmp_path: Path, facts: dict[str, object], words: str) -> None:
+def test_bytes_that_are_not_the_ones_promised_are_refused(tmp_path: Path, facts: dict[str, Any], words: str) -> None:
     with pytest.raises(SourceUnusable, match=words):
         fill(tmp_path / "abc", lambda: [remote("a", **facts)], owner="a")
 
