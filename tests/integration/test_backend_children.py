@@ -2,9 +2,11 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from splai.api.model_backend import ModelBackend
 from splai.core.modelbackend.plan import plan
@@ -43,6 +45,8 @@ SPECS: dict[str, dict[str, Any]] = {
     },
     "Custom": {"model": {"id": "m"}, "engine": {"type": "Custom", "image": "me/server:1", "command": ["serve"]}},
 }
+GOLDEN = Path(__file__).parents[1] / "unit" / "engines" / "golden"
+SPECS |= {f"golden-{path.stem}": yaml.safe_load(path.read_text())["spec"] for path in sorted(GOLDEN.glob("*.yaml"))}
 NAMESPACE = "backend-children"
 
 
