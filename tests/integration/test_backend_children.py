@@ -2,9 +2,11 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from splai.api.model_backend import ModelBackend
 from splai.core.modelbackend.plan import plan
@@ -48,6 +50,8 @@ SPECS: dict[str, dict[str, Any]] = {
         "remote": {"provider": "Anthropic", "apiKeySecretRef": {"name": "keys", "key": "anthropic"}},
     },
 }
+GOLDEN = Path(__file__).parents[1] / "unit" / "engines" / "golden"
+SPECS |= {f"golden-{path.stem}": yaml.safe_load(path.read_text())["spec"] for path in sorted(GOLDEN.glob("*.yaml"))}
 NAMESPACE = "backend-children"
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -10,6 +10,7 @@ import yaml
 from splai.api.inference_job import InferenceJob
 from splai.api.job_input import Input
 from splai.api.job_output import Output
+from splai.api.model_backend import Engine, ModelBackendSpec
 from tests.integration.running_control_plane import RunningControlPlane
 
 SAMPLES = Path(__file__).parents[2] / "manifests" / "samples"
@@ -46,6 +47,22 @@ def test_there_is_a_sample_of_every_source() -> None:
     given = {name for job in jobs().values() for name in job.spec.input.model_fields_set}
 
     assert given >= Input.model_fields.keys() - {"format", "limit"}
+
+
+def backends() -> list[ModelBackendSpec]:
+    return [ModelBackendSpec.model_validate(it["spec"]) for it in OBJECTS if it["kind"] == "ModelBackend"]
+
+
+def test_there_is_a_sample_of_every_engine() -> None:
+    assert {spec.engine.type for spec in backends()} == set(get_args(Engine.model_fields["type"].annotation))
+
+
+def test_backends_name_claims_and_secrets_that_samples_bring() -> None:
+    names = {(found["kind"], found["metadata"]["name"]) for found in OBJECTS}
+    models = [spec.model for spec in backends()]
+
+    assert {("Secret", model.credentials.name) for model in models if model.credentials} <= names
+    assert {("PersistentVolumeClaim", model.cache.claim_name) for model in models if model.cache} <= names
 
 
 def test_samples_name_what_other_samples_bring() -> None:

@@ -29,10 +29,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "adapter": {"api", "providers", "logs", "url_guard"},
     "inputs": {"api", "core", "resilience", "artifacts", "url_guard"},
     "kube": DECISIONS,
+    "weights": {"api", "inputs", "logs"},
     "worker": DECISIONS | {"garbage", "inputs", "logs", "tracing"},
     "controller": DECISIONS | {"garbage", "inputs", "kube", "logs", "tracing"},
     "gateway": DECISIONS | {"kube", "logs", "tracing"},
-    "cli": DECISIONS | {"adapter", "inputs", "kube", "logs", "tracing", "worker", "controller", "gateway"},
+    "cli": DECISIONS | {"adapter", "inputs", "kube", "logs", "tracing", "weights", "worker", "controller", "gateway"},
 }
 
 # A library that only one place may know: whoever wants another one changes that place alone.

@@ -7,11 +7,23 @@ from pydantic import Field
 from splai.api.backend_autoscaling import Autoscaling, AutoscalingStatus
 from splai.api.backend_remote import Remote
 from splai.api.backend_routing import Access, Routing
-from splai.api.base import APIModel, Quantity, rules, written_whole
+from splai.api.backend_source import DOWNLOADED, FOLDER, ONE_FILE, SOURCE, SOURCE_FORMS, Adapter, ModelCache
+from splai.api.base import APIModel, Quantity, keyed_by, rules, written_whole
 from splai.api.condition import Condition
-from splai.api.pod_template import PodTemplate
+from splai.api.pod_template import LocalObjectReference, PodTemplate
+from splai.api.storage import S3Endpoint
 
 ModelID = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._:/@-]*[A-Za-z0-9])?$")]
+
+
+_HAS_DOWNLOAD = (
+    f"(has(self.source) && self.source.matches('{DOWNLOADED}')) || "
+    f"self.adapters.exists(adapter, adapter.source.matches('{DOWNLOADED}'))"
+)
+_HAS_BUCKET = (
+    "(has(self.source) && self.source.startsWith('s3://')) || "
+    "self.adapters.exists(adapter, adapter.source.startsWith('s3://'))"
+)
 
 
 class Model(APIModel):
@@ -19,11 +31,24 @@ class Model(APIModel):
 
     model_config = {
         "json_schema_extra": rules(
+            (f"!has(self.source) || self.source.matches('{SOURCE}')", SOURCE_FORMS),
             (
-                "!has(self.source) || self.source.matches("
-                "'^(hf://[^/]+/[^/]+|file:///.+|pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/.+)?)$')",
-                "source must read hf://owner/name, file:///path or pvc://claim/path",
-            )
+                "!has(self.sha256) || (has(self.source) && self.source.matches('^https?://'))",
+                "sha256 belongs to a source of http or https",
+            ),
+            (f"!has(self.s3) || {_HAS_BUCKET}", "s3 belongs to a source or an adapter of s3://"),
+            (
+                f"!has(self.cache) || {_HAS_DOWNLOAD}",
+                "cache belongs to a source or an adapter that is downloaded: hf, s3, http or https",
+            ),
+            (
+                f"!has(self.credentials) || {_HAS_DOWNLOAD}",
+                "credentials belongs to a source or an adapter that is downloaded: hf, s3, http or https",
+            ),
+            (
+                "!self.adapters.exists(adapter, adapter.id == self.id || adapter.id in self.aliases)",
+                "adapters must have other ids than the model and its aliases",
+            ),
         )
     }
 
@@ -41,17 +66,43 @@ class Model(APIModel):
         Field(
             max_length=1024,
             description=(
-                "Where the weights are: hf://owner/name (vLLM only), file:///path in the image (not with Custom), "
-                "or pvc://claim/path, the claim mounted read-only at /models (with Custom pvc://claim, no path). "
-                "Left out (not with vLLM): the model that the image carries."
+                "Where the weights are: hf://owner/name[@revision][/file], file:///path in the image, "
+                "pvc://claim/path, s3://bucket/prefix, http(s)://host/file or oci://registry/repository:tag[#path]. "
+                "LlamaCpp loads one file, the others a folder; Custom takes pvc://claim and oci:// without a path, "
+                "mounted at /models. Left out (LlamaCpp and Custom): the model that the image carries."
             ),
         ),
     ] = None
+    sha256: Annotated[
+        str | None,
+        Field(pattern=r"^[0-9a-f]{64}$", description="Digest of a file that comes over http or https, in hex digits."),
+    ] = None
+    s3: Annotated[S3Endpoint | None, Field(description="Where s3:// is, if not at Amazon.")] = None
+    cache: Annotated[
+        ModelCache | None, Field(description="Keeps what is downloaded; left out: each pod downloads for itself.")
+    ] = None
+    credentials: Annotated[
+        LocalObjectReference | None,
+        Field(
+            description=(
+                "A Secret for downloads, read by the kubelet only. Its keys by source: HF_TOKEN (hf), "
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (s3), AUTHORIZATION (http, that header's value)."
+            )
+        ),
+    ] = None
+    adapters: Annotated[
+        list[Adapter],
+        Field(
+            max_length=32,
+            description="LoRA adapters, each a model id of its own; with vLLM, SGLang and TGI.",
+            json_schema_extra=keyed_by("id"),
+        ),
+    ] = []
 
     @property
     def ids(self) -> list[str]:
-        """All ids that reach the model, its own first."""
-        return [self.id, *self.aliases]
+        """All ids that clients can ask for: the model's own, its aliases, its adapters."""
+        return [self.id, *self.aliases, *(adapter.id for adapter in self.adapters)]
 
 
 class Engine(APIModel):
@@ -60,6 +111,10 @@ class Engine(APIModel):
     model_config = {
         "json_schema_extra": rules(
             ("self.type != 'Custom' || has(self.image)", "engine type Custom needs an image"),
+            (
+                "self.type != 'Transformers' || has(self.image)",
+                "engine type Transformers needs an image with transformers[serving]: none is published",
+            ),
             (
                 "self.type == 'Custom' || !has(self.command)",
                 "command belongs to engine type Custom; use args",
@@ -74,7 +129,7 @@ class Engine(APIModel):
     }
 
     type: Annotated[
-        Literal["LlamaCpp", "vLLM", "Custom", "Remote"],
+        Literal["LlamaCpp", "vLLM", "SGLang", "TGI", "Transformers", "Custom", "Remote"],
         Field(
             description=(
                 "LlamaCpp runs on CPUs and GPUs; Custom is any image that speaks the OpenAI API; "
@@ -163,17 +218,28 @@ class ModelBackendSpec(APIModel):
     model_config = {
         "json_schema_extra": rules(
             (
-                "self.engine.type != 'vLLM' || has(self.model.source)",
-                "engine type vLLM needs model.source: its image carries no model",
+                "!(self.engine.type in ['vLLM', 'SGLang', 'TGI', 'Transformers']) || "
+                f"(has(self.model.source) && self.model.source.matches('{FOLDER}'))",
+                "engine types vLLM, SGLang, TGI and Transformers load a folder: model.source must be "
+                "hf://owner/name[@revision], file:///path, pvc://claim/path, s3://bucket/prefix or "
+                "oci://registry/repository:tag[#path]",
             ),
             (
-                "self.engine.type != 'LlamaCpp' || !has(self.model.source) || "
-                "self.model.source.matches('^(file:///|pvc://[^/]+/).+')",
-                "engine type LlamaCpp loads one GGUF file: model.source must be file:///path or pvc://claim/path",
+                f"self.engine.type != 'LlamaCpp' || !has(self.model.source) || self.model.source.matches('{ONE_FILE}')",
+                "engine type LlamaCpp loads one GGUF file: model.source must be hf://owner/name[@revision]/file, "
+                "file:///path, pvc://claim/path, s3://bucket/key, http(s)://host/file or "
+                "oci://registry/repository:tag#path",
             ),
             (
-                "self.engine.type != 'Custom' || !has(self.model.source) || self.model.source.matches('^pvc://[^/]+$')",
-                "engine type Custom takes no model.source but pvc://claim: name the model in engine.args",
+                "self.engine.type != 'Custom' || !has(self.model.source) || "
+                "self.model.source.matches('^(pvc://[^/]+|oci://[^#]+)$')",
+                "engine type Custom takes no model.source but pvc://claim and oci://registry/repository:tag: "
+                "name the model in engine.args",
+            ),
+            (
+                "size(self.model.adapters) == 0 || self.engine.type in ['vLLM', 'SGLang', 'TGI']",
+                "model.adapters belongs to engine types vLLM, SGLang and TGI: the others serve no adapter under an id "
+                "of its own",
             ),
             (
                 "(self.engine.type == 'Remote') == has(self.remote)",
@@ -234,7 +300,8 @@ class ModelBackendStatus(APIModel):
         str | None, Field(description="Base URL of the Service while a replica answers; the API is under /v1.")
     ] = None
     model_ids: Annotated[
-        list[str], Field(alias="modelIDs", description="Ids that reach the model: model.id and its aliases.")
+        list[str],
+        Field(alias="modelIDs", description="Ids that clients can ask for: model.id, its aliases, its adapters."),
     ] = []
     autoscaling: AutoscalingStatus | None = None
     message: Annotated[str, Field(description="Message of the condition Ready.")] = ""

@@ -42,8 +42,8 @@ class VolumePath(APIModel):
     ]
 
 
-class S3Access(APIModel):
-    """How an S3 API is reached, and as whom."""
+class S3Endpoint(APIModel):
+    """How an S3 API is reached."""
 
     endpoint: Annotated[
         str | None,
@@ -63,15 +63,6 @@ class S3Access(APIModel):
             ),
         ),
     ] = None
-    secret_ref: Annotated[
-        LocalObjectReference | None,
-        Field(
-            description=(
-                "A Secret with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN), read by the "
-                "kubelet only; without it the ServiceAccount's cloud identity."
-            )
-        ),
-    ] = None
 
     def region_in(self, environment: Mapping[str, str]) -> str:
         """The region to ask for; others' services have regions of their own, or none.
@@ -84,3 +75,17 @@ class S3Access(APIModel):
         if not _REGION.fullmatch(region):
             raise ValueError("s3.region is not the name of a region")
         return region
+
+
+class S3Access(S3Endpoint):
+    """How an S3 API is reached, and as whom."""
+
+    secret_ref: Annotated[
+        LocalObjectReference | None,
+        Field(
+            description=(
+                "A Secret with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN), read by the "
+                "kubelet only; without it the ServiceAccount's cloud identity."
+            )
+        ),
+    ] = None

@@ -108,3 +108,27 @@ def adapter_serve(**options: Any) -> None:
     from splai.adapter.settings import Settings
 
     serve(Settings(**options))
+
+
+@main.group()
+def model() -> None:
+    """Runs in the pods of a ModelBackend, before the engine."""
+
+
+@model.command("fetch")
+@click.option("--file", help="SOURCE is one file, which is called so in the folder.")
+@click.option("--sha256", help="Digest of that file, in hex digits.")
+@click.option("--s3-endpoint", help="URL of another S3 service than Amazon's.")
+@click.option("--s3-region", help="Region of the bucket.")
+@click.argument("source")
+@click.argument("folder", type=click.Path(path_type=Path))
+def model_fetch(
+    source: str, folder: Path, file: str | None, sha256: str | None, s3_endpoint: str | None, s3_region: str | None
+) -> None:
+    """Fetch the weights at SOURCE (hf://, s3://, http(s)://) into FOLDER, which is there only when all of it is."""
+    from splai.api.storage import S3Endpoint
+    from splai.weights.command import run
+    from splai.weights.remote import Order
+
+    s3 = S3Endpoint(endpoint=s3_endpoint, region=s3_region)
+    run(Order(source=source, file=file, sha256=sha256, s3=s3), folder)

@@ -68,6 +68,8 @@ class Settings:
             engine_images=EngineImages(
                 llamacpp=text("SPLAI_LLAMACPP_IMAGE", f"splai/llamacpp:{__version__}"),
                 vllm=text("SPLAI_VLLM_IMAGE", "vllm/vllm-openai:v0.11.0"),
+                sglang=text("SPLAI_SGLANG_IMAGE", EngineImages.sglang),
+                tgi=text("SPLAI_TGI_IMAGE", EngineImages.tgi),
             ),
             image_pull_policy=_pull_policy(text("SPLAI_IMAGE_PULL_POLICY", "IfNotPresent")),
             artifacts_url=artifacts_url,

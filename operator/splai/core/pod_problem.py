@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from splai.core.observed import ObservedContainer, ObservedPod
+from splai.engines import FETCH_CONTAINER
 
 _IMAGE_REASONS = frozenset(
     {
@@ -43,6 +44,7 @@ SEVERITY = (
     "CreateContainerConfigError",
     "CreateContainerError",
     "RunContainerError",
+    "FetchFailed",
     "OOMKilled",
     "CrashLoopBackOff",
     "Unschedulable",
@@ -72,6 +74,8 @@ def _container_problem(pod: ObservedPod, container: ObservedContainer) -> PodPro
         return PodProblem(container.waiting_reason, container.waiting_message or container.waiting_reason)
     if container.ready or not _keeps_ending(container):
         return None
+    if container.name.startswith(FETCH_CONTAINER) and container.exit_message:
+        return PodProblem("FetchFailed", container.exit_message)
     restarts = f"{container.restarts} restart{'' if container.restarts == 1 else 's'}"
     if container.exit_reason == "OOMKilled":
         return PodProblem(

@@ -4,14 +4,22 @@ Imports api only. `core` builds Deployments (a backend's replicas) and Jobs (Ded
 """
 
 from splai.api.model_backend import ModelBackendSpec
-from splai.engines import custom, llamacpp, remote, vllm
+from splai.engines import custom, llamacpp, remote, sglang, tgi, transformers, vllm
 from splai.engines.images import EngineImages
 from splai.engines.pod import ENGINE_CONTAINER, EnginePod
 from splai.engines.remote import AdapterSettings
+from splai.engines.weights import FETCH_CONTAINER
 
-__all__ = ["ENGINE_CONTAINER", "AdapterSettings", "EngineImages", "EnginePod", "engine_pod"]
+__all__ = ["ENGINE_CONTAINER", "FETCH_CONTAINER", "AdapterSettings", "EngineImages", "EnginePod", "engine_pod"]
 
-_ENGINES = {"LlamaCpp": llamacpp.engine_pod, "vLLM": vllm.engine_pod, "Custom": custom.engine_pod}
+_ENGINES = {
+    "LlamaCpp": llamacpp.engine_pod,
+    "vLLM": vllm.engine_pod,
+    "SGLang": sglang.engine_pod,
+    "TGI": tgi.engine_pod,
+    "Transformers": transformers.engine_pod,
+    "Custom": custom.engine_pod,
+}
 
 
 def engine_pod(spec: ModelBackendSpec, images: EngineImages, adapter: AdapterSettings) -> EnginePod:

@@ -2,19 +2,20 @@
 
 from splai.api.model_backend import ModelBackendSpec
 from splai.engines.images import EngineImages
-from splai.engines.pod import SCRATCH, EnginePod, build_pod, weights
+from splai.engines.pod import EnginePod, build_pod
+from splai.engines.weights import model_weights
 
 DEFAULT_PORT = 8000
 DEFAULT_HEALTH_PATH = "/v1/models"
 
 
 def engine_pod(spec: ModelBackendSpec, _images: EngineImages) -> EnginePod:
-    """A ``pvc://`` source is mounted at /models; the arguments that name the model are the user's."""
+    """A source is mounted at /models; the arguments that name the model are the user's."""
     return build_pod(
         spec,
         image=spec.engine.image or "",  # never empty: the CRD demands one
         port=spec.engine.port or DEFAULT_PORT,
         health_path=spec.engine.health_path or DEFAULT_HEALTH_PATH,
         command=spec.engine.command or (),
-        mounts=(SCRATCH, *weights(spec.model.source).mounts),
+        weights=(model_weights(spec.model),),
     )

@@ -1,6 +1,7 @@
 """llama.cpp's server, for GGUF models on CPUs and GPUs: https://github.com/ggml-org/llama.cpp/tree/master/tools/server
 
-It serves one model and answers whatever id a request names. Without a source the image's own model is served.
+It serves one model and answers whatever id a request names. Without a source the image's own model is served. A file
+of the Hub is fetched for it: its own ``--hf-repo`` knows no revision, and is built into few of its images.
 
 ``--embeddings`` costs nothing: the server then answers embedding requests beside chat and completion ones. How tokens
 are pooled into one vector is for the model to say. Chat models don't, so only for the one of our own image we do; for
@@ -9,7 +10,8 @@ any other, /v1/embeddings is refused until ``--pooling`` stands in ``engine.args
 
 from splai.api.model_backend import ModelBackendSpec
 from splai.engines.images import EngineImages
-from splai.engines.pod import SCRATCH, EnginePod, build_pod, weights
+from splai.engines.pod import EnginePod, build_pod
+from splai.engines.weights import model_weights
 
 PORT = 8080
 _USER = 65532  # llama.cpp's own images run as root unless told otherwise
@@ -19,11 +21,11 @@ _ALL_LAYERS = "999"
 
 def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
     """Arguments are those of llama-server; chat templates by Jinja, so that tool calls work."""
-    source = weights(spec.model.source)
+    model = model_weights(spec.model, one_file=True)
     args = ["--host", "0.0.0.0", "--port", str(PORT), "--alias", spec.model.id]  # noqa: S104 - probes and the Service
     args += ["--jinja", "--metrics", "--embeddings", "--cache-ram", _PROMPT_CACHE_MIB]
-    if source.location:
-        args += ["--model", source.location]
+    if model.location:
+        args += ["--model", model.location]
     elif spec.engine.image is None:
         args += ["--pooling", "mean"]
     if spec.resources.gpu is not None:
@@ -35,5 +37,5 @@ def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
         health_path="/health",
         args=args,
         user=_USER,
-        mounts=(SCRATCH, *source.mounts),
+        weights=(model,),
     )

@@ -1,23 +1,27 @@
-"""What the engines have in common: the container's shape, its probes, its resources and where its model comes from.
+"""What the engines have in common: the container's shape, its probes, its resources and what fetches its weights.
 
 The container meets Pod Security ``restricted`` with a read-only root; whatever an engine writes goes to an emptyDir.
 It works the same as a Deployment's only container and as a native sidecar beside a worker.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from splai.api.model_backend import BackendResources, ModelBackendSpec
+from splai.api.model_backend import BackendResources, Model, ModelBackendSpec
+from splai.api.pod_contract import POD_USER
+from splai.engines.mount import SCRATCH, Mount
+from splai.engines.weights import Fetch, Weights, cache_mount
 
 Object = dict[str, Any]
 
 ENGINE_CONTAINER = "engine"
-MODELS_PATH = "/models"
+HUB_TOKEN = "HF_TOKEN"  # noqa: S105 - the variable and the key of a Secret, not the token
 
 _GPU_RESOURCES = {"nvidia": "nvidia.com/gpu", "amd": "amd.com/gpu", "intel": "gpu.intel.com/i915"}
 _LOAD_SECONDS = 30 * 60
 _STARTUP_PERIOD_SECONDS = 3
+_FETCH_REQUESTS = {"cpu": "100m", "memory": "256Mi"}
 
 
 @dataclass(frozen=True)
@@ -27,42 +31,10 @@ class EnginePod:
     container: Object
     volumes: tuple[Object, ...]
     port: int
-
-
-@dataclass(frozen=True)
-class Mount:
-    """A volume, and where the engine sees it."""
-
-    volume: Object
-    path: str
-    read_only: bool = False
-
-    def to_wire(self) -> Object:
-        mount = {"name": self.volume["name"], "mountPath": self.path}
-        return {**mount, "readOnly": True} if self.read_only else mount
-
-
-SCRATCH = Mount({"name": "tmp", "emptyDir": {}}, "/tmp")  # noqa: S108 - the pod's own, on a read-only root
-
-
-@dataclass(frozen=True)
-class Weights:
-    """A model source as the engine takes it: a path or a name (or nothing), and the volume it lies on, if any."""
-
-    location: str
-    mounts: tuple[Mount, ...] = ()
-
-
-def weights(source: str | None) -> Weights:
-    """Read ``hf://owner/name``, ``file:///path`` or ``pvc://claim/path``; nothing stands for the image's own model."""
-    if source is None:
-        return Weights("")
-    scheme, _, rest = source.partition("://")
-    if scheme != "pvc":
-        return Weights(rest)
-    claim, _, path = rest.partition("/")
-    volume = {"name": "models", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
-    return Weights(f"{MODELS_PATH}/{path}".rstrip("/"), (Mount(volume, MODELS_PATH, read_only=True),))
+    fetches: tuple[Object, ...] = ()
+    """Containers that run `splai` before the engine starts; their image is for the installation to say."""
+    security: Mapping[str, Any] = field(default_factory=dict)
+    """What the pod's own securityContext needs beside what all of them have."""
 
 
 def build_pod(
@@ -71,13 +43,45 @@ def build_pod(
     image: str,
     port: int,
     health_path: str,
-    mounts: Sequence[Mount],
+    weights: Sequence[Weights],
+    mounts: Sequence[Mount] = (),
     command: Sequence[str] = (),
     args: Sequence[str] = (),
     env: dict[str, str] | None = None,
     user: int | None = None,
 ) -> EnginePod:
     """Assemble the pieces; the user's own ``engine.args`` come last, where engines let the last one win."""
+    on_hub = any(found.is_on_hub for found in weights)
+    cache = cache_mount(spec.model) if on_hub else None
+    wanted = (SCRATCH, *mounts, *(mount for found in weights for mount in found.mounts), *([cache] if cache else []))
+    everywhere = tuple({mount.path: mount for mount in wanted}.values())
+    fetches = tuple(fetch for found in weights for fetch in found.fetches)
+    container: Object = {
+        "name": ENGINE_CONTAINER,
+        "image": image,
+        "command": list(command),
+        "args": [*args, *spec.engine.args],
+        "env": [
+            *({"name": name, "value": value} for name, value in (env or {}).items()),
+            *(_hub_token(spec.model) if on_hub else ()),
+        ],
+        "ports": [{"name": "http", "containerPort": port, "protocol": "TCP"}],
+        "resources": container_resources(spec.resources),
+        "volumeMounts": [mount.to_wire() for mount in everywhere],
+        "securityContext": _restricted(user),
+        **_probes(health_path),
+    }
+    return EnginePod(
+        container={name: value for name, value in container.items() if value not in ([], {})},
+        volumes=tuple(mount.volume for mount in everywhere),
+        port=port,
+        fetches=tuple(_fetch_container(fetch, spec, everywhere) for fetch in fetches),
+        # A claim's root belongs to root, and who writes there does not.
+        security={"fsGroup": POD_USER, "fsGroupChangePolicy": "OnRootMismatch"} if spec.model.cache else {},
+    )
+
+
+def _restricted(user: int | None) -> Object:
     security: Object = {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
@@ -85,25 +89,36 @@ def build_pod(
         "runAsNonRoot": True,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
-    if user is not None:
-        security["runAsUser"] = user
+    return security if user is None else {**security, "runAsUser": user}
+
+
+def _hub_token(model: Model) -> list[Object]:
+    """The one key of the Secret that an engine needs."""
+    if model.credentials is None:
+        return []
+    # Optional, for the Secret may be an adapter's, on S3; a gated model is then refused to the engine, which says so.
+    key = {"name": model.credentials.name, "key": HUB_TOKEN, "optional": True}
+    return [{"name": HUB_TOKEN, "valueFrom": {"secretKeyRef": key}}]
+
+
+def _fetch_container(fetch: Fetch, spec: ModelBackendSpec, mounts: Sequence[Mount]) -> Object:
+    """It has the Secret's keys, and the template's variables and volumes: a proxy may be there, or a certificate."""
+    template = spec.template
+    # Said by the installation; a variable that is set cannot come from the Secret either.
+    variables = [it.to_wire() for it in (template and template.env) or () if not it.name.startswith("SPLAI_")]
+    own = [mount for mount in mounts if mount is SCRATCH or fetch.folder.startswith(f"{mount.path}/")]
+    paths = {mount.path for mount in own}
+    theirs = [it.to_wire() for it in (template and template.volume_mounts) or () if it.mount_path not in paths]
     container: Object = {
-        "name": ENGINE_CONTAINER,
-        "image": image,
-        "command": list(command),
-        "args": [*args, *spec.engine.args],
-        "env": [{"name": name, "value": value} for name, value in (env or {}).items()],
-        "ports": [{"name": "http", "containerPort": port, "protocol": "TCP"}],
-        "resources": container_resources(spec.resources),
-        "volumeMounts": [mount.to_wire() for mount in mounts],
-        "securityContext": security,
-        **_probes(health_path),
+        "name": fetch.name,
+        "args": fetch.arguments,
+        "env": variables,
+        "envFrom": [{"secretRef": {"name": spec.model.credentials.name}}] if spec.model.credentials else [],
+        "resources": {"requests": dict(_FETCH_REQUESTS)},
+        "volumeMounts": [*(mount.to_wire() for mount in own), *theirs],
+        "securityContext": _restricted(POD_USER),
     }
-    return EnginePod(
-        container={name: value for name, value in container.items() if value not in ([], {})},
-        volumes=tuple(mount.volume for mount in mounts),
-        port=port,
-    )
+    return {name: value for name, value in container.items() if value != []}
 
 
 def container_resources(resources: BackendResources) -> Object:

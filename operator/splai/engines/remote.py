@@ -15,7 +15,8 @@ from splai.api.backend_remote import Remote, SecretKey
 from splai.api.base import Quantity
 from splai.api.model_backend import BackendResources, ModelBackendSpec
 from splai.api.pod_contract import POD_USER
-from splai.engines.pod import SCRATCH, EnginePod, Mount, build_pod
+from splai.engines.mount import Mount
+from splai.engines.pod import EnginePod, build_pod
 
 PORT = 8000
 HEALTH_PATH = "/health"
@@ -47,7 +48,7 @@ def engine_pod(spec: ModelBackendSpec, remote: Remote, adapter: AdapterSettings)
     }
     args = ["adapter", "serve", *(f"--{name}={value}" for name, value in options.items() if value is not None)]
     args += [f"--served={name}" for name in spec.model.ids]
-    mounts = [SCRATCH]
+    mounts: list[Mount] = []
     if remote.api_key_secret_ref is not None:
         args += [f"--api-key-file={_KEY_PATH}/{_KEY_FILE}"]
         mounts += [_key(remote.api_key_secret_ref)]
@@ -60,6 +61,7 @@ def engine_pod(spec: ModelBackendSpec, remote: Remote, adapter: AdapterSettings)
         health_path=HEALTH_PATH,
         args=args,
         user=POD_USER,
+        weights=(),
         mounts=mounts,
     )
     return replace(pod, container={**pod.container, "terminationMessagePolicy": "FallbackToLogsOnError"})

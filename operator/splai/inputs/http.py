@@ -17,6 +17,7 @@ from splai.inputs.url_guard import URLGuard, host_of
 from splai.resilience.retry import seconds_of
 
 MOST_REDIRECTS: Final = 5
+SECRET: Final = "secretRef"  # noqa: S105 - the name of a field
 _TIMEOUT = httpx.Timeout(connect=10, read=60, write=30, pool=10)
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-")
 _PASSING: Final = frozenset({408, 425, 429})
@@ -42,6 +43,8 @@ class HTTPFile(SourceFile):
     url: str = field(repr=False)  # its query may hold a token
     authorization: str | None = field(default=None, repr=False)
     patience: Patience = PATIENCE
+    secret: str = SECRET
+    """The field that names the credentials' Secret."""
     validator: str | None = field(default=None, init=False)
 
     def read(self) -> Iterator[bytes]:
@@ -79,7 +82,7 @@ class HTTPFile(SourceFile):
     def _begin(self, reply: httpx.Response, offset: int) -> int:
         """Look at the head of an answer; how many of its bytes were read already."""
         if reply.status_code not in (200, 206) or (reply.status_code == 206 and not offset):
-            raise answered(self.uri, reply)
+            raise answered(self.uri, reply, self.secret)
         validator = _validator(reply)
         if offset == 0:
             self.validator = validator
@@ -99,6 +102,7 @@ def http_file(
     format: InputFormat = "auto",  # noqa: A002 - as the field is called
     sha256: str | None = None,
     patience: Patience = PATIENCE,
+    secret: str = SECRET,
 ) -> HTTPFile:
     """The file behind a URL; ``authorization`` is the header's value. Raises SourceUnusable for what is no URL."""
     host_of(url)
@@ -112,10 +116,11 @@ def http_file(
         url=url,
         authorization=authorization,
         patience=patience,
+        secret=secret,
     )
 
 
-def answered(uri: str, reply: httpx.Response) -> SourceUnavailable | SourceUnusable:
+def answered(uri: str, reply: httpx.Response, secret: str = SECRET) -> SourceUnavailable | SourceUnusable:
     """What an answer without the wanted bytes means."""
     status = reply.status_code
     if status in _PASSING or status >= 500:
@@ -123,7 +128,7 @@ def answered(uri: str, reply: httpx.Response) -> SourceUnavailable | SourceUnusa
             f"{uri} answers {status}", retry_after=seconds_of(reply.headers.get("Retry-After")) or 0.0
         )
     if status in (401, 403):
-        return SourceUnusable(FORBIDDEN, f"{uri} answers {status}: the credentials of secretRef are missing or refused")
+        return SourceUnusable(FORBIDDEN, f"{uri} answers {status}: the credentials of {secret} are missing or refused")
     if status == 416:
         return SourceUnusable(CHANGED, f"{uri} changed while it was read")
     return SourceUnusable(NOT_FOUND, f"{uri} answers {status}")

@@ -33,6 +33,18 @@ _OTHER_REGION: Final = re.compile(
 _WORDLESS_REFUSAL: Final = re.compile(r"\bstatus code: 400 Bad Request: *(\n|$)")
 
 
+@dataclass(frozen=True)
+class Fields:
+    """What the fields of the spec are called that are to blame."""
+
+    place: str = "spec.input"
+    """That ``s3.region`` is in."""
+    secret: str = "secretRef"  # noqa: S105 - the name of a field
+
+
+INPUT: Final = Fields()
+
+
 @dataclass(kw_only=True)
 class S3Object(SourceFile):
     """One object."""
@@ -41,6 +53,7 @@ class S3Object(SourceFile):
     key: str
     size: int
     patience: Patience = PATIENCE
+    fields: Fields = INPUT
 
     def read(self) -> Iterator[bytes]:
         for start in range(0, self.size, PART_BYTES):
@@ -54,13 +67,13 @@ class S3Object(SourceFile):
         except FileNotFoundError:
             raise SourceUnusable(CHANGED, f"{self.uri} was removed while it was read") from None
         except BaseError as error:
-            raise _explained(error, self.uri) from error
+            raise _explained(error, self.uri, self.fields) from error
         if len(part) != end - start:
             raise SourceUnusable(CHANGED, f"{self.uri} changed while it was read")
         return part
 
 
-def open_bucket(source: S3Input, environment: Mapping[str, str], guard: URLGuard) -> S3Store:
+def open_bucket(source: S3Input, environment: Mapping[str, str], guard: URLGuard, fields: Fields = INPUT) -> S3Store:
     """A client with the credentials of the environment, which obstore reads; without any the bucket must be public.
 
     Raises SourceUnusable for half of them. A node's own identity is not used: it is the machine's and not the user's.
@@ -70,7 +83,7 @@ def open_bucket(source: S3Input, environment: Mapping[str, str], guard: URLGuard
     try:
         region = source.region_in(environment)
     except ValueError as error:
-        raise SourceUnusable(NOT_FOUND, f"spec.input.{error}") from None
+        raise SourceUnusable(NOT_FOUND, f"{fields.place}.{error}") from None
     try:
         return S3Store(
             bucket_and_key(source.uri)[0],
@@ -83,19 +96,19 @@ def open_bucket(source: S3Input, environment: Mapping[str, str], guard: URLGuard
         )
     except BaseError:  # its words may quote a credential
         raise SourceUnusable(
-            FORBIDDEN, f"{source.uri} may not be read: the credentials are incomplete, see secretRef"
+            FORBIDDEN, f"{source.uri} may not be read: the credentials are incomplete, see {fields.secret}"
         ) from None
 
 
-def s3_objects(store: ObjectStore, uri: str, patience: Patience = PATIENCE) -> list[S3Object]:
+def s3_objects(store: ObjectStore, uri: str, patience: Patience = PATIENCE, fields: Fields = INPUT) -> list[S3Object]:
     """The object, or with a slash at the end of the URI all objects below it in the order of their keys."""
     bucket, key = bucket_and_key(uri)
     if not key.endswith("/"):
-        head = call_again(lambda: _head(store, key, uri), patience)
-        return [_object(store, bucket, head, patience)]
+        head = call_again(lambda: _head(store, key, uri, fields), patience)
+        return [_object(store, bucket, head, patience, fields)]
     found = [
-        _object(store, bucket, entry, patience)
-        for entry in call_again(lambda: _list(store, key, uri), patience)
+        _object(store, bucket, entry, patience, fields)
+        for entry in call_again(lambda: _list(store, key, uri, fields), patience)
         if entry["size"] and not any(map(is_left_out, entry["path"].removeprefix(key).split("/")))
     ]
     if not found:
@@ -103,7 +116,7 @@ def s3_objects(store: ObjectStore, uri: str, patience: Patience = PATIENCE) -> l
     return sorted(found, key=lambda it: it.key)
 
 
-def _object(store: ObjectStore, bucket: str, entry: Any, patience: Patience) -> S3Object:
+def _object(store: ObjectStore, bucket: str, entry: Any, patience: Patience, fields: Fields) -> S3Object:
     key = entry["path"]
     return S3Object(
         uri=f"s3://{bucket}/{key}",
@@ -113,30 +126,32 @@ def _object(store: ObjectStore, bucket: str, entry: Any, patience: Patience) -> 
         key=key,
         size=entry["size"],
         patience=patience,
+        fields=fields,
     )
 
 
-def _head(store: ObjectStore, key: str, uri: str) -> Any:
+def _head(store: ObjectStore, key: str, uri: str, fields: Fields) -> Any:
     try:
         return obstore.head(store, key)
     except (BaseError, FileNotFoundError, ValueError) as error:
-        raise _explained(error, uri) from error
+        raise _explained(error, uri, fields) from error
 
 
-def _list(store: ObjectStore, prefix: str, uri: str) -> list[Any]:
+def _list(store: ObjectStore, prefix: str, uri: str, fields: Fields) -> list[Any]:
     try:
         return [entry for page in obstore.list(store, prefix) for entry in page]
     except (BaseError, FileNotFoundError, ValueError) as error:
-        raise _explained(error, uri) from error
+        raise _explained(error, uri, fields) from error
 
 
-def _explained(error: BaseException, uri: str) -> SourceUnavailable | SourceUnusable:
+def _explained(error: BaseException, uri: str, fields: Fields) -> SourceUnavailable | SourceUnusable:
     status = _STATUS.search(str(error))  # obstore keeps that of a failed list in its message only
     if _OTHER_REGION.search(str(error)):
-        return SourceUnusable(NOT_FOUND, f"{uri} is in another region: say which one in spec.input.s3.region")
+        return SourceUnusable(NOT_FOUND, f"{uri} is in another region: say which one in {fields.place}.s3.region")
     if _WORDLESS_REFUSAL.search(str(error)):  # to a HEAD, which may say no more
         return SourceUnusable(
-            FORBIDDEN, f"{uri} may not be read: spec.input.s3.region or the credentials of secretRef are wrong"
+            FORBIDDEN,
+            f"{uri} may not be read: {fields.place}.s3.region or the credentials of {fields.secret} are wrong",
         )
     match error, int(status[1]) if status else 0:
         # A ValueError is a key that no object can have.
@@ -144,7 +159,7 @@ def _explained(error: BaseException, uri: str) -> SourceUnavailable | SourceUnus
             return SourceUnusable(NOT_FOUND, f"{uri} does not exist")
         case (PermissionDeniedError() | UnauthenticatedError(), _) | (GenericError(), 401 | 403):
             return SourceUnusable(
-                FORBIDDEN, f"{uri} may not be read: credentials are missing or refused, see secretRef"
+                FORBIDDEN, f"{uri} may not be read: credentials are missing or refused, see {fields.secret}"
             )
         case (PreconditionError(), _):
             return SourceUnusable(CHANGED, f"{uri} changed while it was read")

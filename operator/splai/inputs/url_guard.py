@@ -19,9 +19,7 @@ def host_of(url: str) -> str:
     try:
         return url_guard.host_of(url)
     except ValueError as error:
-        raise SourceUnusable(
-            NOT_FOUND, "the input's URL is not valid: it has no host, or a port that is none"
-        ) from error
+        raise SourceUnusable(NOT_FOUND, "the URL is not valid: it has no host, or a port that is none") from error
 
 
 class URLGuard:
@@ -47,4 +45,4 @@ class URLGuard:
 
 
 def _refusal(refused: AddressRefused) -> SourceUnusable:
-    return SourceUnusable(FORBIDDEN, f"{refused}, which an input's URL may not lead to")
+    return SourceUnusable(FORBIDDEN, f"{refused}, which a URL may not lead to")

@@ -18,6 +18,15 @@ def source(engine: str, url: str | None, **more: Any) -> dict[str, Any]:
     return backend(model={"id": "m", **({"source": url} if url else {})}, engine={"type": engine, **more})
 
 
+def model(engine: str = "LlamaCpp", **fields: Any) -> dict[str, Any]:
+    return backend(model={"id": "m", **fields}, engine={"type": engine, "image": "i"})
+
+
+def adapted(engine: str, *adapters: dict[str, str]) -> dict[str, Any]:
+    url = {"LlamaCpp": "file:///m.gguf", "Custom": "pvc://c"}.get(engine, "hf://a/b")
+    return model(engine, aliases=["n"], source=url, adapters=list(adapters or (A_LORA,)))
+
+
 def worker_template(**template: Any) -> dict[str, Any]:
     return job(workers={"template": template})
 
@@ -72,6 +81,50 @@ def claim(**source: Any) -> dict[str, Any]:
 # (the manifest, what the apiserver says about it)
 NO_SUCH_KEY = "the path must not have an empty segment, . or ..: no bucket has such a key"
 ONE_SOURCE = "set exactly one of text, items, configMap, persistentVolumeClaim, s3, http, huggingFace, failedOf"
+SOURCE_FORMS = (
+    "source must read hf://owner/name[@revision][/file], file:///path, pvc://claim/path, s3://bucket/prefix, "
+    "http(s)://host/file or oci://registry/repository:tag[#path]"
+)
+FOLDERS = (
+    "engine types vLLM, SGLang, TGI and Transformers load a folder: model.source must be hf://owner/name[@revision], "
+    "file:///path, pvc://claim/path, s3://bucket/prefix or oci://registry/repository:tag[#path]"
+)
+ONE_FILE = (
+    "engine type LlamaCpp loads one GGUF file: model.source must be hf://owner/name[@revision]/file, file:///path, "
+    "pvc://claim/path, s3://bucket/key, http(s)://host/file or oci://registry/repository:tag#path"
+)
+MOUNTED = (
+    "engine type Custom takes no model.source but pvc://claim and oci://registry/repository:tag: name the model in "
+    "engine.args"
+)
+ADAPTER = (
+    "source of an adapter is a folder: hf://owner/name[@revision], file:///path, pvc://claim/path, "
+    "s3://bucket/prefix or oci://registry/repository:tag[#path], with no = , or @ in the path"
+)
+DOWNLOADS = "belongs to a source or an adapter that is downloaded: hf, s3, http or https"
+FOLDER_ENGINES = ("vLLM", "SGLang", "TGI", "Transformers")
+NO_SOURCE = (
+    *(("vLLM", url) for url in ("hf://only-a-name", "hf://a/b@", "hf://a/b@x/", "pvc://UPPER/case", "file://relative")),
+    *(("LlamaCpp", url) for url in ("s3://bucket", "https://me:key@host/m.gguf", "ftp://host/m", "oci://r/m:1#/m")),
+)
+A_FOLDER = (
+    "hf://Qwen/Qwen3-0.6B",
+    "hf://a/b@v1.0",
+    "pvc://w",
+    "pvc://w/m",
+    "file:///m",
+    "s3://bucket/m",
+    "oci://r/m:1#m",
+)
+NO_FOLDER = ("hf://a/b/m.gguf", "hf://a/b@v1/m.gguf", "https://host/m.gguf")
+NO_PATH = ("pvc://c/a=b", "file:///a,b", "oci://r/m:1#a@b", "ollama://a")
+NO_FILE = ("hf://a/b", "hf://a/b@v1", "pvc://claim", "s3://bucket/prefix/", "oci://r/m:1")
+NOT_MOUNTED = ("hf://a/b", "pvc://claim/a-path-that-nobody-reads", "oci://r/m:1#path", "s3://bucket/m", "https://h/m")
+NO_OWN_ID = (
+    "model.adapters belongs to engine types vLLM, SGLang and TGI: the others serve no adapter under an id of its own"
+)
+NO_ADAPTERS = ("LlamaCpp", "Transformers", "Custom")
+A_LORA = {"id": "lora", "source": "hf://team/lora@v1"}
 REFUSED: list[tuple[dict[str, Any], str]] = [
     (job(name=LONG), "the name must have at most 52 characters"),
     (job(name="1st"), "the name must be a DNS-1035 label: it becomes part of the child Jobs' names"),
@@ -172,25 +225,34 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (volume(hostPath={"path": "/"}), 'unknown field "spec.workers.template.volumes[0].hostPath"'),
     (worker_template(env=[{"name": "A"}, {"name": "A"}]), 'Duplicate value: {"name":"A"}'),
-    (source("LlamaCpp", "s3://bucket/m"), "source must read hf://owner/name, file:///path or pvc://claim/path"),
-    (source("vLLM", "hf://only-a-name"), "source must read hf://owner/name, file:///path or pvc://claim/path"),
-    (source("vLLM", None), "engine type vLLM needs model.source: its image carries no model"),
+    *((source(engine, url, image="i"), SOURCE_FORMS) for engine, url in NO_SOURCE),
+    *((source(engine, url, image="i"), FOLDERS) for engine in FOLDER_ENGINES for url in NO_FOLDER),
+    *((source(engine, None, image="i"), FOLDERS) for engine in FOLDER_ENGINES),
+    *((source("LlamaCpp", url), ONE_FILE) for url in NO_FILE),
+    *((source("Custom", url, image="i"), MOUNTED) for url in NOT_MOUNTED),
     (
-        source("LlamaCpp", "hf://owner/name"),
-        "engine type LlamaCpp loads one GGUF file: model.source must be file:///path or pvc://claim/path",
+        source("Transformers", "hf://a/b"),
+        "engine type Transformers needs an image with transformers[serving]: none is published",
     ),
+    (model(sha256="0" * 64), "sha256 belongs to a source of http or https"),
+    (model(source="s3://bucket/m.gguf", sha256="0" * 64), "sha256 belongs to a source of http or https"),
+    (model(source="https://h/m.gguf", sha256="0" * 63), "spec.model.sha256 in body should match"),
+    (model(s3={}), "s3 belongs to a source or an adapter of s3://"),
+    (model(source="https://h/m.gguf", s3={}), "s3 belongs to a source or an adapter of s3://"),
     (
-        source("LlamaCpp", "pvc://claim"),
-        "engine type LlamaCpp loads one GGUF file: model.source must be file:///path or pvc://claim/path",
+        model(source="s3://bucket/m", s3={"endpoint": "http://me:key@minio"}),
+        "spec.model.s3.endpoint in body should match",
     ),
-    (
-        source("Custom", "hf://owner/name", image="i"),
-        "engine type Custom takes no model.source but pvc://claim: name the model in engine.args",
-    ),
-    (
-        source("Custom", "pvc://claim/a-path-that-nobody-reads", image="i"),
-        "engine type Custom takes no model.source but pvc://claim: name the model in engine.args",
-    ),
+    (model(cache={"claimName": "c"}), f"cache {DOWNLOADS}"),
+    (model(source="pvc://c/m.gguf", cache={"claimName": "c"}), f"cache {DOWNLOADS}"),
+    (model(credentials={"name": "s"}), f"credentials {DOWNLOADS}"),
+    (model(source="oci://r/m:1#m.gguf", credentials={"name": "s"}), f"credentials {DOWNLOADS}"),
+    *((adapted(engine), NO_OWN_ID) for engine in NO_ADAPTERS),
+    *((adapted("vLLM", {"id": "a", "source": url}), ADAPTER) for url in (*NO_FOLDER, *NO_PATH)),
+    (adapted("vLLM", {"id": "m", "source": "hf://a/b"}), "adapters must have other ids than the model and its aliases"),
+    (adapted("vLLM", {"id": "n", "source": "hf://a/b"}), "adapters must have other ids than the model and its aliases"),
+    (adapted("TGI", {"id": "a@b", "source": "hf://a/b"}), "spec.model.adapters[0].id in body should match"),
+    (adapted("TGI", A_LORA, A_LORA), 'Duplicate value: {"id":"lora"}'),
     (source("Custom", None), "engine type Custom needs an image"),
     (backend(engine={"command": ["x"]}), "command belongs to engine type Custom; use args"),
     (backend(engine={"port": 9000}), "port belongs to engine type Custom"),
@@ -363,8 +425,21 @@ TAKEN: list[dict[str, Any]] = [
     source("LlamaCpp", None),
     source("LlamaCpp", "file:///models/a.gguf"),
     source("LlamaCpp", "pvc://weights/a.gguf"),
-    source("vLLM", "hf://Qwen/Qwen3-0.6B"),
-    source("vLLM", "pvc://weights"),
+    source("LlamaCpp", "hf://a/b@v1/q4/m.gguf"),
+    source("LlamaCpp", "https://host/m.gguf?download=true"),
+    source("LlamaCpp", "s3://bucket/m.gguf"),
+    source("LlamaCpp", "oci://registry.example:5000/team/m:1#m.gguf"),
+    *(source(engine, url, image="i") for engine in FOLDER_ENGINES for url in A_FOLDER),
+    adapted("vLLM", A_LORA, {"id": "a:b/c", "source": "pvc://c/lora"}),
+    adapted("SGLang", {"id": "a", "source": "oci://r/m@sha256:0#a/b"}),
+    adapted("SGLang", {"id": "a", "source": "s3://bucket/lora"}),
+    adapted("TGI", {"id": "a", "source": "oci://r/m:1"}, {"id": "b", "source": "file:///lora"}),
+    model(source="https://h/m.gguf", sha256="0" * 64, cache={"claimName": "c"}, credentials={"name": "s"}),
+    model(
+        source="s3://bucket/m.gguf", s3={"endpoint": "http://minio:9000", "region": "eu-1"}, credentials={"name": "s"}
+    ),
+    model("vLLM", source="pvc://c", adapters=[A_LORA], cache={"claimName": "c"}, credentials={"name": "s"}),
+    model("vLLM", source="pvc://c", adapters=[{"id": "a", "source": "s3://bucket/m"}], s3={"region": "eu-1"}),
     source("Custom", None, image="i", command=["serve"], port=9000, healthPath="/ready"),
     source("Custom", "pvc://weights", image="i"),
     remote("OpenAI", model="gpt-4o-mini"),
@@ -375,6 +450,7 @@ TAKEN: list[dict[str, Any]] = [
     beside_remote(
         resources={"cpu": "100m", "memory": "1Gi"}, template={"env": [{"name": "HTTPS_PROXY", "value": "p"}]}
     ),
+    source("Custom", "oci://registry.example/m@sha256:0", image="i"),
     backend(resources={"gpu": {"profile": "mig-1g.10gb"}, "cpu": 2, "memory": "4Gi"}),
     backend(resources={"cpu": "250m", "memory": "1.5Gi"}),
     backend(resources={"cpu": ".5", "memory": "2e9"}),
@@ -454,7 +530,7 @@ def test_retries_that_are_given_are_filled_in_as_a_whole(cluster: Cluster) -> No
 def test_a_backend_is_filled_in_with_what_it_left_out(cluster: Cluster) -> None:
     made = cluster.try_out(backend())
     assert made["spec"] == {
-        "model": {"id": "m", "aliases": []},
+        "model": {"id": "m", "aliases": [], "adapters": []},
         "engine": {"type": "LlamaCpp", "args": []},
         "resources": {},
         "replicas": 1,

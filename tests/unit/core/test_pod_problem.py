@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from splai.core.observed import ObservedCondition, ObservedContainer, ObservedPod
-from splai.core.pod_problem import pod_problem, worst_problem
+from splai.core.pod_problem import PodProblem, pod_problem, worst_problem
 
 NO_NODE = ObservedCondition(status="False", reason="Unschedulable", message="0/3 nodes are available")
 
@@ -56,6 +56,22 @@ def test_memory_is_named_as_the_cause_of_a_kill() -> None:
     assert problem is not None
     assert problem.reason == "OOMKilled"
     assert "raise the limit" in problem.message
+
+
+def test_a_fetch_that_fails_says_itself_why() -> None:
+    words = "https://example.org/m.gguf answers 404"
+    state = {"terminated": True, "exit_code": 1, "exit_message": words}
+
+    problem = pod_problem(make_pod(container("fetch-model", **state), container("engine")))
+
+    assert problem == PodProblem("FetchFailed", words)
+
+
+def test_a_fetch_that_was_killed_is_told_as_any_other_container() -> None:
+    problem = pod_problem(make_pod(container("fetch-model", terminated=True, exit_code=137, exit_reason="OOMKilled")))
+
+    assert problem is not None
+    assert problem.reason == "OOMKilled"
 
 
 def test_a_sidecar_counts_as_much_as_the_main_container() -> None:

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -6,13 +6,24 @@ from splai.api.model_backend import ModelBackendSpec
 from splai.engines import ENGINE_CONTAINER, AdapterSettings, EnginePod, engine_pod
 from splai.engines.images import EngineImages
 
-IMAGES = EngineImages(llamacpp="splai/llamacpp:1", vllm="vllm/vllm-openai:v1")
+IMAGES = EngineImages(llamacpp="splai/llamacpp:1", vllm="vllm/vllm-openai:v1", sglang="sglang:1", tgi="tgi:1")
 ADAPTER = AdapterSettings(image="splai/splai:1", allow_private_urls=False)
 
 LLAMACPP: dict[str, Any] = {"model": {"id": "smol"}}
 VLLM: dict[str, Any] = {"model": {"id": "qwen", "source": "hf://Qwen/Qwen3-0.6B"}, "engine": {"type": "vLLM"}}
 CUSTOM: dict[str, Any] = {"model": {"id": "mine"}, "engine": {"type": "Custom", "image": "me/server:2"}}
-EVERY_ENGINE = pytest.mark.parametrize("spec", [LLAMACPP, VLLM, CUSTOM], ids=["LlamaCpp", "vLLM", "Custom"])
+SGLANG: dict[str, Any] = VLLM | {"engine": {"type": "SGLang"}}
+TGI: dict[str, Any] = VLLM | {"engine": {"type": "TGI"}}
+TRANSFORMERS: dict[str, Any] = VLLM | {"engine": {"type": "Transformers", "image": "me/serving:1"}}
+EVERY_ENGINE = pytest.mark.parametrize(
+    "spec",
+    [LLAMACPP, VLLM, SGLANG, TGI, TRANSFORMERS, CUSTOM],
+    ids=["LlamaCpp", "vLLM", "SGLang", "TGI", "Transformers", "Custom"],
+)
+ON_THE_HUB = pytest.mark.parametrize(
+    "spec", [VLLM, SGLANG, TGI, TRANSFORMERS], ids=["vLLM", "SGLang", "TGI", "Transformers"]
+)
+WITH_ADAPTERS = pytest.mark.parametrize("spec", [VLLM, SGLANG, TGI], ids=["vLLM", "SGLang", "TGI"])
 
 
 def pod_of(spec: dict[str, Any], **more: Any) -> EnginePod:
@@ -63,6 +74,9 @@ def test_a_model_may_take_half_an_hour_to_load(spec: dict[str, Any]) -> None:
     [
         (LLAMACPP, 8080, "/health"),
         (VLLM, 8000, "/health"),
+        (SGLANG, 8000, "/health"),
+        (TGI, 8080, "/health"),
+        (TRANSFORMERS, 8000, "/health"),
         (CUSTOM, 8000, "/v1/models"),
         (with_engine(CUSTOM, port=9000, healthPath="/ready"), 9000, "/ready"),
     ],
@@ -80,6 +94,9 @@ def test_the_port_is_named_http_and_all_probes_ask_it(spec: dict[str, Any], port
     [
         (LLAMACPP, "splai/llamacpp:1"),
         (VLLM, "vllm/vllm-openai:v1"),
+        (SGLANG, "sglang:1"),
+        (TGI, "tgi:1"),
+        (TRANSFORMERS, "me/serving:1"),
         (CUSTOM, "me/server:2"),
         (with_engine(LLAMACPP, image="other:1"), "other:1"),
         (with_engine(VLLM, image="other:1"), "other:1"),
@@ -203,6 +220,95 @@ class TestVLLM:
 
     def test_its_image_runs_as_root_unless_told_a_user(self) -> None:
         assert pod_of(VLLM).container["securityContext"]["runAsUser"] > 0
+
+
+@ON_THE_HUB
+class TestOnTheHub:
+    def test_the_engine_downloads_the_revision_by_itself(self, spec: dict[str, Any]) -> None:
+        args = " ".join(pod_of(with_model(spec, source="hf://Qwen/Qwen3-0.6B@v2")).container["args"])
+
+        assert "Qwen/Qwen3-0.6B@v2" in args or ("Qwen/Qwen3-0.6B " in args and "--revision v2" in args)
+        assert "--revision" not in pod_of(spec).container["args"]
+
+    def test_a_gated_models_token_is_one_key_of_the_secret(self, spec: dict[str, Any]) -> None:
+        pod = pod_of(with_model(spec, credentials={"name": "hub"}))
+        reference = {"name": "hub", "key": "HF_TOKEN", "optional": True}
+
+        assert {"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": reference}} in pod.container["env"]
+
+    def test_the_cache_keeps_what_the_hub_gives(self, spec: dict[str, Any]) -> None:
+        pod = pod_of(with_model(spec, cache={"claimName": "shared"}))
+        env = {variable["name"]: variable.get("value") for variable in pod.container["env"]}
+
+        assert env["HF_HOME"] == f"/model-cache/{spec['engine']['type'].lower()}/huggingface"
+        assert {"name": "model-cache", "mountPath": "/model-cache"} in pod.container["volumeMounts"]
+        assert {"name": "model-cache", "persistentVolumeClaim": {"claimName": "shared"}} in pod.volumes
+        assert pod.security["fsGroup"] == 65532
+
+    def test_no_secret_and_no_claim_unless_asked_for(self, spec: dict[str, Any]) -> None:
+        pod = pod_of(spec)
+
+        assert "HF_TOKEN" not in {variable["name"] for variable in pod.container["env"]}
+        assert (pod.fetches, pod.security) == ((), {})
+
+
+@WITH_ADAPTERS
+class TestAdapters:
+    ADAPTERS: ClassVar = [{"id": "sql", "source": "pvc://loras/sql"}, {"id": "a:b", "source": "s3://bucket/b"}]
+
+    def test_each_is_a_folder_under_its_id(self, spec: dict[str, Any]) -> None:
+        pod = pod_of(with_model(spec, adapters=self.ADAPTERS))
+        folder = pod.fetches[0]["args"][-1]
+
+        words = {word for arg in pod.container["args"] for word in arg.split(",")}
+        assert {"sql=/adapters/0/sql", f"a:b={folder}"} <= words
+
+    def test_those_of_the_hub_are_fetched_in_their_revision(self, spec: dict[str, Any]) -> None:
+        pod = pod_of(with_model(spec, adapters=[{"id": "sql", "source": "hf://team/sql@v2"}]))
+
+        assert [fetch["args"][:3] for fetch in pod.fetches] == [["model", "fetch", "hf://team/sql@v2"]]
+
+    def test_without_any_the_engine_is_not_asked_to_be_able_to(self, spec: dict[str, Any]) -> None:
+        assert not [arg for arg in pod_of(spec).container["args"] if "lora" in arg]
+
+
+class TestSGLang:
+    def test_a_colon_is_no_part_of_the_name_that_it_serves(self) -> None:
+        assert option(pod_of(with_model(SGLANG, id="llama3.1:8b")), "--served-model-name") == "llama3.1-8b"
+
+    @pytest.mark.parametrize(
+        ("gpu", "size"), [({"count": 1}, None), ({"count": 4}, "4"), ({"count": 2, "profile": "mig-1g.10gb"}, None)]
+    )
+    def test_whole_gpus_share_the_model(self, gpu: dict[str, Any], size: str | None) -> None:
+        assert option(pod_of(SGLANG, resources={"gpu": gpu}), "--tensor-parallel-size") == size
+
+
+class TestTGI:
+    @pytest.mark.parametrize(
+        ("gpu", "shards"), [({"count": 1}, "1"), ({"count": 4}, "4"), ({"count": 2, "profile": "mig-1g.10gb"}, "1")]
+    )
+    def test_whole_gpus_share_the_model(self, gpu: dict[str, Any], shards: str) -> None:
+        assert option(pod_of(TGI, resources={"gpu": gpu}), "--num-shard") == shards
+
+    def test_the_images_entrypoint_starts_it(self) -> None:
+        assert "command" not in pod_of(TGI).container
+
+    def test_nobody_is_told_how_it_is_used(self) -> None:
+        assert option(pod_of(TGI), "--usage-stats") == "off"
+
+
+class TestTransformers:
+    @pytest.mark.parametrize(
+        ("source", "model"),
+        [
+            ("hf://Qwen/Qwen3-0.6B", "Qwen/Qwen3-0.6B"),
+            ("hf://Qwen/Qwen3-0.6B@v2", "Qwen/Qwen3-0.6B@v2"),
+            ("pvc://weights/qwen", "/models/qwen"),
+        ],
+    )
+    def test_the_model_is_loaded_before_it_listens(self, source: str, model: str) -> None:
+        container = pod_of(with_model(TRANSFORMERS, source=source)).container
+        assert [*container["command"], container["args"][0]] == ["transformers", "serve", model]
 
 
 class TestCustom:

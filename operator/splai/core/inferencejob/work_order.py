@@ -10,6 +10,7 @@ from splai.core.content_hash import content_hash
 from splai.core.inferencejob.backend import backend_reference
 from splai.core.inferencejob.policy import record_limits
 from splai.core.inferencejob.records import Records
+from splai.engines.served_names import served_name
 
 
 def spec_hash(spec: InferenceJobSpec) -> str:
@@ -47,7 +48,7 @@ def make_work_order(
         uid=job.metadata["uid"],
         type=spec.request_type,
         backend=backend_reference(backend, job.metadata["namespace"]),
-        model=backend.spec.model.id,
+        model=_asked_of(backend, spec.model),
         endpoint=endpoint,
         prompt=spec.prompt,
         parameters=spec.parameters,
@@ -61,3 +62,11 @@ def make_work_order(
         request_timeout_seconds=spec.request_timeout_seconds,
         spec_hash=spec_hash(spec),
     )
+
+
+def _asked_of(backend: ModelBackend, asked: str | None) -> str:
+    """What the engine calls the job's model, or the adapter of it that the job names, with its namespace or without."""
+    model = backend.spec.model
+    names = (asked, (asked or "").removeprefix(f"{backend.metadata['namespace']}/"))
+    adapter = next((adapter.id for adapter in model.adapters if adapter.id in names), model.id)
+    return served_name(backend.spec.engine.type, model, adapter)

@@ -6,6 +6,7 @@ successor takes the seat and knows that its predecessor is gone. Failures are co
 
 from splai.api.inference_job import InferenceJob
 from splai.api.model_backend import ModelBackend
+from splai.core.engine_containers import fetch_containers
 from splai.core.inferencejob.child_job import (
     FAILURE_RULES,
     Object,
@@ -81,5 +82,6 @@ def _put_in_queue(body: Object, job: InferenceJob) -> None:
 def _add_engine(pod: Object, engine: EnginePod, settings: OperatorSettings) -> None:
     """As an init container that goes on: the worker starts when the engine answers, and the engine ends with it."""
     sidecar = {**engine.container, "imagePullPolicy": settings.image_pull_policy, "restartPolicy": "Always"}
-    pod["spec"]["initContainers"] = [sidecar]
+    pod["spec"]["initContainers"] = [*fetch_containers(engine, settings), sidecar]
     pod["spec"]["volumes"] += engine.volumes
+    pod["spec"]["securityContext"] |= engine.security

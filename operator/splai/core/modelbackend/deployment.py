@@ -4,6 +4,7 @@ from typing import Any
 
 from splai.api.model_backend import ModelBackend
 from splai.core.content_hash import content_hash
+from splai.core.engine_containers import fetch_containers
 from splai.core.observed import BACKEND_LABEL, COMPONENT_LABEL, REVISION_LABEL
 from splai.core.ownership import child_labels, child_metadata
 from splai.core.pod_overlay import overlay_pod
@@ -57,14 +58,20 @@ def _pod_template(backend: ModelBackend, settings: OperatorSettings) -> Object:
         "imagePullPolicy": settings.image_pull_policy,
         "lifecycle": {"preStop": {"sleep": {"seconds": _LEAVE_SECONDS}}},
     }
+    fetches = fetch_containers(engine, settings)
     pod = {
         "metadata": {"labels": child_labels(backend, "engine")},
         "spec": {
             "automountServiceAccountToken": False,
             # Kubernetes would set variables named after Services, such as VLLM_PORT, which engines take for their own.
             "enableServiceLinks": False,
-            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "securityContext": {
+                "runAsNonRoot": True,
+                "seccompProfile": {"type": "RuntimeDefault"},
+                **engine.security,
+            },
             "terminationGracePeriodSeconds": _GRACE_SECONDS,
+            **({"initContainers": fetches} if fetches else {}),
             "containers": [container],
             "volumes": list(engine.volumes),
         },

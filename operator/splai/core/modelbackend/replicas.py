@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from splai.core.modelbackend.snapshot import BackendSnapshot
 from splai.core.observed import ObservedDeployment, ObservedPod
 from splai.core.pod_problem import PodProblem, worst_problem
-from splai.engines import ENGINE_CONTAINER
+from splai.engines import ENGINE_CONTAINER, FETCH_CONTAINER
 
 # A scheduler that has just been asked often says no, and yes a moment later, when another pod has left.
 BLOCKED_AFTER = timedelta(seconds=15)
@@ -84,6 +84,8 @@ def what_is_missing(replicas: Replicas, deployment: ObservedDeployment | None) -
         return PodProblem("NotAnswering", "the model was loaded, but the engine fails its readiness probe")
     if any(_runs(pod) for pod in waiting):
         return PodProblem("Loading", "the engine is loading the model")
+    if any(_fetches(pod) for pod in waiting):
+        return PodProblem("Fetching", "the weights are being fetched")
     return PodProblem("Starting", "the pods are starting: images are pulled and volumes mounted")
 
 
@@ -95,6 +97,12 @@ def _started(pod: ObservedPod) -> bool:
 def _runs(pod: ObservedPod) -> bool:
     engine = pod.container(ENGINE_CONTAINER)
     return engine is not None and not engine.waiting_reason and not engine.terminated
+
+
+def _fetches(pod: ObservedPod) -> bool:
+    """Whether the container of one of the engine's fetches runs."""
+    running = [it for it in pod.containers if not it.waiting_reason and not it.terminated]
+    return any(container.name.startswith(FETCH_CONTAINER) for container in running)
 
 
 def _waits_for_a_node(pod: ObservedPod) -> bool:

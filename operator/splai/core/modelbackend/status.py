@@ -24,7 +24,7 @@ from splai.core.plan import Event, Refusal
 from splai.core.pod_problem import PodProblem
 
 _STALLING = {"NameConflict": "NameConflict", "Forbidden": "Forbidden", "Invalid": "InvalidSpec"}
-_ON_ITS_WAY = frozenset({"Creating", "Starting", "Loading", "RollingOut"})
+_ON_ITS_WAY = frozenset({"Creating", "Starting", "Fetching", "Loading", "RollingOut"})
 
 
 def decide_status(snapshot: BackendSnapshot, *, revision: str, changing: bool, now: datetime) -> ModelBackendStatus:

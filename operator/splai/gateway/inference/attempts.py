@@ -107,6 +107,8 @@ class Attempts:
             if target is not None:
                 if candidates.key != pool.key:
                     call.metrics.model.fell_back()
+                if target.backend.adapters:
+                    return target._replace(model=target.backend.named(call.request.model))
                 return target
         return None
 

@@ -11,12 +11,15 @@ from splai.api.backend_autoscaling import Autoscaling
 from splai.api.backend_routing import Routing, Strategy
 from splai.api.base import parse_duration, parse_time, wrong_fields
 from splai.api.model_backend import Model
+from splai.engines.served_names import served_name
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 PORT_NAME = "http"
 SCALED_TO_ZERO = "ScaledToZero"
 # What the operator says of pods that are on their way; a node for them may be on its way too.
-_STARTING = frozenset({SCALED_TO_ZERO, "Creating", "Starting", "Loading", "Applying", "RollingOut", "Unschedulable"})
+_STARTING = frozenset(
+    {SCALED_TO_ZERO, "Creating", "Starting", "Fetching", "Loading", "Applying", "RollingOut", "Unschedulable"}
+)
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +80,7 @@ class Backend:
     created: int
     """Unix seconds."""
     model: str
-    """The id that its engine serves."""
+    """Its id."""
     aliases: tuple[str, ...] = ()
     policy: Policy = _DEFAULTS
     scaled_to_zero: bool = False
@@ -85,17 +88,24 @@ class Backend:
     is_starting: bool = False
     """As far as the operator has seen, ready pods are only a matter of time."""
     native_responses: bool = False
+    adapters: tuple[tuple[str, str], ...] = ()
+    """Each adapter's id, and what the engine calls it."""
+    served_name: str = ""
+    """What the engine calls the model; left out: by its id."""
     key: str = field(init=False, compare=False)
     """``namespace/name``, which every table needs several times."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", f"{self.namespace}/{self.name}")
+        if not self.served_name:
+            object.__setattr__(self, "served_name", self.model)
 
     @classmethod
     def from_object(cls, body: Mapping[str, Any]) -> "Backend":
         """Read no more than routing needs, so that fields of a newer SPLAI stop nothing; raises ValueError."""
         metadata, spec = body["metadata"], body["spec"]
         model = Model.model_validate(spec["model"])
+        engine = str((spec.get("engine") or {}).get("type"))
         reason = _ready_reason(body.get("status") or {})
         return cls(
             metadata["namespace"],
@@ -106,13 +116,17 @@ class Backend:
             _elastic(_policy(spec.get("routing"), metadata["namespace"]), spec.get("autoscaling")),
             scaled_to_zero=reason == SCALED_TO_ZERO or _wanted_replicas(spec, body.get("status") or {}) == 0,
             is_starting=reason in _STARTING,
-            native_responses=(spec.get("engine") or {}).get("type") == "vLLM",
+            native_responses=engine == "vLLM",
+            adapters=tuple((it.id, served_name(engine, model, it.id)) for it in model.adapters),
+            served_name=served_name(engine, model, model.id),
         )
 
     @property
     def names(self) -> Iterable[str]:
-        """Its id and its aliases, each once."""
-        return dict.fromkeys((self.model, *self.aliases)) if self.aliases else (self.model,)
+        """Its id, its aliases and its adapters' ids, each once."""
+        if not self.aliases and not self.adapters:
+            return (self.model,)
+        return dict.fromkeys((self.model, *self.aliases, *(adapter for adapter, _ in self.adapters)))
 
 
 def _policy(routing: Mapping[str, Any] | None, namespace: str) -> Policy:

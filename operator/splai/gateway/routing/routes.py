@@ -10,12 +10,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from splai.gateway.routing.observed import Backend, Endpoints, Policy
 
 AUTO = "auto"
 """The model that is chosen by capability, unless a backend serves this very id."""
+_NONE: Mapping[str, str] = MappingProxyType({})  # one object for the many that have no adapters
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +27,9 @@ class BackendRoute:
     key: str
     """``namespace/name`` of the ModelBackend."""
     model: str
-    """The id that its engine serves, whatever name was asked for."""
+    """What its engine calls the model, by whatever name it was asked for."""
+    adapters: Mapping[str, str]
+    """What its engine calls an adapter, by the names that it can be asked for."""
     addresses: tuple[str, ...]
     """``host:port`` each."""
     policy: Policy
@@ -35,6 +39,10 @@ class BackendRoute:
     """No pod is ready yet, and nothing says that none will be."""
     native_responses: bool
     """The engine has a Responses API of its own."""
+
+    def named(self, asked: str) -> str:
+        """What its engine calls what was asked for: an adapter if it has one of that name, else the model."""
+        return self.adapters.get(asked, self.model)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +82,7 @@ class Target(NamedTuple):
 
     address: str
     model: str
-    """The id that this engine serves, whatever name was asked for."""
+    """What this engine calls what was asked for."""
     backend: BackendRoute
     pool: Pool
 
@@ -162,13 +170,21 @@ def _routes(backends: Sequence[Backend], endpoints: Iterable[Endpoints]) -> dict
 def _route(backend: Backend, addresses: tuple[str, ...]) -> BackendRoute:
     return BackendRoute(
         key=backend.key,
-        model=backend.model,
+        model=backend.served_name,
+        adapters=_adapters(backend),
         addresses=addresses,
         policy=backend.policy,
         at_zero=not addresses and backend.scaled_to_zero,
         is_starting=not addresses and backend.is_starting,
         native_responses=backend.native_responses,
     )
+
+
+def _adapters(backend: Backend) -> Mapping[str, str]:
+    """By both forms of their ids."""
+    if not backend.adapters:
+        return _NONE
+    return {_qualify(backend.namespace, adapter): name for adapter, name in backend.adapters} | dict(backend.adapters)
 
 
 def _pools(

@@ -1,3 +1,5 @@
+import pytest
+
 from splai.core.inferencejob.records import Records
 from splai.core.inferencejob.work_order import make_work_order, spec_hash
 from tests.unit.core.builders import UID, make_backend, make_job
@@ -32,6 +34,26 @@ def test_the_order_holds_all_that_a_worker_needs() -> None:
 def test_a_job_that_asks_for_an_alias_sends_the_id_that_is_served() -> None:
     order = make_work_order(make_job(model="gpt-4o-mini"), make_backend(), Records("jsonl", []), "http://e")
     assert order.model == "llama3-8b-q4"
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        ("sql", "llama-8b:sql"),
+        ("team/sql", "llama-8b:sql"),
+        ("llama:8b", "llama-8b"),
+        ("gpt", "llama-8b"),
+        (None, "llama-8b"),
+    ],
+)
+def test_an_engine_is_asked_by_the_name_that_it_knows(asked: str | None, sent: str) -> None:
+    adapters = [{"id": "sql", "source": "hf://team/sql"}]
+    model = {"id": "llama:8b", "aliases": ["gpt"], "source": "hf://team/llama", "adapters": adapters}
+    backend = make_backend(model=model, engine={"type": "SGLang"})
+
+    order = make_work_order(make_job(model=asked), backend, Records("jsonl", []), "http://e")
+
+    assert order.model == sent
 
 
 def test_the_hash_changes_with_the_work_and_with_nothing_else() -> None:

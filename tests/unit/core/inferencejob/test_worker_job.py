@@ -137,6 +137,16 @@ class TestDedicated:
         assert "keys" in {volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume}
         assert not any("keys" in str(container) for container in pod["containers"])
 
+    def test_weights_are_fetched_before_the_engine_starts(self) -> None:
+        model = {"id": "llama3-8b-q4", "source": "https://example.org/m.gguf", "cache": {"claimName": "shared"}}
+        pod = pod_of(build(backend={"model": model}, workers={"mode": "Dedicated"}))
+
+        fetch, engine = pod["initContainers"]
+        assert (fetch["name"], fetch["image"]) == ("fetch-model", "splai/splai:1")
+        assert "restartPolicy" not in fetch
+        assert engine["name"] == "engine"
+        assert pod["securityContext"]["fsGroup"] == 65532
+
     def test_the_jobs_template_lies_over_the_backends(self) -> None:
         pod = self.pod(nodeSelector={"zone": "b"}, env=[{"name": "HF_TOKEN", "value": "x"}])
         assert pod["nodeSelector"] == {"nvidia.com/gpu.product": "NVIDIA-L4", "zone": "b"}

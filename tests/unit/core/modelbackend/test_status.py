@@ -1,6 +1,7 @@
 """What a backend says about itself, for what may be seen of its pods."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from splai.api.model_backend import ModelBackendStatus
 from splai.core.conditions import find_condition
-from splai.core.observed import ObservedCondition, ObservedPod
+from splai.core.observed import ObservedCondition, ObservedContainer, ObservedPod
 from splai.core.plan import Event, ObjectReference, Refusal
 from tests.unit.core.modelbackend.builders import (
     NO_GPU,
@@ -84,6 +85,27 @@ def test_not_ready_names_the_cause(pods: Sequence[ObservedPod], reason: str, wor
     assert status.message == message(status, "Ready")
     assert said(status, "Reconciling") == ("True", reason)
     assert said(status, "Stalled") == ("False", "NotStalled")
+
+
+def test_while_weights_are_fetched_it_says_so() -> None:
+    fetching = (
+        ObservedContainer(name="fetch-model"),
+        ObservedContainer(name="engine", waiting_reason="PodInitializing"),
+    )
+
+    status = decide(replace(make_pod(), containers=fetching)).status
+
+    assert said(status, "Ready") == ("False", "Fetching")
+    assert said(status, "ModelLoaded") == ("False", "Fetching")
+
+
+def test_the_ids_of_adapters_are_shown() -> None:
+    adapters = [{"id": "sql", "source": "hf://team/sql"}]
+    backend = make_backend(
+        model={"id": "m", "aliases": ["n"], "source": "hf://team/m", "adapters": adapters}, engine={"type": "vLLM"}
+    )
+
+    assert decide(backend=backend).status.model_ids == ["m", "n", "sql"]
 
 
 def test_of_several_causes_the_one_that_no_waiting_cures_is_named() -> None:

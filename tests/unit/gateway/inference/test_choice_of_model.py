@@ -69,3 +69,26 @@ async def test_an_answer_to_auto_names_it(gateway: Gateway, engines: EngineRoom)
     await serve(gateway, engines, CHAT)
 
     assert (await ask(gateway, CHAT, "auto", "Hi")).json["model"] == "auto"
+
+
+@pytest.mark.parametrize("api", [CHAT, CHAT_STREAM, APIS[5]], ids=lambda api: api.name)
+@pytest.mark.parametrize(
+    ("model", "expected"), [("sql", "llama:sql"), ("a/sql", "llama:sql"), ("llama3.1:8b", "llama"), ("gpt", "llama")]
+)
+async def test_an_engine_is_asked_for_an_adapter_or_for_its_model(
+    gateway: Gateway, engines: EngineRoom, api: Api, model: str, expected: str
+) -> None:
+    names: list[str] = []
+
+    async def script(received: Received, connection: Connection) -> None:
+        names.append(received.json["model"])
+        await api.good()(received, connection)
+
+    engine = await engines.start(script)
+    backend = Backend("a", "b", 1, "llama3.1:8b", ("gpt",), adapters=(("sql", "llama:sql"),), served_name="llama")
+    gateway.table = build_routes([backend], [Endpoints("a", "b", (engine.address,))])
+
+    seen = await ask(gateway, api, model, "Hi")
+
+    assert outcome(api, seen) == ANSWER
+    assert names == [expected]

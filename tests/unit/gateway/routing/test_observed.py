@@ -52,6 +52,17 @@ def test_a_backend_is_read_from_its_object() -> None:
     assert Backend.from_object(body) == Backend("a", "llama", 1795255200, "llama3-8b-q4", ("gpt",))
 
 
+def test_adapters_are_names_of_their_own_which_the_engine_may_call_otherwise() -> None:
+    adapters = [{"id": "sql", "source": "hf://team/sql"}]
+    model = {"id": "llama3.1:8b", "source": "hf://team/llama", "adapters": adapters}
+
+    backend = Backend.from_object(manifest(model=model, engine={"type": "SGLang"}))
+
+    assert list(backend.names) == ["llama3.1:8b", "sql"]
+    assert (backend.model, backend.served_name) == ("llama3.1:8b", "llama3.1-8b")
+    assert backend.adapters == (("sql", "llama3.1-8b:sql"),)
+
+
 def manifest(*, reason: str = "", decided: int | None = None, **spec: Any) -> dict[str, Any]:
     return {
         "metadata": {"namespace": "a", "name": "llama", "creationTimestamp": "2026-11-21T10:00:00Z"},

@@ -41,6 +41,25 @@ def test_a_backend_knows_the_id_that_its_engine_serves() -> None:
     assert [(it.key, it.model) for it in table.pools["gpt"].backends] == [("a/llama", "llama")]
 
 
+def test_an_adapter_is_asked_of_its_engine_by_its_own_name() -> None:
+    adapters = (("sql", "llama:sql"),)
+    table = build_routes(
+        [Backend("a", "llama", 1, "llama3.1:8b", ("gpt",), adapters=adapters, served_name="llama")],
+        [Endpoints("a", "llama", ("10.0.0.1:8000",))],
+    )
+
+    (route,) = found(table, "sql").backends
+    asked = ("sql", "a/sql", "llama3.1:8b", "gpt", "auto")
+    assert [route.named(name) for name in asked] == ["llama:sql", "llama:sql", "llama", "llama", "llama"]
+    assert table.listed == ("gpt", "llama3.1:8b", "sql")
+
+
+def test_an_adapter_and_its_model_share_their_pods_limits() -> None:
+    table = build_routes([Backend("a", "llama", 1, "llama", adapters=(("sql", "sql"),))], [])
+
+    assert found(table, "sql") is found(table, "llama")
+
+
 def test_backends_of_one_namespace_that_serve_a_name_are_one_pool() -> None:
     table = build_routes(
         [backend("a", "big", "llama"), backend("a", "small", "tiny", "llama")],
