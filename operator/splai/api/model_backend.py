@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from splai.api.backend_routing import Access, Routing
+from splai.api.backend_workflow import Workflow
 from splai.api.base import APIModel, Quantity, rules, written_whole
 from splai.api.condition import Condition
 from splai.api.pod_template import PodTemplate
@@ -64,12 +65,21 @@ class Engine(APIModel):
             ),
             ("self.type == 'Custom' || !has(self.port)", "port belongs to engine type Custom"),
             ("self.type == 'Custom' || !has(self.healthPath)", "healthPath belongs to engine type Custom"),
+            (
+                "self.type != 'Workflow' || (!has(self.image) && size(self.args) == 0)",
+                "engine type Workflow takes neither engine.image nor engine.args: name the image in workflow.image",
+            ),
         )
     }
 
     type: Annotated[
-        Literal["LlamaCpp", "vLLM", "Custom"],
-        Field(description="LlamaCpp runs on CPUs and GPUs; Custom is any image that speaks the OpenAI API."),
+        Literal["LlamaCpp", "vLLM", "Custom", "Workflow"],
+        Field(
+            description=(
+                "LlamaCpp runs on CPUs and GPUs; Custom is any image that speaks the OpenAI API; Workflow is a Python "
+                "program, given in spec.workflow."
+            )
+        ),
     ] = "LlamaCpp"
     image: Annotated[str | None, Field(max_length=512, description="Default: the engine's own image.")] = None
     command: Annotated[list[str] | None, Field(max_length=64, description="Custom: instead of the image's own.")] = None
@@ -164,11 +174,22 @@ class ModelBackendSpec(APIModel):
                 "self.engine.type != 'Custom' || !has(self.model.source) || self.model.source.matches('^pvc://[^/]+$')",
                 "engine type Custom takes no model.source but pvc://claim: name the model in engine.args",
             ),
+            (
+                "(self.engine.type == 'Workflow') == has(self.workflow)",
+                "workflow belongs to engine type Workflow, which needs it",
+            ),
+            (
+                "self.engine.type != 'Workflow' || !has(self.model.source)",
+                "engine type Workflow takes no model.source: its code comes from workflow",
+            ),
         )
     }
 
     model: Model
     engine: Engine = Engine()
+    workflow: Annotated[
+        Workflow | None, Field(description="With engine type Workflow: the program that is served as a model.")
+    ] = None
     resources: BackendResources = BackendResources()
     template: Annotated[
         PodTemplate | None,

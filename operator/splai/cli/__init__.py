@@ -3,6 +3,8 @@
 Each command imports its package when it runs, so that `splai worker run` does not pay for kopf.
 """
 
+from pathlib import Path
+
 import click
 
 from splai import __version__
@@ -80,3 +82,21 @@ def worker_plan() -> None:
     from splai.worker.plan import run
 
     run()
+
+
+@main.group()
+def workflow() -> None:
+    """Serves a Python program as a model."""
+
+
+@workflow.command("serve")
+@click.argument("target", metavar="PACKAGE.MODULE:ATTRIBUTE")
+@click.option("--model", required=True, help="The id that clients ask for.")
+@click.option("--alias", "aliases", multiple=True, help="A further id; may be repeated.")
+@click.option("--code", type=click.Path(path_type=Path), help="A folder whose modules come before all others.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
+def workflow_serve(target: str, model: str, aliases: tuple[str, ...], code: Path | None, port: int) -> None:
+    """Serve an async generator function or a LangGraph graph with OpenAI's chat API."""
+    from splai.workflows.server import serve
+
+    serve(target, [model, *aliases], code=code, port=port)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from splai import __version__
+
 
 @dataclass(frozen=True, kw_only=True)
 class EngineImages:
@@ -9,3 +11,5 @@ class EngineImages:
 
     llamacpp: str
     vllm: str
+    splai: str = f"splai/splai:{__version__}"
+    """SPLAI's own, for the engines that are commands of it."""

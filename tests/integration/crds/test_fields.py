@@ -17,6 +17,15 @@ def source(engine: str, url: str | None, **more: Any) -> dict[str, Any]:
     return backend(model={"id": "m", **({"source": url} if url else {})}, engine={"type": engine, **more})
 
 
+WORKFLOW: dict[str, Any] = {"callable": "desk.main:answer", "configMap": {"name": "desk"}}
+
+
+def workflow(*, engine: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+    """A workflow backend; a field that is None is left out."""
+    described = {name: value for name, value in (WORKFLOW | fields).items() if value is not None}
+    return backend(engine={"type": "Workflow", **(engine or {})}, workflow=described)
+
+
 def worker_template(**template: Any) -> dict[str, Any]:
     return job(workers={"template": template})
 
@@ -54,6 +63,7 @@ def claim(**source: Any) -> dict[str, Any]:
 
 
 # (the manifest, what the apiserver says about it)
+WHERE_THE_IMAGE_IS = "engine type Workflow takes neither engine.image nor engine.args: name the image in workflow.image"
 NO_SUCH_KEY = "the path must not have an empty segment, . or ..: no bucket has such a key"
 ONE_SOURCE = "set exactly one of text, items, configMap, persistentVolumeClaim, s3, http, huggingFace, failedOf"
 REFUSED: list[tuple[dict[str, Any], str]] = [
@@ -176,6 +186,17 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "engine type Custom takes no model.source but pvc://claim: name the model in engine.args",
     ),
     (source("Custom", None), "engine type Custom needs an image"),
+    (source("Workflow", None), "workflow belongs to engine type Workflow, which needs it"),
+    (backend(workflow=WORKFLOW), "workflow belongs to engine type Workflow, which needs it"),
+    (
+        {**workflow(), "spec": workflow()["spec"] | {"model": {"id": "m", "source": "pvc://claim/code"}}},
+        "engine type Workflow takes no model.source: its code comes from workflow",
+    ),
+    (workflow(engine={"image": "i"}), WHERE_THE_IMAGE_IS),
+    (workflow(engine={"args": ["--port", "1"]}), WHERE_THE_IMAGE_IS),
+    (workflow(configMap=None), "set configMap, image or both: the callable's code comes from there"),
+    (workflow(callable="desk"), "spec.workflow.callable in body should match"),
+    (workflow(callable="desk.py:answer()"), "spec.workflow.callable in body should match"),
     (backend(engine={"command": ["x"]}), "command belongs to engine type Custom; use args"),
     (backend(engine={"port": 9000}), "port belongs to engine type Custom"),
     (backend(engine={"healthPath": "/"}), "healthPath belongs to engine type Custom"),
@@ -298,6 +319,9 @@ TAKEN: list[dict[str, Any]] = [
     source("vLLM", "pvc://weights"),
     source("Custom", None, image="i", command=["serve"], port=9000, healthPath="/ready"),
     source("Custom", "pvc://weights", image="i"),
+    workflow(),
+    workflow(image="i"),
+    workflow(configMap=None, image="i"),
     backend(resources={"gpu": {"profile": "mig-1g.10gb"}, "cpu": 2, "memory": "4Gi"}),
     backend(resources={"cpu": "250m", "memory": "1.5Gi"}),
     backend(resources={"cpu": ".5", "memory": "2e9"}),

@@ -77,6 +77,8 @@ class Backend:
     is_starting: bool = False
     """As far as the operator has seen, ready pods are only a matter of time."""
     native_responses: bool = False
+    runs_once: bool = False
+    """A program answers, which may have done something when it fails: a request reaches it once at most."""
     key: str = field(init=False, compare=False)
     """``namespace/name``, which every table needs several times."""
 
@@ -89,6 +91,7 @@ class Backend:
         metadata, spec = body["metadata"], body["spec"]
         model = Model.model_validate(spec["model"])
         reason = _ready_reason(body.get("status") or {})
+        engine = (spec.get("engine") or {}).get("type")
         return cls(
             metadata["namespace"],
             metadata["name"],
@@ -98,7 +101,8 @@ class Backend:
             _policy(spec.get("routing"), metadata["namespace"]),
             scaled_to_zero=spec.get("replicas") == 0 or reason == SCALED_TO_ZERO,
             is_starting=reason in _STARTING,
-            native_responses=(spec.get("engine") or {}).get("type") == "vLLM",
+            native_responses=engine == "vLLM",
+            runs_once=engine == "Workflow",
         )
 
     @property
