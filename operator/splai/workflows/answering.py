@@ -45,9 +45,9 @@ class Answering:
     request: ChatCompletionRequest
     registered: Registered
     completion: Completion
-    _pieces: list[str] = field(default_factory=list)
-    _outcome: str = "cancelled"
-    _began: float = field(default_factory=time.perf_counter)
+    _pieces: list[str] = field(init=False, default_factory=list)
+    _outcome: str = field(init=False, default="cancelled")
+    _began: float = field(init=False, default_factory=time.perf_counter)
 
     async def whole(self) -> ChatCompletionResponse:
         """Raises WorkflowFailed."""

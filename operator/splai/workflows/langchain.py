@@ -24,7 +24,7 @@ def langchain_messages(messages: Sequence[ChatMessage]) -> list[Any]:
 
 
 def _to_lc(message: ChatMessage) -> Any:
-    """SystemMessage, HumanMessage, AIMessage or ToolMessage; for a role that LangChain does not know its ChatMessage."""
+    """SystemMessage, HumanMessage, AIMessage, ToolMessage; for a role that LangChain does not know its ChatMessage."""
     library = import_module(_MESSAGES)
     if message.role not in _KNOWN:
         return library.ChatMessage(role=message.role, content=message.content or "")

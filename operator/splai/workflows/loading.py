@@ -34,7 +34,7 @@ def load(target: str, code: Path | None = None) -> Registered:
     if not (name and colon and attribute):
         raise WorkflowInvalid(f"{target}: write it as package.module:attribute")
     if code is not None:
-        sys.path.insert(0, str(code))
+        sys.path.insert(0, str(code.absolute()))
         importlib.invalidate_caches()
     module = _import(name, code)
     if not hasattr(module, attribute):

@@ -28,6 +28,12 @@ def test_the_operator_may_reach_the_artifact_server_at_another_address_than_pods
     assert (found.core.artifacts_url, found.artifacts_client_url) == ("http://pods", "http://laptop")
 
 
+def test_engines_that_are_commands_of_splai_run_the_image_of_the_workers() -> None:
+    core = settings(SPLAI_IMAGE="registry.example/splai:2").core
+
+    assert core.image == core.engine_images.splai == "registry.example/splai:2"
+
+
 def test_namespaces_are_a_comma_list() -> None:
     assert settings(SPLAI_WATCH_NAMESPACES="a, b,").watch_namespaces == ("a", "b")
 
