@@ -55,7 +55,7 @@ def test_without_an_initial_state_of_its_own_a_run_begins_with_an_empty_one(tmp_
         ("async def answer(state):\n    return ''", "must be an async generator function or a compiled LangGraph"),
         ("class answer:\n    def astream(self): ...", "not a class"),
         ("async def answer():\n    yield ''", "must take one argument, the state"),
-        ("class Graph:\n    def compile(self): ...\nanswer = Graph()", "serve what its compile() returns"),
+        ("class Graph:\n    def compile(self): ...\nanswer = Graph()", r"serve what its compile\(\) returns"),
         ("import no_such_package_at_all", "imports no_such_package_at_all, which the image does not have"),
         ("x = 1\nraise ValueError('swordfish')", r"ValueError while it was imported, workflow\.py, line 2"),
         ("def answer(:", r"invalid syntax \(workflow\.py, line 1\)"),
