@@ -14,11 +14,21 @@ import pytest
 
 from local_cluster.errors import ClusterError
 from local_cluster.ports import free_ports
+from splai import __version__
 from tests.integration.clients import environments
 
 PROGRAMS = Path(__file__).parent / "programs"
 OPERATOR = Path(__file__).parents[3] / "operator"
 _PATIENCE_SECONDS = 60.0
+
+
+@pytest.fixture(scope="session")
+def splai(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The path for an interpreter that has not installed SPLAI: its source, and the metadata that pip would write."""
+    installed = tmp_path_factory.mktemp("installed")
+    (installed / "splai.dist-info").mkdir()
+    (installed / "splai.dist-info" / "METADATA").write_text(f"Name: splai\nVersion: {__version__}\n")
+    return f"{OPERATOR}:{installed}"
 
 
 @pytest.fixture(scope="session")
@@ -29,22 +39,22 @@ def interpreter() -> Path:
         pytest.fail(f"no environment with LangGraph: {error}", pytrace=False)
 
 
-def start(interpreter: Path, attribute: str, port: int) -> subprocess.Popen[str]:
+def start(interpreter: Path, splai: str, attribute: str, port: int) -> subprocess.Popen[str]:
     command = [str(interpreter), "-c", "from splai.cli import main; main()", "workflow", "serve"]
     command += [f"graph_desk:{attribute}", "--model", "desk", "--code", str(PROGRAMS), "--port", str(port)]
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(OPERATOR), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": splai}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 @pytest.fixture
-def serve(interpreter: Path) -> Iterator[Callable[[str], openai.OpenAI]]:
+def serve(interpreter: Path, splai: str) -> Iterator[Callable[[str], openai.OpenAI]]:
     """Serves a graph of the program and gives a client of it."""
     processes: list[subprocess.Popen[str]] = []
     clients: list[openai.OpenAI] = []
 
     def serve(attribute: str) -> openai.OpenAI:
         (port,) = free_ports(1)
-        process = start(interpreter, attribute, port)
+        process = start(interpreter, splai, attribute, port)
         processes.append(process)
         assert process.stdout is not None
         first = process.stdout.readline()
@@ -124,8 +134,8 @@ def test_a_caller_that_leaves_cancels_the_node(serve: Callable[[str], openai.Ope
         time.sleep(0.05)
 
 
-def test_a_graph_that_is_not_compiled_is_refused_with_what_to_do(interpreter: Path) -> None:
-    process = start(interpreter, "uncompiled", free_ports(1)[0])
+def test_a_graph_that_is_not_compiled_is_refused_with_what_to_do(interpreter: Path, splai: str) -> None:
+    process = start(interpreter, splai, "uncompiled", free_ports(1)[0])
 
     _, errors = process.communicate(timeout=_PATIENCE_SECONDS)
 
@@ -133,9 +143,9 @@ def test_a_graph_that_is_not_compiled_is_refused_with_what_to_do(interpreter: Pa
     assert "graph_desk:uncompiled: the graph is not compiled" in errors
 
 
-def test_without_langgraph_in_the_image_the_process_says_what_is_missing() -> None:
+def test_without_langgraph_in_the_image_the_process_says_what_is_missing(splai: str) -> None:
     """This environment is the one of our own image: it has no LangGraph."""
-    process = start(Path(sys.executable), "desk", free_ports(1)[0])
+    process = start(Path(sys.executable), splai, "desk", free_ports(1)[0])
 
     _, errors = process.communicate(timeout=_PATIENCE_SECONDS)
 
