@@ -1,6 +1,6 @@
 """The shipped workflow: a vague problem is asked about, and with the history resent the conversation goes on."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ class Conversation:
 
 
 @pytest.fixture
-def conversation(sdk: openai.AsyncOpenAI) -> Iterator[Conversation]:
+def conversation(sdk: openai.AsyncOpenAI) -> Conversation:
     return Conversation(sdk)
 
 
