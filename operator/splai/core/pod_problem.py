@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from splai.core.observed import ObservedContainer, ObservedPod
-from splai.core.termination_message import own_words
 
 _IMAGE_REASONS = frozenset(
     {
@@ -79,7 +78,7 @@ def _container_problem(pod: ObservedPod, container: ObservedContainer) -> PodPro
             "OOMKilled",
             f"{container.name} used more memory than its limit and was killed ({restarts}): raise the limit",
         )
-    hint = own_words(container.exit_message)[1] or _EXIT_HINTS.get(container.exit_code or 0)
+    hint = _EXIT_HINTS.get(container.exit_code or 0)
     return PodProblem(
         "CrashLoopBackOff",
         f"{container.name} ended with exit code {container.exit_code}{f', {hint}' if hint else ''} ({restarts}): "

@@ -6,7 +6,6 @@ cancelled.
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -177,4 +176,4 @@ def _bytes(text: str) -> bytes:
 def _leave_termination_message(message: str) -> None:
     """Where the kubelet reads it, so that the backend's status can show it; outside a pod there is no such place."""
     with contextlib.suppress(OSError):
-        TERMINATION_LOG.write_text(json.dumps({"reason": "WorkflowInvalid", "message": message[:1000]}))
+        TERMINATION_LOG.write_text(message)

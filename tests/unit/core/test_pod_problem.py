@@ -40,11 +40,6 @@ def test_a_pod_on_its_way_or_past_it_has_no_problem(pod: ObservedPod) -> None:
     ("state", "words"),
     [
         ({"exit_code": 1}, "worker ended with exit code 1 (2 restarts): see `kubectl logs -n team pod -c worker"),
-        (
-            {"exit_code": 1, "exit_message": '{"reason": "WorkflowInvalid", "message": "desk:answer: no such module"}'},
-            "worker ended with exit code 1, desk:answer: no such module (2 restarts)",
-        ),
-        ({"exit_code": 1, "exit_message": "not SPLAI's words"}, "worker ended with exit code 1 (2 restarts)"),
         ({"exit_code": 139}, "exit code 139, a segmentation fault (2 restarts)"),
         ({"exit_code": 143}, "exit code 143, ended by a failed probe (2 restarts)"),
     ],

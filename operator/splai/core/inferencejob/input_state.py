@@ -12,7 +12,7 @@ from splai.api.inference_job import TERMINAL_PHASES
 from splai.api.job_workers import Workers
 from splai.api.ledger import InputManifest, Progress, Validation
 from splai.core.inferencejob.children import Children
-from splai.core.inferencejob.last_words import last_words, refused_input
+from splai.core.inferencejob.last_words import last_words, reason_or, refused_input
 from splai.core.inferencejob.policy import PolicyNotFound, PolicyViolation, record_limits
 from splai.core.inferencejob.records import PROBLEM_LIMIT, Records
 from splai.core.inferencejob.snapshot import (
@@ -25,7 +25,6 @@ from splai.core.inferencejob.snapshot import (
 from splai.core.inferencejob.validation import Rejection, validate
 from splai.core.observed import ObservedPod
 from splai.core.pod_problem import worst_problem
-from splai.core.termination_message import reason_or
 
 PROBLEM_LENGTH = 1024
 

@@ -1,11 +1,14 @@
 """What pods said about their end, in SPLAI's own words or else in the kubelet's."""
 
+import json
+import re
 from collections.abc import Iterable, Sequence
 
 from splai.api.pod_contract import EXIT_BAD_INPUT
 from splai.core.inferencejob.snapshot import WORKER_CONTAINER
 from splai.core.observed import ObservedPod
-from splai.core.termination_message import own_words
+
+_REASON = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
 
 
 def last_words(pods: Iterable[ObservedPod]) -> str:
@@ -17,7 +20,7 @@ def last_words(pods: Iterable[ObservedPod]) -> str:
     worker = pod.container(WORKER_CONTAINER)
     if worker is None or worker.exit_code is None:
         return f"pod {pod.name}: {pod.reason or 'Failed'}: {pod.message}".rstrip(": ")
-    reason, message = own_words(worker.exit_message)
+    reason, message = _report(worker.exit_message)
     said = f"{reason or worker.exit_reason}: {message}".rstrip(": ")
     return f"pod {pod.name}: exit code {worker.exit_code}" + (f", {said}" if said else "")
 
@@ -27,5 +30,21 @@ def refused_input(pods: Sequence[ObservedPod]) -> tuple[str, str]:
     for pod in pods:
         worker = pod.container(WORKER_CONTAINER)
         if worker and worker.exit_code == EXIT_BAD_INPUT:
-            return own_words(worker.exit_message)
+            return _report(worker.exit_message)
     return "", ""
+
+
+def reason_or(text: str, default: str) -> str:
+    """The text if it can be the reason of a condition."""
+    return text if _REASON.fullmatch(text) else default
+
+
+def _report(text: str) -> tuple[str, str]:
+    """The reason and message that a worker left as its termination message; SPLAI's own words, or nothing."""
+    try:
+        report = json.loads(text)
+    except ValueError:
+        return "", ""
+    if not isinstance(report, dict):
+        return "", ""
+    return reason_or(str(report.get("reason") or ""), ""), str(report.get("message") or "")[:1024]
