@@ -28,12 +28,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "providers": {"api"},
     "adapter": {"api", "providers", "logs", "url_guard"},
     "inputs": {"api", "core", "resilience", "artifacts", "url_guard"},
+    "workflows": {"api", "logs"},
     "kube": DECISIONS,
     "weights": {"api", "inputs", "logs"},
     "worker": DECISIONS | {"garbage", "inputs", "logs", "tracing"},
     "controller": DECISIONS | {"garbage", "inputs", "kube", "logs", "tracing"},
     "gateway": DECISIONS | {"kube", "logs", "tracing"},
-    "cli": DECISIONS | {"adapter", "inputs", "kube", "logs", "tracing", "weights", "worker", "controller", "gateway"},
+    "cli": DECISIONS
+    | {"adapter", "controller", "gateway", "inputs", "kube", "logs", "tracing", "weights", "worker", "workflows"},
 }
 
 # A library that only one place may know: whoever wants another one changes that place alone.

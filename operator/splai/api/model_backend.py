@@ -8,6 +8,7 @@ from splai.api.backend_autoscaling import Autoscaling, AutoscalingStatus
 from splai.api.backend_remote import Remote
 from splai.api.backend_routing import Access, Routing
 from splai.api.backend_source import DOWNLOADED, FOLDER, ONE_FILE, SOURCE, SOURCE_FORMS, Adapter, ModelCache
+from splai.api.backend_workflow import Workflow
 from splai.api.base import APIModel, Quantity, keyed_by, rules, written_whole
 from splai.api.condition import Condition
 from splai.api.pod_template import LocalObjectReference, PodTemplate
@@ -125,15 +126,19 @@ class Engine(APIModel):
                 "self.type != 'Remote' || (!has(self.image) && size(self.args) == 0)",
                 "engine type Remote takes no image and no args: its pods run SPLAI's own adapter",
             ),
+            (
+                "self.type != 'Workflow' || (!has(self.image) && size(self.args) == 0)",
+                "engine type Workflow takes neither engine.image nor engine.args: name the image in workflow.image",
+            ),
         )
     }
 
     type: Annotated[
-        Literal["LlamaCpp", "vLLM", "SGLang", "TGI", "Transformers", "Custom", "Remote"],
+        Literal["LlamaCpp", "vLLM", "SGLang", "TGI", "Transformers", "Custom", "Remote", "Workflow"],
         Field(
             description=(
                 "LlamaCpp runs on CPUs and GPUs; Custom is any image that speaks the OpenAI API; "
-                "Remote calls a provider, which spec.remote names."
+                "Remote calls a provider, which spec.remote names; Workflow is a Python program, see spec.workflow."
             )
         ),
     ] = "LlamaCpp"
@@ -257,12 +262,23 @@ class ModelBackendSpec(APIModel):
                 "!has(self.autoscaling) || !has(oldSelf.autoscaling) || self.replicas == oldSelf.replicas",
                 "replicas cannot be changed while autoscaling decides: change autoscaling.minReplicas or maxReplicas",
             ),
+            (
+                "(self.engine.type == 'Workflow') == has(self.workflow)",
+                "workflow belongs to engine type Workflow, which needs it",
+            ),
+            (
+                "self.engine.type != 'Workflow' || !has(self.model.source)",
+                "engine type Workflow takes no model.source: its code comes from workflow",
+            ),
         )
     }
 
     model: Model
     engine: Engine = Engine()
     remote: Annotated[Remote | None, Field(description="The provider, with engine type Remote.")] = None
+    workflow: Annotated[
+        Workflow | None, Field(description="With engine type Workflow: the program that is served as a model.")
+    ] = None
     resources: BackendResources = BackendResources()
     template: Annotated[
         PodTemplate | None,

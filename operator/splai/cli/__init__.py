@@ -132,3 +132,21 @@ def model_fetch(
 
     s3 = S3Endpoint(endpoint=s3_endpoint, region=s3_region)
     run(Order(source=source, file=file, sha256=sha256, s3=s3), folder)
+
+
+@main.group()
+def workflow() -> None:
+    """Serves a Python program as a model."""
+
+
+@workflow.command("serve")
+@click.argument("target", metavar="PACKAGE.MODULE:ATTRIBUTE")
+@click.option("--model", required=True, help="The id that clients ask for.")
+@click.option("--alias", "aliases", multiple=True, help="A further id; may be repeated.")
+@click.option("--code", type=click.Path(path_type=Path), help="A folder whose modules come before all others.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
+def workflow_serve(target: str, model: str, aliases: tuple[str, ...], code: Path | None, port: int) -> None:
+    """Serve an async generator function or a LangGraph graph with OpenAI's chat API."""
+    from splai.workflows.server import serve
+
+    serve(target, [model, *aliases], code=code, port=port)

@@ -63,13 +63,15 @@ class Settings:
 
         namespace = text("SPLAI_NAMESPACE", default_namespace)
         artifacts_url = text("SPLAI_ARTIFACTS_URL", f"http://splai-artifacts.{namespace}.svc:8080")
+        image = text("SPLAI_IMAGE", f"splai/splai:{__version__}")
         core = OperatorSettings(
-            image=text("SPLAI_IMAGE", f"splai/splai:{__version__}"),
+            image=image,
             engine_images=EngineImages(
                 llamacpp=text("SPLAI_LLAMACPP_IMAGE", f"splai/llamacpp:{__version__}"),
                 vllm=text("SPLAI_VLLM_IMAGE", "vllm/vllm-openai:v0.11.0"),
                 sglang=text("SPLAI_SGLANG_IMAGE", EngineImages.sglang),
                 tgi=text("SPLAI_TGI_IMAGE", EngineImages.tgi),
+                splai=image,
             ),
             image_pull_policy=_pull_policy(text("SPLAI_IMAGE_PULL_POLICY", "IfNotPresent")),
             artifacts_url=artifacts_url,

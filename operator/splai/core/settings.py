@@ -6,7 +6,6 @@ from typing import Literal
 
 from splai.api.policy import Policy
 from splai.engines.images import EngineImages
-from splai.engines.remote import AdapterSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +26,3 @@ class OperatorSettings:
     """Further ones for worker pods, which are in any namespace: no secrets."""
     allow_private_urls: bool = False
     """Whether the URL of an input or of a provider may lead to the node itself, or to its cloud's metadata service."""
-
-    @property
-    def adapter(self) -> AdapterSettings:
-        """What the pods of Remote backends run, and may do."""
-        return AdapterSettings(image=self.image, allow_private_urls=self.allow_private_urls)

@@ -4,13 +4,12 @@ Imports api only. `core` builds Deployments (a backend's replicas) and Jobs (Ded
 """
 
 from splai.api.model_backend import ModelBackendSpec
-from splai.engines import custom, llamacpp, remote, sglang, tgi, transformers, vllm
+from splai.engines import custom, llamacpp, remote, sglang, tgi, transformers, vllm, workflow
 from splai.engines.images import EngineImages
 from splai.engines.pod import ENGINE_CONTAINER, EnginePod
-from splai.engines.remote import AdapterSettings
 from splai.engines.weights import FETCH_CONTAINER
 
-__all__ = ["ENGINE_CONTAINER", "FETCH_CONTAINER", "AdapterSettings", "EngineImages", "EnginePod", "engine_pod"]
+__all__ = ["ENGINE_CONTAINER", "FETCH_CONTAINER", "EngineImages", "EnginePod", "engine_pod"]
 
 _ENGINES = {
     "LlamaCpp": llamacpp.engine_pod,
@@ -22,8 +21,13 @@ _ENGINES = {
 }
 
 
-def engine_pod(spec: ModelBackendSpec, images: EngineImages, adapter: AdapterSettings) -> EnginePod:
-    """The container that serves the backend's model under its id, and the volumes it mounts."""
+def engine_pod(spec: ModelBackendSpec, images: EngineImages, *, allow_private_urls: bool = False) -> EnginePod:
+    """The container that serves the backend's model under its id, and the volumes it mounts.
+
+    ``allow_private_urls``: whether a provider's URL may lead to the node itself, or to its cloud's metadata service.
+    """
     if spec.remote is not None:
-        return remote.engine_pod(spec, spec.remote, adapter)
+        return remote.engine_pod(spec, spec.remote, images, allow_private_urls=allow_private_urls)
+    if spec.workflow is not None:
+        return workflow.engine_pod(spec, spec.workflow, images)
     return _ENGINES[spec.engine.type](spec, images)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from splai import __version__
+
 
 @dataclass(frozen=True, kw_only=True)
 class EngineImages:
@@ -12,3 +14,5 @@ class EngineImages:
     sglang: str = "lmsysorg/sglang:v0.5.18"
     # Later ones have Python in the home of root, where no other user may look: its issue 3082.
     tgi: str = "ghcr.io/huggingface/text-generation-inference:3.0.1"
+    splai: str = f"splai/splai:{__version__}"
+    """SPLAI's own, for the engines that are commands of it."""

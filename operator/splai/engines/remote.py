@@ -8,13 +8,14 @@ Everything is an argument, nothing a variable: ``template.env`` overlays variabl
 configuration refuses must not be lifted by whoever writes a ModelBackend or a job.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from splai.api.backend_remote import Remote, SecretKey
 from splai.api.base import Quantity
 from splai.api.model_backend import BackendResources, ModelBackendSpec
 from splai.api.pod_contract import POD_USER
+from splai.engines.images import EngineImages
 from splai.engines.mount import Mount
 from splai.engines.pod import EnginePod, build_pod
 
@@ -26,17 +27,7 @@ _CPU: Quantity = "50m"
 _MEMORY: Quantity = "256Mi"
 
 
-@dataclass(frozen=True, kw_only=True)
-class AdapterSettings:
-    """What the installation says of adapters."""
-
-    image: str
-    """SPLAI's own."""
-    allow_private_urls: bool
-    """Whether a provider's URL may lead to the node itself, or to its cloud's metadata service."""
-
-
-def engine_pod(spec: ModelBackendSpec, remote: Remote, adapter: AdapterSettings) -> EnginePod:
+def engine_pod(spec: ModelBackendSpec, remote: Remote, images: EngineImages, *, allow_private_urls: bool) -> EnginePod:
     """The adapter's container; it answers as soon as it runs, without asking the provider."""
     options = {
         "port": str(PORT),
@@ -52,11 +43,11 @@ def engine_pod(spec: ModelBackendSpec, remote: Remote, adapter: AdapterSettings)
     if remote.api_key_secret_ref is not None:
         args += [f"--api-key-file={_KEY_PATH}/{_KEY_FILE}"]
         mounts += [_key(remote.api_key_secret_ref)]
-    if adapter.allow_private_urls:
+    if allow_private_urls:
         args += ["--allow-private-urls"]
     pod = build_pod(
         spec.model_copy(update={"resources": _resources(spec.resources)}),
-        image=adapter.image,
+        image=images.splai,
         port=PORT,
         health_path=HEALTH_PATH,
         args=args,

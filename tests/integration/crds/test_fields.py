@@ -27,6 +27,15 @@ def adapted(engine: str, *adapters: dict[str, str]) -> dict[str, Any]:
     return model(engine, aliases=["n"], source=url, adapters=list(adapters or (A_LORA,)))
 
 
+WORKFLOW: dict[str, Any] = {"callable": "desk.main:answer", "configMap": {"name": "desk"}}
+
+
+def workflow(*, engine: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+    """A workflow backend; a field that is None is left out."""
+    described = {name: value for name, value in (WORKFLOW | fields).items() if value is not None}
+    return backend(engine={"type": "Workflow", **(engine or {})}, workflow=described)
+
+
 def worker_template(**template: Any) -> dict[str, Any]:
     return job(workers={"template": template})
 
@@ -79,6 +88,7 @@ def claim(**source: Any) -> dict[str, Any]:
 
 
 # (the manifest, what the apiserver says about it)
+WHERE_THE_IMAGE_IS = "engine type Workflow takes neither engine.image nor engine.args: name the image in workflow.image"
 NO_SUCH_KEY = "the path must not have an empty segment, . or ..: no bucket has such a key"
 ONE_SOURCE = "set exactly one of text, items, configMap, persistentVolumeClaim, s3, http, huggingFace, failedOf"
 SOURCE_FORMS = (
@@ -254,6 +264,17 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (adapted("TGI", {"id": "a@b", "source": "hf://a/b"}), "spec.model.adapters[0].id in body should match"),
     (adapted("TGI", A_LORA, A_LORA), 'Duplicate value: {"id":"lora"}'),
     (source("Custom", None), "engine type Custom needs an image"),
+    (source("Workflow", None), "workflow belongs to engine type Workflow, which needs it"),
+    (backend(workflow=WORKFLOW), "workflow belongs to engine type Workflow, which needs it"),
+    (
+        {**workflow(), "spec": workflow()["spec"] | {"model": {"id": "m", "source": "pvc://claim/code"}}},
+        "engine type Workflow takes no model.source: its code comes from workflow",
+    ),
+    (workflow(engine={"image": "i"}), WHERE_THE_IMAGE_IS),
+    (workflow(engine={"args": ["--port", "1"]}), WHERE_THE_IMAGE_IS),
+    (workflow(configMap=None), "set configMap, image or both: the callable's code comes from there"),
+    (workflow(callable="desk"), "spec.workflow.callable in body should match"),
+    (workflow(callable="desk.py:answer()"), "spec.workflow.callable in body should match"),
     (backend(engine={"command": ["x"]}), "command belongs to engine type Custom; use args"),
     (backend(engine={"port": 9000}), "port belongs to engine type Custom"),
     (backend(engine={"healthPath": "/"}), "healthPath belongs to engine type Custom"),
@@ -451,6 +472,9 @@ TAKEN: list[dict[str, Any]] = [
         resources={"cpu": "100m", "memory": "1Gi"}, template={"env": [{"name": "HTTPS_PROXY", "value": "p"}]}
     ),
     source("Custom", "oci://registry.example/m@sha256:0", image="i"),
+    workflow(),
+    workflow(image="i"),
+    workflow(configMap=None, image="i"),
     backend(resources={"gpu": {"profile": "mig-1g.10gb"}, "cpu": 2, "memory": "4Gi"}),
     backend(resources={"cpu": "250m", "memory": "1.5Gi"}),
     backend(resources={"cpu": ".5", "memory": "2e9"}),

@@ -33,6 +33,12 @@ def test_the_gateway_is_found_by_its_service() -> None:
     assert settings(SPLAI_GATEWAY_SERVICE="other").gateway_service == "other"
 
 
+def test_engines_that_are_commands_of_splai_run_the_image_of_the_workers() -> None:
+    core = settings(SPLAI_IMAGE="registry.example/splai:2").core
+
+    assert core.image == core.engine_images.splai == "registry.example/splai:2"
+
+
 def test_namespaces_are_a_comma_list() -> None:
     assert settings(SPLAI_WATCH_NAMESPACES="a, b,").watch_namespaces == ("a", "b")
 

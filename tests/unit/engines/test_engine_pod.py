@@ -3,11 +3,16 @@ from typing import Any, ClassVar
 import pytest
 
 from splai.api.model_backend import ModelBackendSpec
-from splai.engines import ENGINE_CONTAINER, AdapterSettings, EnginePod, engine_pod
+from splai.engines import ENGINE_CONTAINER, EnginePod, engine_pod
 from splai.engines.images import EngineImages
 
-IMAGES = EngineImages(llamacpp="splai/llamacpp:1", vllm="vllm/vllm-openai:v1", sglang="sglang:1", tgi="tgi:1")
-ADAPTER = AdapterSettings(image="splai/splai:1", allow_private_urls=False)
+IMAGES = EngineImages(
+    llamacpp="splai/llamacpp:1",
+    vllm="vllm/vllm-openai:v1",
+    sglang="sglang:1",
+    tgi="tgi:1",
+    splai="splai/splai:1",
+)
 
 LLAMACPP: dict[str, Any] = {"model": {"id": "smol"}}
 VLLM: dict[str, Any] = {"model": {"id": "qwen", "source": "hf://Qwen/Qwen3-0.6B"}, "engine": {"type": "vLLM"}}
@@ -15,10 +20,15 @@ CUSTOM: dict[str, Any] = {"model": {"id": "mine"}, "engine": {"type": "Custom", 
 SGLANG: dict[str, Any] = VLLM | {"engine": {"type": "SGLang"}}
 TGI: dict[str, Any] = VLLM | {"engine": {"type": "TGI"}}
 TRANSFORMERS: dict[str, Any] = VLLM | {"engine": {"type": "Transformers", "image": "me/serving:1"}}
+WORKFLOW: dict[str, Any] = {
+    "model": {"id": "support_desk"},
+    "engine": {"type": "Workflow"},
+    "workflow": {"callable": "support_desk.workflow:answer", "configMap": {"name": "desk"}},
+}
 EVERY_ENGINE = pytest.mark.parametrize(
     "spec",
-    [LLAMACPP, VLLM, SGLANG, TGI, TRANSFORMERS, CUSTOM],
-    ids=["LlamaCpp", "vLLM", "SGLang", "TGI", "Transformers", "Custom"],
+    [LLAMACPP, VLLM, SGLANG, TGI, TRANSFORMERS, CUSTOM, WORKFLOW],
+    ids=["LlamaCpp", "vLLM", "SGLang", "TGI", "Transformers", "Custom", "Workflow"],
 )
 ON_THE_HUB = pytest.mark.parametrize(
     "spec", [VLLM, SGLANG, TGI, TRANSFORMERS], ids=["vLLM", "SGLang", "TGI", "Transformers"]
@@ -27,7 +37,7 @@ WITH_ADAPTERS = pytest.mark.parametrize("spec", [VLLM, SGLANG, TGI], ids=["vLLM"
 
 
 def pod_of(spec: dict[str, Any], **more: Any) -> EnginePod:
-    return engine_pod(ModelBackendSpec.model_validate(spec | more), IMAGES, ADAPTER)
+    return engine_pod(ModelBackendSpec.model_validate(spec | more), IMAGES)
 
 
 def with_engine(spec: dict[str, Any], **engine: Any) -> dict[str, Any]:
@@ -36,6 +46,10 @@ def with_engine(spec: dict[str, Any], **engine: Any) -> dict[str, Any]:
 
 def with_model(spec: dict[str, Any], **model: Any) -> dict[str, Any]:
     return spec | {"model": spec["model"] | model}
+
+
+def with_workflow(**workflow: Any) -> dict[str, Any]:
+    return WORKFLOW | {"workflow": WORKFLOW["workflow"] | workflow}
 
 
 def option(pod: EnginePod, name: str) -> str | None:
@@ -78,6 +92,7 @@ def test_a_model_may_take_half_an_hour_to_load(spec: dict[str, Any]) -> None:
         (TGI, 8080, "/health"),
         (TRANSFORMERS, 8000, "/health"),
         (CUSTOM, 8000, "/v1/models"),
+        (WORKFLOW, 8000, "/health"),
         (with_engine(CUSTOM, port=9000, healthPath="/ready"), 9000, "/ready"),
     ],
 )
@@ -98,6 +113,8 @@ def test_the_port_is_named_http_and_all_probes_ask_it(spec: dict[str, Any], port
         (TGI, "tgi:1"),
         (TRANSFORMERS, "me/serving:1"),
         (CUSTOM, "me/server:2"),
+        (WORKFLOW, "splai/splai:1"),
+        (with_workflow(image="me/graphs:3"), "me/graphs:3"),
         (with_engine(LLAMACPP, image="other:1"), "other:1"),
         (with_engine(VLLM, image="other:1"), "other:1"),
     ],
@@ -106,7 +123,7 @@ def test_the_image_is_the_installations_unless_the_backend_names_one(spec: dict[
     assert pod_of(spec).container["image"] == image
 
 
-@EVERY_ENGINE
+@pytest.mark.parametrize("spec", [LLAMACPP, VLLM, CUSTOM], ids=["LlamaCpp", "vLLM", "Custom"])
 def test_the_users_arguments_come_last(spec: dict[str, Any]) -> None:
     pod = pod_of(with_engine(spec, args=["--ctx-size", "4096"]))
     assert pod.container["name"] == ENGINE_CONTAINER
@@ -320,3 +337,42 @@ class TestCustom:
         container = pod_of(CUSTOM).container
         assert "command" not in container
         assert "args" not in container
+
+
+class TestWorkflow:
+    def test_splais_own_server_runs_the_callable_under_the_id_and_every_alias(self) -> None:
+        container = pod_of(with_model(WORKFLOW, aliases=["desk", "gpt-4o-mini"])).container
+
+        served = ["--model", "support_desk", "--alias", "desk", "--alias", "gpt-4o-mini"]
+        assert container["command"] == ["splai", "workflow", "serve"]
+        assert container["args"] == [
+            "support_desk.workflow:answer",
+            *served,
+            *("--code", "/workflow"),
+            *("--port", "8000"),
+        ]
+
+    @pytest.mark.parametrize(
+        ("target", "folder"),
+        [
+            ("desk:answer", "/workflow"),
+            ("support_desk.workflow:answer", "/workflow/support_desk"),
+            ("a.b.c:answer", "/workflow/a/b"),
+        ],
+    )
+    def test_the_config_maps_files_are_the_folder_of_the_callables_package(self, target: str, folder: str) -> None:
+        container = pod_of(with_workflow(callable=target)).container
+
+        assert {"name": "workflow", "mountPath": folder, "readOnly": True} in container["volumeMounts"]
+
+    def test_a_config_map_that_is_missing_is_for_the_server_to_tell(self) -> None:
+        assert {"name": "workflow", "configMap": {"name": "desk", "optional": True}} in pod_of(WORKFLOW).volumes
+
+    def test_without_a_config_map_the_code_is_the_images(self) -> None:
+        pod = pod_of(WORKFLOW | {"workflow": {"callable": "desk:answer", "image": "me/graphs:3"}})
+
+        assert option(pod, "--code") is None
+        assert [volume["name"] for volume in pod.volumes] == ["tmp"]
+
+    def test_an_image_of_python_runs_as_root_unless_told_a_user(self) -> None:
+        assert pod_of(WORKFLOW).container["securityContext"]["runAsUser"] > 0

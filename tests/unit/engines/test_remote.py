@@ -9,18 +9,17 @@ from click.testing import CliRunner
 from splai.adapter.settings import Settings
 from splai.api.model_backend import ModelBackendSpec
 from splai.cli import adapter_serve
-from splai.engines import AdapterSettings, EngineImages, EnginePod, engine_pod
+from splai.engines import EngineImages, EnginePod, engine_pod
 
-IMAGES = EngineImages(llamacpp="splai/llamacpp:1", vllm="vllm/vllm-openai:v1")
+IMAGES = EngineImages(llamacpp="splai/llamacpp:1", vllm="vllm/vllm-openai:v1", splai="splai/splai:1")
 KEY = {"name": "keys", "key": "anthropic"}
 REMOTE: dict[str, Any] = {"provider": "Anthropic", "apiKeySecretRef": KEY}
 
 
 def pod_of(remote: dict[str, Any], *, allow_private_urls: bool = False, **spec: Any) -> EnginePod:
     model = {"id": "claude", "aliases": ["gpt-4-mini"]}
-    adapter = AdapterSettings(image="splai/splai:1", allow_private_urls=allow_private_urls)
     whole = {"model": model, "engine": {"type": "Remote"}, "remote": remote, **spec}
-    return engine_pod(ModelBackendSpec.model_validate(whole), IMAGES, adapter)
+    return engine_pod(ModelBackendSpec.model_validate(whole), IMAGES, allow_private_urls=allow_private_urls)
 
 
 def settings_of(pod: EnginePod, monkeypatch: pytest.MonkeyPatch) -> Settings:

@@ -5,12 +5,11 @@ from typing import Any
 import pytest
 
 from splai.api.model_backend import Model, ModelBackendSpec
-from splai.engines import AdapterSettings, EnginePod, engine_pod
+from splai.engines import EnginePod, engine_pod
 from splai.engines.images import EngineImages
 from splai.engines.weights import Weights, model_weights
 
 IMAGES = EngineImages(llamacpp="llamacpp:1", vllm="vllm:1")
-ADAPTER = AdapterSettings(image="splai/splai:1", allow_private_urls=False)
 
 
 def weights(source: str, *, one_file: bool = False, **model: Any) -> Weights:
@@ -19,7 +18,7 @@ def weights(source: str, *, one_file: bool = False, **model: Any) -> Weights:
 
 def pod_of(engine: str = "LlamaCpp", template: dict[str, Any] | None = None, **model: Any) -> EnginePod:
     spec = {"model": {"id": "m", **model}, "engine": {"type": engine}, "template": template}
-    return engine_pod(ModelBackendSpec.model_validate(spec), IMAGES, ADAPTER)
+    return engine_pod(ModelBackendSpec.model_validate(spec), IMAGES)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,9 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
     return {"uvloop": uvloop.new_event_loop}
 
 
+_OF_A_BACKEND = ("scaled_to_zero", "native_responses", "runs_once")
+
+
 @dataclass
 class Gateway:
     """A running gateway, and what its test may turn."""
@@ -62,7 +65,7 @@ class Gateway:
 
     def serve(self, model: str, *addresses: str, aliases: tuple[str, ...] = (), **backend: Any) -> None:
         """The one backend there is, with engines at these addresses; what is left over goes to its policy."""
-        own = {name: backend.pop(name) for name in ("scaled_to_zero", "native_responses") if name in backend}
+        own = {name: backend.pop(name) for name in _OF_A_BACKEND if name in backend}
         policy = Policy(**{"timeout": 5.0, **backend})
         served = Backend("team-a", "backend", 1700000000, model, aliases, policy, **own)
         self.table = build_routes([served], [Endpoints("team-a", "backend", addresses)])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from splai.api.model_backend import ModelBackendSpec
-from splai.engines import AdapterSettings, engine_pod
+from splai.engines import engine_pod
 from splai.engines.images import EngineImages
 
 SERVER = Path(__file__).parents[3] / "images" / "llamacpp" / "server.py"
@@ -33,9 +33,8 @@ def test_the_arguments_that_a_backend_passes(parse: Parse, monkeypatch: pytest.M
     monkeypatch.setenv("LLAMA_ARG_MODEL", "/models/a.gguf")
     backend = {"model": {"id": "llama3", "source": source}, "resources": {"gpu": {}}}
     images = EngineImages(llamacpp="splai/llamacpp:1", vllm="not used")
-    adapter = AdapterSettings(image="not used", allow_private_urls=False)
 
-    options = parse(engine_pod(ModelBackendSpec.model_validate(backend), images, adapter).container["args"])
+    options = parse(engine_pod(ModelBackendSpec.model_validate(backend), images).container["args"])
 
     assert (options.model, options.host, options.port) == (Path("/models/a.gguf"), "0.0.0.0", 8080)
     assert (options.alias, options.metrics, options.gpu_layers) == ("llama3", True, 999)

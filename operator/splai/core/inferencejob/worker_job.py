@@ -27,7 +27,11 @@ _REQUESTS = {"cpu": "50m", "memory": "128Mi"}
 
 def engine_address(backend: ModelBackend, settings: OperatorSettings) -> str:
     """Where a Dedicated worker finds the engine beside it."""
-    return f"http://127.0.0.1:{engine_pod(backend.spec, settings.engine_images, settings.adapter).port}"
+    return f"http://127.0.0.1:{_engine_pod(backend, settings).port}"
+
+
+def _engine_pod(backend: ModelBackend, settings: OperatorSettings) -> EnginePod:
+    return engine_pod(backend.spec, settings.engine_images, allow_private_urls=settings.allow_private_urls)
 
 
 def build_worker_job(
@@ -44,7 +48,7 @@ def build_worker_job(
     pod = child_pod(job, settings, number, "worker", command="run", requests=_REQUESTS)
     add_variables(pod, settings.worker_variables)
     if dedicated:
-        _add_engine(pod, engine_pod(dedicated.spec, settings.engine_images, settings.adapter), settings)
+        _add_engine(pod, _engine_pod(dedicated, settings), settings)
     templates = [dedicated.spec.template if dedicated else None, priority_template(job), job.spec.workers.template]
     main = ENGINE_CONTAINER if dedicated else WORKER_CONTAINER
     body = child_job(

@@ -52,7 +52,7 @@ def revision(deployment: Object) -> str:
 
 
 def _pod_template(backend: ModelBackend, settings: OperatorSettings) -> Object:
-    engine = engine_pod(backend.spec, settings.engine_images, settings.adapter)
+    engine = engine_pod(backend.spec, settings.engine_images, allow_private_urls=settings.allow_private_urls)
     container = {
         **engine.container,
         "imagePullPolicy": settings.image_pull_policy,

@@ -5,16 +5,18 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from splai.gateway.endpoints.schemas import (
-    COMPONENTS,
+from splai.api.openai_chat import (
     ChatCompletionRequest,
     ChatCompletionResponse,
-    CompletionRequest,
-    EmbeddingRequest,
-    HealthReport,
     ModelInfo,
     ModelsResponse,
     OpenAIError,
+)
+from splai.gateway.endpoints.schemas import (
+    COMPONENTS,
+    CompletionRequest,
+    EmbeddingRequest,
+    HealthReport,
     ResponseRequest,
 )
 

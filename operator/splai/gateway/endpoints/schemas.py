@@ -6,70 +6,21 @@ these are always allowed. Names and fields are OpenAI's.
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
+
+from splai.api.openai_chat import (
+    ChatCompletionChoice,
+    ChatCompletionRequest,
+    ChatCompletionResponse,
+    ChatMessage,
+    ModelInfo,
+    ModelsResponse,
+    OpenAIError,
+    OpenAIObject,
+)
 
 
-class _Object(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
-
-class ChatMessage(_Object):
-    """A message of a conversation."""
-
-    role: str = Field(examples=["system", "user", "assistant", "tool"])
-    content: str | list[dict[str, Any]] | None = Field(default=None, description="Text, or parts of text and images.")
-    name: str | None = None
-    tool_calls: list[dict[str, Any]] | None = None
-    tool_call_id: str | None = None
-
-
-class ChatCompletionRequest(_Object):
-    """A conversation to be continued; parameters that are not listed here go to the engine as they are."""
-
-    model: str = Field(description="An id of `/v1/models`, `namespace/id`, or `auto`.")
-    messages: list[ChatMessage] = Field(min_length=1)
-    stream: bool = Field(default=False, description="Answer with server-sent events.")
-    stream_options: dict[str, Any] | None = Field(default=None, examples=[{"include_usage": True}])
-    temperature: float | None = Field(default=None, ge=0)
-    top_p: float | None = None
-    n: int | None = None
-    stop: str | list[str] | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
-    seed: int | None = None
-    tools: list[dict[str, Any]] | None = None
-    tool_choice: str | dict[str, Any] | None = None
-    response_format: dict[str, Any] | None = None
-
-
-class Usage(_Object):
-    """Tokens as the engine counts them."""
-
-    prompt_tokens: int
-    total_tokens: int
-    completion_tokens: int | None = None
-
-
-class ChatCompletionChoice(_Object):
-    """One continuation."""
-
-    index: int
-    message: ChatMessage
-    finish_reason: str | None = Field(default=None, examples=["stop", "length", "tool_calls", "content_filter"])
-
-
-class ChatCompletionResponse(_Object):
-    """The whole answer of a request that does not stream."""
-
-    id: str
-    object: Literal["chat.completion"]
-    created: int = Field(description="Unix seconds.")
-    model: str
-    choices: list[ChatCompletionChoice]
-    usage: Usage | None = None
-
-
-class CompletionRequest(_Object):
+class CompletionRequest(OpenAIObject):
     """A text to be continued."""
 
     model: str
@@ -78,7 +29,7 @@ class CompletionRequest(_Object):
     max_tokens: int | None = None
 
 
-class EmbeddingRequest(_Object):
+class EmbeddingRequest(OpenAIObject):
     """Texts to be embedded."""
 
     model: str
@@ -86,45 +37,13 @@ class EmbeddingRequest(_Object):
     encoding_format: Literal["float", "base64"] | None = None
 
 
-class ResponseRequest(_Object):
+class ResponseRequest(OpenAIObject):
     """A request of the Responses API."""
 
     model: str
     input: str | list[dict[str, Any]]
     instructions: str | None = None
     stream: bool = False
-
-
-class ModelInfo(_Object):
-    """A name that can be asked for."""
-
-    id: str
-    object: Literal["model"]
-    created: int = Field(description="Unix seconds.")
-    owned_by: str = Field(description="The namespace of its ModelBackend.")
-
-
-class ModelsResponse(_Object):
-    """All names that can be asked for."""
-
-    object: Literal["list"]
-    data: list[ModelInfo]
-
-
-class ErrorObject(_Object):
-    """What went wrong; engines may add fields of their own."""
-
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class OpenAIError(_Object):
-    """Every error of the API."""
-
-    error: ErrorObject
-    detail: str = Field(description="The message once more.")
 
 
 class HealthChecks(BaseModel):

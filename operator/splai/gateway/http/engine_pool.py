@@ -33,14 +33,14 @@ class EnginePool:
         """Connections that wait for a request."""
         return sum(map(len, self._idle.values()))
 
-    async def send(self, address: str, head: bytes, body: bytes) -> EngineReply:
+    async def send(self, address: str, head: bytes, body: bytes, *, once: bool = False) -> EngineReply:
         """Send a request to ``host:port`` or ``[v6]:port``; its reply once the head is there.
 
         ``head`` is complete, blank line included. A kept connection that proves closed is made good by a fresh one,
-        once. No deadline but that of connecting: the caller sets one. Raises EngineUnreachable, EngineDisconnected,
-        EngineBroken.
+        once; what must be sent ``once`` only gets a fresh one at the start. No deadline but that of connecting: the
+        caller sets one. Raises EngineUnreachable, by which nothing was sent, EngineDisconnected, EngineBroken.
         """
-        kept = self._take(address)
+        kept = None if once else self._take(address)
         if kept is not None:
             try:
                 return await kept.exchange(head, body)

@@ -4,6 +4,9 @@ A retry goes at once to a pod that was not tried yet, of this backend or of its 
 it wait: what an engine asked for by Retry-After if that is short, else a random part of 25 ms, 50 ms, … All tries share
 the request's one deadline, and all requests of a model a budget, so that an engine in trouble is not called all the
 more.
+
+A workflow is never run twice: once a request may have reached one, its failure is the answer. Nothing else is asked
+then either, for nobody knows what the program has done.
 """
 
 import asyncio
@@ -90,6 +93,7 @@ class Attempts:
                     break
                 call.metrics.model.retried()
             call.attempts += 1
+            call.is_final = target.backend.runs_once
             try:
                 attempt = self._attempt(call, target)
                 return await (attempt if call.span is None else call.span.follow(attempt, call, target))
@@ -97,6 +101,9 @@ class Attempts:
                 last = failed
                 tried.add(target.address)
                 self._count(call, target, failed.failure)
+                call.is_final = call.is_final and failed.failure is not UNREACHABLE
+                if call.is_final:
+                    break
         return self._given_up(call, pool, last)
 
     def _next(self, call: Call, pool: Pool, tried: set[str]) -> Target | None:
@@ -139,8 +146,9 @@ class Attempts:
             headers = {"Retry-After": str(seconds)}
             raise RequestError(503, message, type="service_unavailable_error", code="model_not_ready", headers=headers)
         if last.reply is not None:
-            advice = [(name.encode(), value.encode()) for name, value in call.advice.items()]
-            return Reply(last.reply.status, [*last.reply.headers, *advice], last.reply.body)
+            advice = {name.encode(): value.encode() for name, value in call.advice.items()}
+            said = [header for header in last.reply.headers if header[0] not in advice]
+            return Reply(last.reply.status, [*said, *advice.items()], last.reply.body)
         raise last.failure.as_error(call.advice) from last
 
     async def _attempt(self, call: Call, target: Target) -> Reply | None:
@@ -152,7 +160,8 @@ class Attempts:
         try:
             dialect = call.dialect(target.backend)
             body = dialect.body_for(target.model)
-            reply = await self._engines.send(target.address, _head(call, target, dialect, len(body)), body)
+            head = _head(call, target, dialect, len(body))
+            reply = await self._engines.send(target.address, head, body, once=target.backend.runs_once)
             answer = await self._judge(call, dialect, reply, lease)
             if answer is None or answer.status < 400:  # what is wrong with a request shows nothing of the engine
                 lease.answered()

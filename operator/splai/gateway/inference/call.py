@@ -50,6 +50,8 @@ class Call:
     """Seconds from the request to the first byte of an answer."""
     usage: dict[str, Any] | None = None
     """The tokens of the answer, where the engine told them."""
+    is_final: bool = False
+    """Nobody may try it again: a workflow may have run."""
     interrupted: bool = False
     """The engine failed in the middle of a stream, and the caller was told there."""
 
@@ -73,7 +75,7 @@ class Call:
     @property
     def advice(self) -> dict[str, str]:
         """Headers of a failure's reply: SDKs that retry by themselves would multiply the tries that were made here."""
-        return {"x-should-retry": "false"} if self.attempts > 1 else {}
+        return {"x-should-retry": "false"} if self.attempts > 1 or self.is_final else {}
 
     def tokens(self) -> tuple[int, int]:
         """Of the prompt and of the answer, whichever of OpenAI's two spellings the engine uses."""

@@ -92,6 +92,8 @@ class Backend:
     """Each adapter's id, and what the engine calls it."""
     served_name: str = ""
     """What the engine calls the model; left out: by its id."""
+    runs_once: bool = False
+    """A program answers, which may have done something when it fails: a request reaches it once at most."""
     key: str = field(init=False, compare=False)
     """``namespace/name``, which every table needs several times."""
 
@@ -119,6 +121,7 @@ class Backend:
             native_responses=engine == "vLLM",
             adapters=tuple((it.id, served_name(engine, model, it.id)) for it in model.adapters),
             served_name=served_name(engine, model, model.id),
+            runs_once=engine == "Workflow",
         )
 
     @property

@@ -39,6 +39,8 @@ class BackendRoute:
     """No pod is ready yet, and nothing says that none will be."""
     native_responses: bool
     """The engine has a Responses API of its own."""
+    runs_once: bool
+    """A request may reach an engine of it once at most."""
 
     def named(self, asked: str) -> str:
         """What its engine calls what was asked for: an adapter if it has one of that name, else the model."""
@@ -177,6 +179,7 @@ def _route(backend: Backend, addresses: tuple[str, ...]) -> BackendRoute:
         at_zero=not addresses and backend.scaled_to_zero,
         is_starting=not addresses and backend.is_starting,
         native_responses=backend.native_responses,
+        runs_once=backend.runs_once,
     )
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from starlette.routing import Route
 
+from splai.api.openai_chat import ModelInfo, ModelsResponse, OpenAIError
 from splai.gateway.endpoints.documents import Branding
-from splai.gateway.endpoints.schemas import ModelInfo, ModelsResponse, OpenAIError
 from tests.unit.gateway.endpoints.conftest import Cold
 
 SUPPORT_DESK = Branding("Support Desk IT Service Agent", "OpenAI-compatible API for IT support chatbot training")

@@ -158,6 +158,11 @@ def test_which_engines_have_a_responses_api(engine: dict[str, str], expected: bo
     assert Backend.from_object(manifest(engine=engine)).native_responses is expected
 
 
+@pytest.mark.parametrize(("engine", "expected"), [({"type": "Workflow"}, True), ({"type": "vLLM"}, False), ({}, False)])
+def test_only_a_workflow_is_never_asked_twice(engine: dict[str, str], expected: bool) -> None:
+    assert Backend.from_object(manifest(engine=engine)).runs_once is expected
+
+
 def test_a_backend_whose_id_breaks_the_rules_is_refused() -> None:
     body = {
         "metadata": {"namespace": "a", "name": "x", "creationTimestamp": "2026-11-21T10:00:00Z"},
