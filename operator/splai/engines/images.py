@@ -12,7 +12,7 @@ class EngineImages:
     llamacpp: str
     vllm: str
     sglang: str = "lmsysorg/sglang:v0.5.18"
-    # Later ones have Python in the home of root, where no other user may look: its issue 3082.
+    # Later ones have Python in the home of root, where no other user may look.
     tgi: str = "ghcr.io/huggingface/text-generation-inference:3.0.1"
     splai: str = f"splai/splai:{__version__}"
     """SPLAI's own, for the engines that are commands of it."""

@@ -21,6 +21,13 @@ def test_an_alias_is_an_id() -> None:
     assert choose(make_backend(), model="gpt-4o-mini")[1] == "BackendReady"
 
 
+def test_an_adapter_is_an_id() -> None:
+    model = {"id": "llama", "source": "hf://team/llama", "adapters": [{"id": "sql", "source": "hf://team/sql"}]}
+    backend = make_backend(model=model, engine={"type": "vLLM"})
+
+    assert choose(backend, model="sql")[1] == "BackendReady"
+
+
 def test_a_reference_names_the_backend_itself() -> None:
     assert choose(make_backend("other"), backendRef={"name": "other"})[0] == "other"
 
