@@ -65,7 +65,7 @@ class Settings:
             image=text("SPLAI_IMAGE", f"splai/splai:{__version__}"),
             engine_images=EngineImages(
                 llamacpp=text("SPLAI_LLAMACPP_IMAGE", f"splai/llamacpp:{__version__}"),
-                vllm=text("SPLAI_VLLM_IMAGE", "vllm/vllm-openai:v0.11.0"),
+                vllm=text("SPLAI_VLLM_IMAGE", "vllm/vllm-openai:v0.12.0"),
             ),
             image_pull_policy=_pull_policy(text("SPLAI_IMAGE_PULL_POLICY", "IfNotPresent")),
             artifacts_url=artifacts_url,

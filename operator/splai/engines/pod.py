@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from splai.api.model_backend import BackendResources, ModelBackendSpec
+from splai.api.backend_resources import BackendResources
+from splai.api.model_backend import ModelBackendSpec
+from splai.api.pod_template import PodTemplate
+from splai.engines.gpu import gpu_placement, gpu_resource
 
 Object = dict[str, Any]
 
 ENGINE_CONTAINER = "engine"
 MODELS_PATH = "/models"
 
-_GPU_RESOURCES = {"nvidia": "nvidia.com/gpu", "amd": "amd.com/gpu", "intel": "gpu.intel.com/i915"}
 _LOAD_SECONDS = 30 * 60
 _STARTUP_PERIOD_SECONDS = 3
 
@@ -27,6 +29,10 @@ class EnginePod:
     container: Object
     volumes: tuple[Object, ...]
     port: int
+    placement: PodTemplate | None = None
+    """Where the GPUs are; the first of the templates that lie over the pod."""
+    other_nodes: Object | None = None
+    """The container of a replica's other nodes, where it has several: it serves nobody but the first one."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +105,12 @@ def build_pod(
         "securityContext": security,
         **_probes(health_path),
     }
+    gpu = spec.resources.gpu
     return EnginePod(
         container={name: value for name, value in container.items() if value not in ([], {})},
         volumes=tuple(mount.volume for mount in mounts),
         port=port,
+        placement=gpu_placement(gpu) if gpu is not None else None,
     )
 
 
@@ -110,9 +118,7 @@ def container_resources(resources: BackendResources) -> Object:
     """GPUs and memory as limits only: the request of a pod then equals its limit, also after an overlay changed it."""
     limits: Object = {}
     if resources.gpu is not None:
-        profile = resources.gpu.profile
-        name = f"nvidia.com/{profile}" if profile else _GPU_RESOURCES[resources.gpu.vendor]
-        limits[name] = str(resources.gpu.count)
+        limits[gpu_resource(resources.gpu)] = str(resources.gpu.count)
     if resources.memory is not None:
         limits["memory"] = str(resources.memory)
     requests = {"cpu": str(resources.cpu)} if resources.cpu is not None else {}

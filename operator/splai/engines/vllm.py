@@ -2,11 +2,22 @@
 
 Answers to the model's id and to every alias. Weights from Hugging Face are downloaded into the pod's own cache; a gated
 model's token comes from ``template.env`` as HF_TOKEN.
+
+A replica of several nodes is one engine by "multiprocessing", without Ray: tensor parallel on each node, pipeline
+parallel over the nodes, every node started by the same command with its rank, and all but the first ``--headless``
+(https://docs.vllm.ai/en/latest/serving/parallelism_scaling/, since vLLM 0.11.1). Rank and address of the first one are
+what LeaderWorkerSet puts into each container's environment
+(https://lws.sigs.k8s.io/docs/reference/labels-annotations-and-environment-variables/).
 """
+
+from dataclasses import replace
+from typing import Any
 
 from splai.api.model_backend import ModelBackendSpec
 from splai.engines.images import EngineImages
 from splai.engines.pod import SCRATCH, EnginePod, Mount, build_pod, weights
+
+Object = dict[str, Any]
 
 PORT = 8000
 
@@ -32,7 +43,9 @@ def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
     gpu = spec.resources.gpu
     if gpu is not None and gpu.profile is None and gpu.count > 1:
         args += ["--tensor-parallel-size", str(gpu.count)]
-    return build_pod(
+    if spec.resources.nodes > 1:
+        args += _group_arguments(spec.resources.nodes)
+    pod = build_pod(
         spec,
         image=spec.engine.image or images.vllm,
         port=PORT,
@@ -43,3 +56,19 @@ def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
         user=_IMAGE_USER,
         mounts=(SCRATCH, _CACHE, _SHARED_MEMORY, *source.mounts),
     )
+    return replace(pod, other_nodes=_on_other_nodes(pod.container)) if spec.resources.nodes > 1 else pod
+
+
+def _group_arguments(nodes: int) -> list[str]:
+    """The kubelet fills in the variables, which are there before the container's own."""
+    return [
+        *("--pipeline-parallel-size", str(nodes), "--nnodes", str(nodes)),
+        *("--node-rank", "$(LWS_WORKER_INDEX)", "--master-addr", "$(LWS_LEADER_ADDRESS)"),
+    ]
+
+
+def _on_other_nodes(container: Object) -> Object:
+    """The same engine without its API server, so without a port and without anything that a probe could ask."""
+    asked = ("ports", "startupProbe", "readinessProbe", "livenessProbe")
+    rest = {name: value for name, value in container.items() if name not in asked}
+    return {**rest, "args": [*container["args"], "--headless"]}

@@ -42,9 +42,11 @@ def build_worker_job(
     dedicated = backend if job.spec.workers.mode == "Dedicated" else None
     pod = child_pod(job, settings, number, "worker", command="run", requests=_REQUESTS)
     add_variables(pod, settings.worker_variables)
+    templates = [priority_template(job), job.spec.workers.template]
     if dedicated:
-        _add_engine(pod, engine_pod(dedicated.spec, settings.engine_images), settings)
-    templates = [dedicated.spec.template if dedicated else None, priority_template(job), job.spec.workers.template]
+        engine = engine_pod(dedicated.spec, settings.engine_images)
+        _add_engine(pod, engine, settings)
+        templates = [engine.placement, dedicated.spec.template, *templates]
     main = ENGINE_CONTAINER if dedicated else WORKER_CONTAINER
     body = child_job(
         job,
