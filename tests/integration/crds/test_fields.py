@@ -53,6 +53,11 @@ def claim(**source: Any) -> dict[str, Any]:
     return worker_template(resourceClaims=[{"name": "gpu", **source}])
 
 
+def on_nodes(nodes: int, *, name: str = "a", **resources: Any) -> dict[str, Any]:
+    model = {"model": {"id": "m", "source": "hf://owner/name"}, "engine": {"type": "vLLM"}}
+    return backend(name=name, **model, resources={"nodes": nodes, **resources})
+
+
 # (the manifest, what the apiserver says about it)
 NO_SUCH_KEY = "the path must not have an empty segment, . or ..: no bucket has such a key"
 ONE_SOURCE = "set exactly one of text, items, configMap, persistentVolumeClaim, s3, http, huggingFace, failedOf"
@@ -182,6 +187,22 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (
         backend(resources={"gpu": {"vendor": "amd", "profile": "mig-1g.10gb"}}),
         "profile names a MIG slice: vendor must be nvidia",
+    ),
+    (
+        backend(resources={"gpu": {"driver": "xe"}}),
+        "driver tells Intel's GPUs apart: vendor must be intel",
+    ),
+    (backend(resources={"gpu": {"vendor": "intel", "driver": "nouveau"}}), 'Unsupported value: "nouveau"'),
+    (backend(resources={"gpu": {"product": "NVIDIA H100"}}), "spec.resources.gpu.product in body should match"),
+    (backend(resources={"nodes": 0}), "spec.resources.nodes in body should be greater than or equal to 1"),
+    (backend(resources={"nodes": 2}), "resources.nodes above 1 needs engine type vLLM"),
+    (
+        on_nodes(2, gpu={"profile": "mig-1g.10gb"}),
+        "a replica of several nodes needs whole GPUs: leave out gpu.profile",
+    ),
+    (
+        on_nodes(2, name="a" * 43),
+        "the name must have at most 42 characters where resources.nodes is more than 1",
     ),
     (backend(resources={"memory": "lots"}), "spec.resources.memory in body should match"),
     (backend(resources={"memory": "4Gim"}), "spec.resources.memory in body should match"),

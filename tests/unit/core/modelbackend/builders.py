@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from splai.api.model_backend import ModelBackend, ModelBackendStatus
-from splai.core.modelbackend.deployment import build_deployment, revision
 from splai.core.modelbackend.plan import plan
 from splai.core.modelbackend.snapshot import BackendSnapshot
+from splai.core.modelbackend.workload import build_workload, revision
 from splai.core.observed import ObservedCondition, ObservedContainer, ObservedDeployment, ObservedPod, ObservedService
 from splai.core.plan import Apply, Plan
 from splai.core.settings import OperatorSettings
@@ -98,7 +98,7 @@ def make_pod(
         name=name,
         uid=f"uid-of-{name}",
         owner_uid="uid-of-a-replicaset",
-        labels={"splai.dev/revision": OLD if old else revision(build_deployment(backend or make_backend(), SETTINGS))},
+        labels={"splai.dev/revision": OLD if old else revision(build_workload(backend or make_backend(), SETTINGS))},
         created=NOW,
         deletion=deletion,
         phase=phase,
