@@ -132,7 +132,10 @@ class ModelBackendSpec(APIModel):
                 "self.engine.type != 'Custom' || !has(self.model.source) || self.model.source.matches('^pvc://[^/]+$')",
                 "engine type Custom takes no model.source but pvc://claim: name the model in engine.args",
             ),
-            ("self.resources.nodes == 1 || self.engine.type == 'vLLM'", "resources.nodes above 1 needs engine type vLLM"),
+            (
+                "self.resources.nodes == 1 || self.engine.type == 'vLLM'",
+                "resources.nodes above 1 needs engine type vLLM",
+            ),
         )
     }
 

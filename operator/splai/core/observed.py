@@ -7,7 +7,7 @@ which fields of Kubernetes' own objects SPLAI depends on.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from splai.api.base import parse_time
 from splai.core.field_ownership import Fields, applied_fields
@@ -18,7 +18,7 @@ BACKEND_LABEL = "splai.dev/modelbackend"
 CHILD_LABEL = "splai.dev/child"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
-OTHER_NODE = "engine-worker"  # the component of a replica's pods behind the one that answers
+OTHER_NODE: Final = "engine-worker"  # the component of a replica's pods behind the one that answers
 REVISION_LABEL = "splai.dev/revision"  # ours: which pods are the newest needs no look at ReplicaSets then
 
 

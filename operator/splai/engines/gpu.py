@@ -6,12 +6,12 @@ Labels: NVIDIA's GPU feature discovery sets ``nvidia.com/gpu.product``
 rules for Node Feature Discovery ``gpu.intel.com/product``
 (https://github.com/intel/intel-device-plugins-for-kubernetes/blob/main/cmd/gpu_plugin/labels.md).
 
-Taints: a node for a resource is tainted with the resource's name as the key. GKE and OKE do it by themselves, and the
-admission plugin ExtendedResourceToleration, where it is on, answers it
-(https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#extendedresourcetoleration). It is off by
-default, and for a MIG slice it tolerates the name of the slice, while the node has that of the GPU. AKS leaves taints to
-the user, and shows ``sku=gpu`` in its guide to GPU node pools. Only ``NoSchedule`` is tolerated: a node that evicts pods
-has another reason to.
+Taints: a node for a resource is tainted with the resource's name as the key, which GKE does by itself. The admission
+plugin ExtendedResourceToleration answers it, but is off by default, and for a MIG slice it tolerates the name of the
+slice, while the node has that of the GPU
+(https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/#extendedresourcetoleration). AKS leaves
+taints to the user, and shows ``sku=gpu`` in its guide to GPU node pools. Only ``NoSchedule`` is tolerated: a node that
+evicts pods has another reason to.
 """
 
 from collections.abc import Mapping

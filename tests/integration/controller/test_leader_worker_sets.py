@@ -34,7 +34,8 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningC
 def install(control_plane: RunningControlPlane) -> None:
     crd = build.go_module_folder(LWS) / "config" / "crd" / "bases" / "leaderworkerset.x-k8s.io_leaderworkersets.yaml"
     control_plane.kubectl("apply", "--server-side", "-f", str(crd))
-    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", f"crd/{CRD}")
+    served = ("api-resources", "--cached=false", "--api-group=leaderworkerset.x-k8s.io", "--output=name")
+    eventually(lambda: CRD in control_plane.kubectl(*served), "the kind is served")
 
 
 @pytest.fixture

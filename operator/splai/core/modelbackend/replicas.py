@@ -17,7 +17,7 @@ BLOCKED_AFTER = timedelta(seconds=15)
 class Replicas:
     """Pods that live; ``current`` are of the revision that the spec asks for, ``previous`` of any other.
 
-    Where a replica spans several nodes, the pod that answers stands for it, and ``others`` are those of its other nodes.
+    Where a replica spans several nodes, the pod that answers stands for it; ``others`` are those of its other nodes.
     """
 
     wanted: int

@@ -138,9 +138,7 @@ class TestDedicated:
         gpu = {"vendor": "amd", "product": "AMD_Instinct_MI300X_OAM"}
         tolerations = [{"key": "team", "operator": "Exists"}]
         template = {"tolerations": tolerations}
-        pod = pod_of(
-            build(backend={"resources": {"gpu": gpu}}, workers={"mode": "Dedicated", "template": template})
-        )
+        pod = pod_of(build(backend={"resources": {"gpu": gpu}}, workers={"mode": "Dedicated", "template": template}))
         assert pod["nodeSelector"] == {"amd.com/gpu.product-name": "AMD_Instinct_MI300X_OAM"}
         assert [it["key"] for it in pod["tolerations"]] == ["amd.com/gpu", "sku", "team"]
 

@@ -45,14 +45,15 @@ def managed_fields(body: Any) -> Any:
     """What the apiserver would write down as ours after an apply, for the kinds of lists that children have."""
     if isinstance(body, dict):
         return {f"f:{name}": managed_fields(value) for name, value in body.items()}
-    if isinstance(body, list) and all(isinstance(item, dict) for item in body):
+    if isinstance(body, list) and all(isinstance(item, dict) and _key(item) for item in body):
         return {f"k:{json.dumps(_key(item))}": {".": {}, **managed_fields(item)} for item in body}
     return {}
 
 
 def _key(item: dict[str, Any]) -> dict[str, Any]:
+    """Nothing for the items of a list that is owned as a whole, such as tolerations."""
     names = ({"uid"}, {"port", "protocol"}, {"containerPort", "protocol"}, {"mountPath"}, {"name"})
-    chosen = next(it for it in names if it <= item.keys())
+    chosen = next((it for it in names if it <= item.keys()), set())
     return {name: item[name] for name in sorted(chosen)}
 
 

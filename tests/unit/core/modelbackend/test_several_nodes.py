@@ -169,16 +169,20 @@ class TestWithoutLeaderWorkerSet:
 
     def test_a_backend_of_one_node_does_not_need_it(self) -> None:
         backend = make_backend(**ONE_NODE)
-        observed = {"deployment": make_deployment(backend), "service": make_service(backend)}
-        decision = decide(ready_pod(backend=backend), backend=backend, **observed, leader_worker_set=None)
+        observed: dict[str, Any] = {"deployment": make_deployment(backend), "service": make_service(backend)}
+        snapshot = BackendSnapshot(
+            backend=backend,
+            settings=SETTINGS,
+            pods=[ready_pod(backend=backend)],
+            leader_worker_set=LeaderWorkerSetsMissing(),
+            **observed,
+        )
+        decision = plan(snapshot, NOW)
         assert verdict(decision, "Ready")[:2] == ("True", "Ready")
         assert decision.requeue_after is None
 
 
 class TestStatus:
-    def pods(self, *pods: ObservedPod, **snapshot: Any) -> Plan[ModelBackendStatus]:
-        return decide(*pods, **snapshot)
-
     def test_a_replica_is_counted_once_however_many_nodes_it_has(self) -> None:
         backend = with_nodes()
         decision = decide(ready_pod(backend=backend), other_node(backend=backend, ready=True))
@@ -187,7 +191,7 @@ class TestStatus:
         assert verdict(decision, "Reconciling")[:2] == ("False", "Settled")
         assert verdict(decision, "Scheduled")[:2] == ("True", "Scheduled")
 
-    def test_a_node_that_finds_no_gpus_is_the_scheduler_s_to_tell(self) -> None:
+    def test_a_node_that_finds_no_gpus_is_the_schedulers_to_tell(self) -> None:
         backend = with_nodes()
         decision = decide(make_pod(backend=backend), other_node(backend=backend, unschedulable_for=60))
         assert verdict(decision, "Ready") == ("False", "Unschedulable", NO_GPU)
@@ -205,11 +209,15 @@ class TestStatus:
         backend = with_nodes()
         new = [make_pod("smol-nodes-1", backend=backend), other_node(backend=backend, unschedulable_for=60)]
         decision = decide(ready_pod("smol-nodes-0", old=True), *new)
-        assert verdict(decision, "RolloutBlocked") == ("True", "RolloutBlocked", NO_GPU)
+        assert verdict(decision, "RolloutBlocked") == ("True", "Unschedulable", NO_GPU)
 
     def test_a_set_that_no_controller_takes_up_says_so(self) -> None:
         decision = decide(leader_worker_set=make_set(with_nodes(), conditions={}))
-        assert verdict(decision, "Ready") == ("False", "Creating", "LeaderWorkerSet smol-nodes waits for its controller")
+        assert verdict(decision, "Ready") == (
+            "False",
+            "Creating",
+            "LeaderWorkerSet smol-nodes waits for its controller",
+        )
 
 
 class TestFromOneToSeveral:
@@ -246,7 +254,7 @@ class TestFromOneToSeveral:
 
     def test_it_is_deleted_once_and_by_its_uid(self) -> None:
         backend, deployment = with_nodes(), make_deployment(self.BEFORE)
-        observed = {"leader_worker_set": make_set(backend)}
+        observed: dict[str, Any] = {"leader_worker_set": make_set(backend)}
         leaving = replace(deployment, deletion=NOW + timedelta(seconds=30))
         assert self.change(backend=backend, deployment=leaving, **observed) == []
         snapshot = BackendSnapshot(backend=backend, settings=SETTINGS, deployment=deployment, **observed)
