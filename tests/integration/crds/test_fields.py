@@ -400,7 +400,7 @@ def test_a_backend_is_filled_in_with_what_it_left_out(cluster: Cluster) -> None:
     assert made["spec"] == {
         "model": {"id": "m", "aliases": []},
         "engine": {"type": "LlamaCpp", "args": []},
-        "resources": {},
+        "resources": {"nodes": 1},
         "replicas": 1,
         "rollout": {"maxSurge": 1, "maxUnavailable": 0},
         "routing": {

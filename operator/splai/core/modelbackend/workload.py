@@ -17,7 +17,7 @@ from splai.core.settings import OperatorSettings
 
 Object = dict[str, Any]
 
-LOOK_SECONDS = 30.0
+LOOK_SECONDS = 10.0
 """Between two looks at what is not watched: whether LeaderWorkerSet was installed, or a set was changed by hand."""
 
 

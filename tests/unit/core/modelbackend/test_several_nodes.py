@@ -140,7 +140,7 @@ class TestTheSet:
         assert targets(decide(leader_worker_set=foreign)) == [("Apply", "LeaderWorkerSet")]
 
     def test_it_is_looked_at_again_because_nobody_tells_of_its_changes(self) -> None:
-        assert decide(ready_pod(backend=with_nodes())).requeue_after == 30
+        assert decide(ready_pod(backend=with_nodes())).requeue_after == 10
 
 
 class TestWithoutLeaderWorkerSet:
@@ -160,7 +160,7 @@ class TestWithoutLeaderWorkerSet:
         assert verdict(decision, "Reconciling")[:2] == ("False", "Stalled")
 
     def test_it_is_looked_for_again(self) -> None:
-        assert self.decision().requeue_after == 30
+        assert self.decision().requeue_after == 10
 
     def test_what_served_until_then_serves_on(self) -> None:
         before = make_backend(**ONE_NODE)
