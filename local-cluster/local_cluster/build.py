@@ -169,7 +169,7 @@ def _complete_source(module: Module) -> Iterator[Path]:
         folder = Path(directory)
         for name in ("go.mod", "go.sum"):
             shutil.copyfile(module.folder / name, folder / name)
-        shutil.copytree(_go_module_folder(module), folder / "source", copy_function=shutil.copyfile)
+        shutil.copytree(go_module_folder(module), folder / "source", copy_function=shutil.copyfile)
         for name, target in module.links:
             (folder / "source" / name).parent.chmod(0o755)  # the module cache is read-only
             shutil.copyfile(folder / "source" / target, folder / "source" / name)
@@ -192,11 +192,11 @@ def _compile(module: Module, source: Path, destination: Path, current: Step) -> 
 
 
 def _keep_extra(module: Module, destination: Path) -> None:
-    source = _go_module_folder(module) / module.extra
+    source = go_module_folder(module) / module.extra
     shutil.copytree(source, destination / source.name, copy_function=shutil.copyfile)
 
 
-def _go_module_folder(module: Module) -> Path:
+def go_module_folder(module: Module) -> Path:
     """Where Go keeps the module's content, downloaded first when it is not there."""
     downloaded = command.run("go", "mod", "download", "-json", module.package, directory=module.folder)
     return Path(json.loads(downloaded)["Dir"])

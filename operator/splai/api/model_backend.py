@@ -6,10 +6,11 @@ from pydantic import Field
 
 from splai.api.backend_autoscaling import Autoscaling, AutoscalingStatus
 from splai.api.backend_remote import Remote
+from splai.api.backend_resources import BackendResources
 from splai.api.backend_routing import Access, Routing
 from splai.api.backend_source import DOWNLOADED, FOLDER, ONE_FILE, SOURCE, SOURCE_FORMS, Adapter, ModelCache
 from splai.api.backend_workflow import Workflow
-from splai.api.base import APIModel, Quantity, keyed_by, rules, written_whole
+from splai.api.base import APIModel, keyed_by, rules, written_whole
 from splai.api.condition import Condition
 from splai.api.pod_template import LocalObjectReference, PodTemplate
 from splai.api.storage import S3Endpoint
@@ -158,39 +159,6 @@ class Engine(APIModel):
     ] = None
 
 
-class GPU(APIModel):
-    """GPUs of one replica: nvidia.com/gpu, amd.com/gpu or gpu.intel.com/i915, all taken whole.
-
-    Any other extended resource can be asked for in template.resources.
-    """
-
-    model_config = {
-        "json_schema_extra": rules(
-            (
-                "!has(self.profile) || self.vendor == 'nvidia'",
-                "profile names a MIG slice: vendor must be nvidia",
-            )
-        )
-    }
-
-    vendor: Annotated[
-        Literal["nvidia", "amd", "intel"], Field(description="Vendor whose device plugin serves the GPUs.")
-    ] = "nvidia"
-    count: Annotated[int, Field(ge=1, le=64, description="GPUs, or MIG slices, of one replica.")] = 1
-    profile: Annotated[
-        str | None,
-        Field(pattern=r"^mig-[a-z0-9.]+$", max_length=32, description="A MIG profile such as mig-1g.10gb."),
-    ] = None
-
-
-class BackendResources(APIModel):
-    """What one replica needs."""
-
-    gpu: GPU | None = None
-    cpu: Annotated[Quantity | None, Field(description="CPU request.")] = None
-    memory: Annotated[Quantity | None, Field(description="Memory request and limit.")] = None
-
-
 IntOrPercent = Annotated[
     int | str,
     Field(json_schema_extra={"x-kubernetes-int-or-string": True, "minimum": 0, "pattern": r"^[0-9]{1,3}%$"}),
@@ -270,6 +238,10 @@ class ModelBackendSpec(APIModel):
                 "self.engine.type != 'Workflow' || !has(self.model.source)",
                 "engine type Workflow takes no model.source: its code comes from workflow",
             ),
+            (
+                "self.resources.nodes == 1 || self.engine.type == 'vLLM'",
+                "resources.nodes above 1 needs engine type vLLM",
+            ),
         )
     }
 
@@ -329,6 +301,10 @@ class ModelBackend(APIModel):
     model_config = {
         "json_schema_extra": rules(
             ("size(self.metadata.name) <= 52", "the name must have at most 52 characters"),
+            (
+                "self.spec.resources.nodes == 1 || size(self.metadata.name) <= 42",
+                "the name must have at most 42 characters where resources.nodes is more than 1",
+            ),
             (
                 "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
                 "the name must be a DNS-1035 label: it becomes the Service's name",

@@ -98,8 +98,12 @@ class Caches:
             self.route(resource, before, None)
 
     def absorb(self, resource: Resource, body: Object) -> None:
-        """Our own write was answered with this: known already to who wrote it, news only to others."""
-        self._put(resource, body)
+        """Our own write was answered with this: known already to who wrote it, news only to others.
+
+        What is not watched is not kept either.
+        """
+        if resource in self._collections:
+            self._put(resource, body)
 
     def status_written(
         self, resource: Resource, metadata: Object, status: InferenceJobStatus | ModelBackendStatus

@@ -29,14 +29,15 @@ from splai.core.inferencejob.snapshot import (
     needs_workload,
 )
 from splai.core.modelbackend.demand import Demand
-from splai.core.modelbackend.snapshot import BackendSnapshot
-from splai.core.observed import ObservedJob, ObservedWorkload
+from splai.core.modelbackend.leader_worker_set import set_name
+from splai.core.modelbackend.snapshot import BackendSnapshot, LeaderWorkerSetsMissing, needs_leader_worker_set
+from splai.core.observed import ObservedJob, ObservedLeaderWorkerSet, ObservedWorkload
 from splai.core.settings import OperatorSettings
 from splai.inputs.compression import decompressed
 from splai.kube.cache import Entry
 from splai.kube.client import Client
 from splai.kube.errors import Forbidden, NotFound
-from splai.kube.resource import CONFIG_MAPS, WORKLOADS
+from splai.kube.resource import CONFIG_MAPS, LEADER_WORKER_SETS, WORKLOADS
 from splai.resilience.breaker import Breaker
 
 MOST_UNPACKED = 8 * 1024 * 1024
@@ -95,16 +96,29 @@ class Observer:
         caches = self._caches
         deployments = caches.deployments.indexed(entry.uid)
         services = caches.services.indexed(entry.uid)
-        pods = caches.pods.indexed(pods_of_backend(entry.namespace, entry.name))
+        pods = tuple(pod.value for pod in caches.pods.indexed(pods_of_backend(entry.namespace, entry.name)))
+        has_set = needs_leader_worker_set(entry.value, pods)
         return BackendSnapshot(
             backend=entry.value,
             settings=self._settings,
             deployment=deployments[0].value if deployments else None,
+            leader_worker_set=await self._leader_worker_set(entry) if has_set else None,
             service=services[0].value if services else None,
-            pods=tuple(pod.value for pod in pods),
+            pods=pods,
             other_defaults=caches.other_defaults(entry.value),
             demand=self._demand(entry.value),
         )
+
+    async def _leader_worker_set(
+        self, entry: Entry[ModelBackend]
+    ) -> ObservedLeaderWorkerSet | LeaderWorkerSetsMissing | None:
+        """By a list of one: it is empty where the set is not there, and not found where the kind is not."""
+        fields = f"metadata.name={set_name(entry.name)}"
+        try:
+            found = await self._client.list(LEADER_WORKER_SETS, entry.namespace, fields=fields)
+        except NotFound:
+            return LeaderWorkerSetsMissing()
+        return ObservedLeaderWorkerSet.from_object(found.items[0]) if found.items else None
 
     async def _config_map(self, job: InferenceJob) -> ConfigMapText | ConfigMapMissing | ConfigMapUnreadable:
         source = job.spec.input.config_map

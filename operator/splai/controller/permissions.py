@@ -11,6 +11,7 @@ from splai.kube.resource import (
     EVENTS,
     INFERENCE_JOBS,
     JOBS,
+    LEADER_WORKER_SETS,
     LEASES,
     MODEL_BACKENDS,
     PODS,
@@ -28,7 +29,11 @@ def rules(*, namespace: str, lease: str) -> Iterator[Rule]:
     yield Rule("delete", INFERENCE_JOBS)  # those whose time to live is over
     for child in (DEPLOYMENTS, SERVICES, JOBS):
         yield from (Rule(verb, child) for verb in ("get", "list", "watch", "create", "patch"))
+    # Not watched, because it need not be installed; RBAC allows what there is not.
+    yield from (Rule(verb, LEADER_WORKER_SETS) for verb in ("get", "list", "create", "patch"))
     yield Rule("delete", JOBS)  # the others go with their owner
+    # But for a backend that goes from one to several nodes, or back: its replicas move from one to the other.
+    yield from (Rule("delete", workload) for workload in (DEPLOYMENTS, LEADER_WORKER_SETS))
     yield from (Rule(verb, PODS) for verb in ("list", "watch"))
     yield Rule("get", CONFIG_MAPS)
     yield Rule("create", EVENTS)

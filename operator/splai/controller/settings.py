@@ -68,7 +68,7 @@ class Settings:
             image=image,
             engine_images=EngineImages(
                 llamacpp=text("SPLAI_LLAMACPP_IMAGE", f"splai/llamacpp:{__version__}"),
-                vllm=text("SPLAI_VLLM_IMAGE", "vllm/vllm-openai:v0.11.0"),
+                vllm=text("SPLAI_VLLM_IMAGE", "vllm/vllm-openai:v0.12.0"),
                 sglang=text("SPLAI_SGLANG_IMAGE", EngineImages.sglang),
                 tgi=text("SPLAI_TGI_IMAGE", EngineImages.tgi),
                 splai=image,

@@ -7,7 +7,7 @@ which fields of Kubernetes' own objects SPLAI depends on.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from splai.api.base import parse_time
 from splai.core.field_ownership import Fields, applied_fields
@@ -18,6 +18,7 @@ BACKEND_LABEL = "splai.dev/modelbackend"
 CHILD_LABEL = "splai.dev/child"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+OTHER_NODE: Final = "engine-worker"  # the component of a replica's pods behind the one that answers
 REVISION_LABEL = "splai.dev/revision"  # ours: which pods are the newest needs no look at ReplicaSets then
 
 
@@ -171,10 +172,12 @@ class ObservedPod:
     scheduled: ObservedCondition | None = None
     containers: tuple[ObservedContainer, ...] = ()
     """Init containers first."""
+    resource_claims: tuple[str, ...] = ()
+    """What Dynamic Resource Allocation is asked for, each as the name of a claim or of the template of one."""
 
     @classmethod
     def from_object(cls, body: Mapping[str, Any]) -> "ObservedPod":
-        metadata, status = body["metadata"], body.get("status") or {}
+        metadata, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
         conditions = _conditions(status)
         ready = conditions.get("Ready")
         labels = metadata.get("labels") or {}
@@ -189,7 +192,7 @@ class ObservedPod:
             phase=status.get("phase") or "Pending",
             reason=status.get("reason") or "",
             message=status.get("message") or "",
-            node=(body.get("spec") or {}).get("nodeName") or "",
+            node=spec.get("nodeName") or "",
             ready=ready is not None and ready.status == "True",
             scheduled=conditions.get("PodScheduled"),
             containers=tuple(
@@ -197,6 +200,7 @@ class ObservedPod:
                 for key in ("initContainerStatuses", "containerStatuses")
                 for container in status.get(key) or ()
             ),
+            resource_claims=tuple(_claim(claim) for claim in spec.get("resourceClaims") or ()),
         )
 
     @property
@@ -209,9 +213,19 @@ class ObservedPod:
         """The hash of the Deployment's template that the pod was made from."""
         return self.labels.get(REVISION_LABEL)
 
+    @property
+    def is_other_node(self) -> bool:
+        """Whether a backend's replica spans several nodes, and this is one of those that nobody asks."""
+        return self.labels.get(COMPONENT_LABEL) == OTHER_NODE
+
     def container(self, name: str) -> ObservedContainer | None:
         """The container of that name, once the kubelet has reported it."""
         return next((container for container in self.containers if container.name == name), None)
+
+
+def _claim(claim: Mapping[str, Any]) -> str:
+    template = claim.get("resourceClaimTemplateName")
+    return f"ResourceClaimTemplate {template}" if template else f"ResourceClaim {claim.get('resourceClaimName')}"
 
 
 _POD_LABELS = (JOB_LABEL, JOB_UID_LABEL, BACKEND_LABEL, CHILD_LABEL, COMPONENT_LABEL, REVISION_LABEL)
@@ -247,6 +261,36 @@ class ObservedDeployment:
             generation=metadata.get("generation") or 0,
             observed_generation=status.get("observedGeneration") or 0,
             conditions=_conditions(status),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObservedLeaderWorkerSet:
+    """A leaderworkerset.x-k8s.io/v1 LeaderWorkerSet. It says of no generation that it was seen."""
+
+    namespace: str
+    name: str
+    uid: str
+    owner_uid: str | None
+    annotations: Mapping[str, str]
+    applied: Fields
+    """What we set and nobody has changed since."""
+    deletion: datetime | None = None
+    conditions: Mapping[str, ObservedCondition]
+    """None before its controller has seen it."""
+
+    @classmethod
+    def from_object(cls, body: Mapping[str, Any]) -> "ObservedLeaderWorkerSet":
+        metadata = body["metadata"]
+        return cls(
+            namespace=metadata["namespace"],
+            name=metadata["name"],
+            uid=metadata["uid"],
+            owner_uid=controller_uid(metadata),
+            annotations=metadata.get("annotations") or {},
+            applied=applied_fields(metadata),
+            deletion=_time(metadata.get("deletionTimestamp")),
+            conditions=_conditions(body.get("status") or {}),
         )
 
 

@@ -8,7 +8,7 @@ from splai.api.model_backend import ModelBackend
 from splai.core.observed import BACKEND_LABEL, COMPONENT_LABEL, JOB_LABEL, MANAGED_BY_LABEL
 
 Object = dict[str, Any]
-Component = Literal["plan", "worker", "finish", "engine"]
+Component = Literal["plan", "worker", "finish", "engine", "engine-worker"]
 
 
 def child_labels(owner: InferenceJob | ModelBackend, component: Component) -> dict[str, str]:

@@ -48,6 +48,7 @@ SEVERITY = (
     "OOMKilled",
     "CrashLoopBackOff",
     "Unschedulable",
+    "ResourceClaimPending",
 )
 
 
@@ -57,6 +58,8 @@ def pod_problem(pod: ObservedPod) -> PodProblem | None:
         return None
     if pod.scheduled is not None and pod.scheduled.status == "False":
         return PodProblem("Unschedulable", pod.scheduled.message or pod.scheduled.reason)
+    if pod.resource_claims and pod.scheduled is None and not pod.node:
+        return PodProblem("ResourceClaimPending", _held_back(pod))
     problems = (_container_problem(pod, container) for container in pod.containers)
     return next((problem for problem in problems if problem is not None), None)
 
@@ -65,6 +68,17 @@ def worst_problem(pods: Iterable[ObservedPod]) -> PodProblem | None:
     """The problem to show for several pods; of equals that of the first by name, so that the answer is stable."""
     found = [problem for pod in sorted(pods, key=lambda pod: pod.name) if (problem := pod_problem(pod)) is not None]
     return min(found, key=lambda problem: SEVERITY.index(problem.reason), default=None)
+
+
+def _held_back(pod: ObservedPod) -> str:
+    """The scheduler does not consider a pod before its claims exist, and says so nowhere (kube-scheduler's PreEnqueue).
+
+    Claims of a template are made right after the pod, so this is short unless the template is missing.
+    """
+    return (
+        f"the scheduler waits until the pod's claims exist, of {' and '.join(dict.fromkeys(pod.resource_claims))}: "
+        f"see `kubectl get resourceclaimtemplates,resourceclaims -n {pod.namespace}`"
+    )
 
 
 def _container_problem(pod: ObservedPod, container: ObservedContainer) -> PodProblem | None:

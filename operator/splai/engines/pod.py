@@ -8,8 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from splai.api.model_backend import BackendResources, Model, ModelBackendSpec
+from splai.api.backend_resources import BackendResources
+from splai.api.model_backend import Model, ModelBackendSpec
 from splai.api.pod_contract import POD_USER
+from splai.api.pod_template import PodTemplate
+from splai.engines.gpu import gpu_placement, gpu_resource
 from splai.engines.mount import SCRATCH, Mount
 from splai.engines.weights import Fetch, Weights, cache_mount
 
@@ -18,7 +21,6 @@ Object = dict[str, Any]
 ENGINE_CONTAINER = "engine"
 HUB_TOKEN = "HF_TOKEN"  # noqa: S105 - the variable and the key of a Secret, not the token
 
-_GPU_RESOURCES = {"nvidia": "nvidia.com/gpu", "amd": "amd.com/gpu", "intel": "gpu.intel.com/i915"}
 _LOAD_SECONDS = 30 * 60
 _STARTUP_PERIOD_SECONDS = 3
 _FETCH_REQUESTS = {"cpu": "100m", "memory": "256Mi"}
@@ -35,6 +37,10 @@ class EnginePod:
     """Containers that run `splai` before the engine starts; their image is for the installation to say."""
     security: Mapping[str, Any] = field(default_factory=dict)
     """What the pod's own securityContext needs beside what all of them have."""
+    placement: PodTemplate | None = None
+    """Where the GPUs are; the first of the templates that lie over the pod."""
+    other_nodes: Object | None = None
+    """The container of a replica's other nodes, where it has several: it serves nobody but the first one."""
 
 
 def build_pod(
@@ -76,6 +82,7 @@ def build_pod(
         volumes=tuple(mount.volume for mount in everywhere),
         port=port,
         fetches=tuple(_fetch_container(fetch, spec, everywhere) for fetch in fetches),
+        placement=gpu_placement(spec.resources.gpu) if spec.resources.gpu is not None else None,
         # A claim's root belongs to root, and who writes there does not.
         security={"fsGroup": POD_USER, "fsGroupChangePolicy": "OnRootMismatch"} if spec.model.cache else {},
     )
@@ -125,9 +132,7 @@ def container_resources(resources: BackendResources) -> Object:
     """GPUs and memory as limits only: the request of a pod then equals its limit, also after an overlay changed it."""
     limits: Object = {}
     if resources.gpu is not None:
-        profile = resources.gpu.profile
-        name = f"nvidia.com/{profile}" if profile else _GPU_RESOURCES[resources.gpu.vendor]
-        limits[name] = str(resources.gpu.count)
+        limits[gpu_resource(resources.gpu)] = str(resources.gpu.count)
     if resources.memory is not None:
         limits["memory"] = str(resources.memory)
     requests = {"cpu": str(resources.cpu)} if resources.cpu is not None else {}

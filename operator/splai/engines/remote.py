@@ -12,8 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 from splai.api.backend_remote import Remote, SecretKey
+from splai.api.backend_resources import BackendResources
 from splai.api.base import Quantity
-from splai.api.model_backend import BackendResources, ModelBackendSpec
+from splai.api.model_backend import ModelBackendSpec
 from splai.api.pod_contract import POD_USER
 from splai.engines.images import EngineImages
 from splai.engines.mount import Mount

@@ -41,6 +41,7 @@ class Resource:
 INFERENCE_JOBS = Resource(API_GROUP, API_VERSION, "inferencejobs", "InferenceJob")
 MODEL_BACKENDS = Resource(API_GROUP, API_VERSION, "modelbackends", "ModelBackend")
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
+LEADER_WORKER_SETS = Resource("leaderworkerset.x-k8s.io", "v1", "leaderworkersets", "LeaderWorkerSet")
 SERVICES = Resource("", "v1", "services", "Service")
 JOBS = Resource("batch", "v1", "jobs", "Job")
 PODS = Resource("", "v1", "pods", "Pod")
@@ -56,7 +57,7 @@ ACCESS_REVIEWS = Resource(
 
 _BY_KIND = {
     (resource.api_version, resource.kind): resource
-    for resource in (INFERENCE_JOBS, MODEL_BACKENDS, DEPLOYMENTS, SERVICES, JOBS, PODS)
+    for resource in (INFERENCE_JOBS, MODEL_BACKENDS, DEPLOYMENTS, LEADER_WORKER_SETS, SERVICES, JOBS, PODS)
 }
 
 

@@ -87,6 +87,11 @@ def claim(**source: Any) -> dict[str, Any]:
     return worker_template(resourceClaims=[{"name": "gpu", **source}])
 
 
+def on_nodes(nodes: int, *, name: str = "a", **resources: Any) -> dict[str, Any]:
+    model = {"model": {"id": "m", "source": "hf://owner/name"}, "engine": {"type": "vLLM"}}
+    return backend(name=name, **model, resources={"nodes": nodes, **resources})
+
+
 # (the manifest, what the apiserver says about it)
 WHERE_THE_IMAGE_IS = "engine type Workflow takes neither engine.image nor engine.args: name the image in workflow.image"
 NO_SUCH_KEY = "the path must not have an empty segment, . or ..: no bucket has such a key"
@@ -325,6 +330,22 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         backend(resources={"gpu": {"vendor": "amd", "profile": "mig-1g.10gb"}}),
         "profile names a MIG slice: vendor must be nvidia",
     ),
+    (
+        backend(resources={"gpu": {"driver": "xe"}}),
+        "driver tells Intel's GPUs apart: vendor must be intel",
+    ),
+    (backend(resources={"gpu": {"vendor": "intel", "driver": "nouveau"}}), 'Unsupported value: "nouveau"'),
+    (backend(resources={"gpu": {"product": "NVIDIA H100"}}), "spec.resources.gpu.product in body should match"),
+    (backend(resources={"nodes": 0}), "spec.resources.nodes in body should be greater than or equal to 1"),
+    (backend(resources={"nodes": 2}), "resources.nodes above 1 needs engine type vLLM"),
+    (
+        on_nodes(2, gpu={"profile": "mig-1g.10gb"}),
+        "a replica of several nodes needs whole GPUs: leave out gpu.profile",
+    ),
+    (
+        on_nodes(2, name="a" * 43),
+        "the name must have at most 42 characters where resources.nodes is more than 1",
+    ),
     (backend(resources={"memory": "lots"}), "spec.resources.memory in body should match"),
     (backend(resources={"memory": "4Gim"}), "spec.resources.memory in body should match"),
     (backend(resources={"cpu": "-1"}), "spec.resources.cpu in body should match"),
@@ -556,7 +577,7 @@ def test_a_backend_is_filled_in_with_what_it_left_out(cluster: Cluster) -> None:
     assert made["spec"] == {
         "model": {"id": "m", "aliases": [], "adapters": []},
         "engine": {"type": "LlamaCpp", "args": []},
-        "resources": {},
+        "resources": {"nodes": 1},
         "replicas": 1,
         "rollout": {"maxSurge": 1, "maxUnavailable": 0},
         "routing": {

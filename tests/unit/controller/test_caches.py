@@ -7,7 +7,7 @@ import pytest
 from splai.api.model_backend import ModelBackendStatus
 from splai.controller.caches import PACE_SECONDS, SETTLE_SECONDS, Caches
 from splai.controller.queue import Key
-from splai.kube.resource import INFERENCE_JOBS, JOBS, MODEL_BACKENDS, PODS
+from splai.kube.resource import INFERENCE_JOBS, JOBS, LEADER_WORKER_SETS, MODEL_BACKENDS, PODS
 from tests.unit.controller.objects import child_job, inference_job, model_backend, pod
 
 JOB, BACKEND = Key("InferenceJob", "n", "j"), Key("ModelBackend", "n", "b")
@@ -82,6 +82,12 @@ def test_a_child_is_its_owners_work_after_the_burst_has_settled(recorded: Record
 
 def test_a_child_of_somebody_unknown_is_nobodys_work(recorded: Recorded) -> None:
     recorded.caches.changed(JOBS, child_job(owner="uid-of-nobody"))
+
+    assert recorded.enqueued() == []
+
+
+def test_the_reply_to_a_write_of_what_is_not_watched_is_not_kept(recorded: Recorded) -> None:
+    recorded.caches.absorb(LEADER_WORKER_SETS, child_job())
 
     assert recorded.enqueued() == []
 

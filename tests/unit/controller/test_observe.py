@@ -21,12 +21,21 @@ from splai.core.inferencejob.snapshot import (
     Unavailable,
     WorkloadMissing,
 )
+from splai.core.modelbackend.snapshot import BackendSnapshot, LeaderWorkerSetsMissing
 from splai.core.settings import OperatorSettings
 from splai.engines.images import EngineImages
 from splai.kube.client import Object
 from splai.kube.errors import Forbidden, NotFound
-from splai.kube.resource import CONFIG_MAPS, CORE_EVENTS, INFERENCE_JOBS, JOBS, WORKLOADS
-from tests.unit.controller.objects import child_job, inference_job
+from splai.kube.resource import (
+    CONFIG_MAPS,
+    CORE_EVENTS,
+    INFERENCE_JOBS,
+    JOBS,
+    LEADER_WORKER_SETS,
+    MODEL_BACKENDS,
+    WORKLOADS,
+)
+from tests.unit.controller.objects import child_job, inference_job, model_backend
 from tests.unit.kube.memory_client import MemoryClient
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -162,6 +171,47 @@ async def test_a_config_map_holds_text_or_bytes_that_are_unpacked_in_bounded_mem
     world.client.store(CONFIG_MAPS, body)
 
     assert (await world.snapshot()).config_map == want
+
+
+def leader_worker_set(**status: Any) -> Object:
+    owner = {"uid": "uid-b", "controller": True}
+    return {
+        "metadata": {"namespace": "n", "name": "b-nodes", "uid": "uid-b-nodes", "ownerReferences": [owner]},
+        "spec": {},
+        **status,
+    }
+
+
+async def backend_snapshot(world: World, **spec: Any) -> BackendSnapshot:
+    world.caches.changed(MODEL_BACKENDS, model_backend(**spec))
+    entry = world.caches.backends.get("n", "b")
+    assert entry is not None
+    return await world.observer.backend(entry)
+
+
+async def test_a_backend_of_one_node_costs_no_request(world: World) -> None:
+    snapshot = await backend_snapshot(world)
+
+    assert snapshot.leader_worker_set is None
+    assert world.client.selectors == []
+
+
+async def test_the_set_of_a_backend_of_several_nodes_is_looked_up_by_its_name(world: World) -> None:
+    world.client.store(LEADER_WORKER_SETS, leader_worker_set())
+
+    found = (await backend_snapshot(world, resources={"nodes": 2})).own_leader_worker_set
+
+    assert found is not None
+    assert found.uid == "uid-b-nodes"
+    assert world.client.selectors == [("", "metadata.name=b-nodes")]
+
+
+async def test_a_set_that_is_not_there_is_told_from_a_kind_that_is_not(world: World) -> None:
+    assert (await backend_snapshot(world, resources={"nodes": 2})).leader_worker_set is None
+
+    world.client.fail = [NotFound("404 page not found")]
+    snapshot = await backend_snapshot(world, resources={"nodes": 2})
+    assert snapshot.leader_worker_set == LeaderWorkerSetsMissing()
 
 
 async def test_a_young_child_is_no_reason_to_ask_anybody(world: World) -> None:

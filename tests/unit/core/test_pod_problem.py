@@ -51,6 +51,29 @@ def test_a_crash_loop_tells_the_exit_code_and_where_to_look(state: dict[str, Any
     assert words in problem.message
 
 
+CLAIMS = ("ResourceClaimTemplate h100", "ResourceClaim shared")
+
+
+def test_a_pod_that_the_scheduler_does_not_consider_yet_waits_for_its_claims() -> None:
+    problem = pod_problem(make_pod(resource_claims=CLAIMS))
+    assert problem is not None
+    assert problem.reason == "ResourceClaimPending"
+    assert "of ResourceClaimTemplate h100 and ResourceClaim shared" in problem.message
+
+
+def test_where_the_scheduler_has_spoken_it_has_the_word() -> None:
+    problem = pod_problem(make_pod(resource_claims=CLAIMS, scheduled=NO_NODE))
+    assert problem is not None
+    assert (problem.reason, problem.message) == ("Unschedulable", "0/3 nodes are available")
+
+
+@pytest.mark.parametrize(
+    "fields", [{"scheduled": ObservedCondition(status="True")}, {"node": "node-1"}], ids=["scheduled", "on a node"]
+)
+def test_claims_that_are_there_are_no_problem(fields: dict[str, Any]) -> None:
+    assert pod_problem(make_pod(resource_claims=CLAIMS, **fields)) is None
+
+
 def test_memory_is_named_as_the_cause_of_a_kill() -> None:
     problem = pod_problem(make_pod(container(terminated=True, exit_code=137, exit_reason="OOMKilled")))
     assert problem is not None

@@ -144,6 +144,14 @@ def test_gpus_are_limits_of_the_vendors_extended_resource(gpu: dict[str, Any], l
     assert pod_of(LLAMACPP, resources={"gpu": gpu}).container["resources"] == {"limits": limits}
 
 
+@EVERY_ENGINE
+def test_gpus_say_where_the_pod_may_go(spec: dict[str, Any]) -> None:
+    assert pod_of(spec).placement is None
+    placement = pod_of(spec, resources={"gpu": {"vendor": "amd", "product": "AMD_Instinct_MI300X_OAM"}}).placement
+    assert placement is not None
+    assert placement.node_selector == {"amd.com/gpu.product-name": "AMD_Instinct_MI300X_OAM"}
+
+
 def test_memory_is_a_limit_and_cpu_a_request() -> None:
     resources = pod_of(LLAMACPP, resources={"cpu": 2, "memory": "4Gi"}).container["resources"]
     assert resources == {"limits": {"memory": "4Gi"}, "requests": {"cpu": "2"}}
@@ -226,6 +234,28 @@ class TestVLLM:
     )
     def test_whole_gpus_share_the_model(self, gpu: dict[str, Any], tensor_parallel: str | None) -> None:
         assert option(pod_of(VLLM, resources={"gpu": gpu}), "--tensor-parallel-size") == tensor_parallel
+
+    def test_one_node_is_started_as_ever(self) -> None:
+        pod = pod_of(VLLM, resources={"gpu": {"count": 8}})
+        assert pod.other_nodes is None
+        assert option(pod, "--nnodes") is None
+
+    def test_several_nodes_are_one_engine_with_a_pipeline_over_them(self) -> None:
+        pod = pod_of(VLLM, resources={"nodes": 2, "gpu": {"count": 8}})
+        options = ("--tensor-parallel-size", "--pipeline-parallel-size", "--nnodes", "--node-rank", "--master-addr")
+        assert [option(pod, name) for name in options] == [
+            *("8", "2", "2"),
+            *("$(LWS_WORKER_INDEX)", "$(LWS_LEADER_ADDRESS)"),
+        ]
+        assert "--headless" not in pod.container["args"]
+
+    def test_the_other_nodes_run_the_same_engine_and_serve_nobody(self) -> None:
+        pod = pod_of(with_engine(VLLM, args=["--max-model-len", "4096"]), resources={"nodes": 2, "gpu": {"count": 8}})
+        serving = {"ports", "startupProbe", "readinessProbe", "livenessProbe"}
+        assert pod.other_nodes is not None
+        assert pod.container.keys() - pod.other_nodes.keys() == serving
+        same = {name: value for name, value in pod.container.items() if name not in serving}
+        assert pod.other_nodes == {**same, "args": [*pod.container["args"], "--headless"]}
 
     def test_caches_and_shared_memory_are_the_pods_own(self) -> None:
         pod = pod_of(VLLM)

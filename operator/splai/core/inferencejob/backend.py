@@ -54,6 +54,9 @@ def choose_backend(
     backend = min(candidates, key=_preference)
     name = backend_reference(backend, job.metadata["namespace"])
     if job.spec.workers.mode == "Dedicated":
+        nodes = backend.spec.resources.nodes
+        if nodes > 1:
+            return BackendChoice(backend, _verdict("False", "BackendNotReady", _spans_nodes(name, nodes)))
         return BackendChoice(backend, _verdict("True", "Dedicated", f"each worker runs the engine of {name} beside it"))
     if _is_at_zero(backend):
         return BackendChoice(backend, _at_zero(backend, name))
@@ -116,6 +119,13 @@ def _several_defaults(job: InferenceJob, defaults: Sequence[ModelBackend]) -> st
     return (
         f"the job names no model, and namespace {job.metadata['namespace']} has more than one default backend: "
         f"{names}; leave routing.default to one of them"
+    )
+
+
+def _spans_nodes(name: str, nodes: int) -> str:
+    return (
+        f"a replica of ModelBackend {name} spans {nodes} nodes, and cannot run beside a worker: "
+        "use workers.mode Shared, or a backend of one node"
     )
 
 

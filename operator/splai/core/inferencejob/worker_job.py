@@ -6,7 +6,7 @@ successor takes the seat and knows that its predecessor is gone. Failures are co
 
 from splai.api.inference_job import InferenceJob
 from splai.api.model_backend import ModelBackend
-from splai.core.engine_containers import fetch_containers
+from splai.core.engine_containers import engine_of, fetch_containers
 from splai.core.inferencejob.child_job import (
     FAILURE_RULES,
     Object,
@@ -18,7 +18,7 @@ from splai.core.inferencejob.child_job import (
 from splai.core.inferencejob.snapshot import QUEUE_LABEL, QUEUE_PRIORITY_LABEL, WORKER_CONTAINER
 from splai.core.pod_overlay import overlay_pod
 from splai.core.settings import OperatorSettings
-from splai.engines import ENGINE_CONTAINER, EnginePod, engine_pod
+from splai.engines import ENGINE_CONTAINER, EnginePod
 
 _KUEUE = "kueue.x-k8s.io"
 # A worker waits for answers most of the time: 64 requests in flight take a tenth of a core and some 100 MiB.
@@ -27,11 +27,7 @@ _REQUESTS = {"cpu": "50m", "memory": "128Mi"}
 
 def engine_address(backend: ModelBackend, settings: OperatorSettings) -> str:
     """Where a Dedicated worker finds the engine beside it."""
-    return f"http://127.0.0.1:{_engine_pod(backend, settings).port}"
-
-
-def _engine_pod(backend: ModelBackend, settings: OperatorSettings) -> EnginePod:
-    return engine_pod(backend.spec, settings.engine_images, allow_private_urls=settings.allow_private_urls)
+    return f"http://127.0.0.1:{engine_of(backend, settings).port}"
 
 
 def build_worker_job(
@@ -47,9 +43,11 @@ def build_worker_job(
     dedicated = backend if job.spec.workers.mode == "Dedicated" else None
     pod = child_pod(job, settings, number, "worker", command="run", requests=_REQUESTS)
     add_variables(pod, settings.worker_variables)
+    templates = [priority_template(job), job.spec.workers.template]
     if dedicated:
-        _add_engine(pod, _engine_pod(dedicated, settings), settings)
-    templates = [dedicated.spec.template if dedicated else None, priority_template(job), job.spec.workers.template]
+        engine = engine_of(dedicated, settings)
+        _add_engine(pod, engine, settings)
+        templates = [engine.placement, dedicated.spec.template, *templates]
     main = ENGINE_CONTAINER if dedicated else WORKER_CONTAINER
     body = child_job(
         job,

@@ -4,12 +4,12 @@ from typing import Any
 
 from splai.api.model_backend import ModelBackend
 from splai.core.content_hash import content_hash
-from splai.core.engine_containers import fetch_containers
+from splai.core.engine_containers import engine_of, fetch_containers
 from splai.core.observed import BACKEND_LABEL, COMPONENT_LABEL, REVISION_LABEL
-from splai.core.ownership import child_labels, child_metadata
+from splai.core.ownership import Component, child_labels, child_metadata
 from splai.core.pod_overlay import overlay_pod
 from splai.core.settings import OperatorSettings
-from splai.engines import ENGINE_CONTAINER, engine_pod
+from splai.engines import ENGINE_CONTAINER, EnginePod
 
 Object = dict[str, Any]
 
@@ -22,7 +22,8 @@ _LEAVE_SECONDS = 5
 
 def build_deployment(backend: ModelBackend, settings: OperatorSettings) -> Object:
     """Changes to anything but ``replicas`` and the rollout itself are a new revision."""
-    pod = _pod_template(backend, settings)
+    engine = engine_of(backend, settings)
+    pod = pod_template(backend, settings, engine, "engine")
     pod["metadata"]["labels"][REVISION_LABEL] = content_hash(pod)
     return {
         "apiVersion": "apps/v1",
@@ -45,14 +46,8 @@ def selector_labels(backend: ModelBackend) -> dict[str, str]:
     return {label: labels[label] for label in (BACKEND_LABEL, COMPONENT_LABEL)}
 
 
-def revision(deployment: Object) -> str:
-    """The revision of a Deployment that ``build_deployment`` made."""
-    label: str = deployment["spec"]["template"]["metadata"]["labels"][REVISION_LABEL]
-    return label
-
-
-def _pod_template(backend: ModelBackend, settings: OperatorSettings) -> Object:
-    engine = engine_pod(backend.spec, settings.engine_images, allow_private_urls=settings.allow_private_urls)
+def pod_template(backend: ModelBackend, settings: OperatorSettings, engine: EnginePod, component: Component) -> Object:
+    """The pods that run the engine's container, the user's template over them; the revision is still to be set."""
     container = {
         **engine.container,
         "imagePullPolicy": settings.image_pull_policy,
@@ -60,7 +55,7 @@ def _pod_template(backend: ModelBackend, settings: OperatorSettings) -> Object:
     }
     fetches = fetch_containers(engine, settings)
     pod = {
-        "metadata": {"labels": child_labels(backend, "engine")},
+        "metadata": {"labels": child_labels(backend, component)},
         "spec": {
             "automountServiceAccountToken": False,
             # Kubernetes would set variables named after Services, such as VLLM_PORT, which engines take for their own.
@@ -76,4 +71,4 @@ def _pod_template(backend: ModelBackend, settings: OperatorSettings) -> Object:
             "volumes": list(engine.volumes),
         },
     }
-    return overlay_pod(pod, [backend.spec.template], container=ENGINE_CONTAINER)
+    return overlay_pod(pod, [engine.placement, backend.spec.template], container=ENGINE_CONTAINER)

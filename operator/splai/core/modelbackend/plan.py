@@ -1,5 +1,6 @@
 """The decision about one ModelBackend: apply what differs, say what is."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -7,12 +8,13 @@ from splai.api.model_backend import ModelBackendStatus
 from splai.core.content_hash import content_hash
 from splai.core.field_ownership import owns
 from splai.core.modelbackend.autoscaling import as_decided, decide_autoscaling, scaling_events
-from splai.core.modelbackend.deployment import build_deployment, revision
+from splai.core.modelbackend.replicas import Replicas
 from splai.core.modelbackend.service import build_service
 from splai.core.modelbackend.snapshot import BackendSnapshot
 from splai.core.modelbackend.status import decide_status, next_look, transitions
-from splai.core.observed import ObservedDeployment, ObservedService
-from splai.core.plan import Apply, Plan
+from splai.core.modelbackend.workload import LOOK_SECONDS, build_workload, former_workload, not_installed, revision
+from splai.core.observed import ObservedDeployment, ObservedLeaderWorkerSet, ObservedService
+from splai.core.plan import Action, Apply, Plan
 
 APPLIED_ANNOTATION = "splai.dev/applied"
 
@@ -25,20 +27,27 @@ def plan(snapshot: BackendSnapshot, now: datetime) -> Plan[ModelBackendStatus]:
     autoscaling = decide_autoscaling(backend, snapshot.demand, now)
     snapshot = as_decided(snapshot)
     backend = snapshot.backend
-    deployment = _signed(build_deployment(backend, snapshot.settings))
+    workload = _signed(build_workload(backend, snapshot.settings))
     service = _signed(build_service(backend))
-    actions = []
-    if _differs(snapshot.own_deployment, deployment):
-        actions.append(Apply(deployment))
+    current = revision(workload)
+    impossible = not_installed(snapshot)
+    actions: list[Action] = []
+    if impossible is not None:
+        snapshot = replace(snapshot, refusals=(impossible, *snapshot.refusals))
+    else:
+        actions += former_workload(snapshot, Replicas.of(snapshot, current))
+        if _differs(snapshot.own_workload, workload):
+            actions.append(Apply(workload))
     if _differs(snapshot.own_service, service):
         actions.append(Apply(service))
-    status = decide_status(snapshot, revision=revision(deployment), changing=bool(actions), now=now)
+    status = decide_status(snapshot, revision=current, changing=bool(actions), now=now)
     status = status.model_copy(update={"autoscaling": autoscaling})
+    looks = [next_look(snapshot, revision=current, now=now), LOOK_SECONDS if snapshot.spans_nodes else None]
     return Plan(
         status=status,
         actions=tuple(actions),
         events=(*scaling_events(backend.status, status), *transitions(backend.status, status)),
-        requeue_after=next_look(snapshot, revision=revision(deployment), now=now),
+        requeue_after=min((look for look in looks if look is not None), default=None),
     )
 
 
@@ -48,7 +57,9 @@ def _signed(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "metadata": metadata}
 
 
-def _differs(live: ObservedDeployment | ObservedService | None, wanted: dict[str, Any]) -> bool:
+def _differs(
+    live: ObservedDeployment | ObservedLeaderWorkerSet | ObservedService | None, wanted: dict[str, Any]
+) -> bool:
     """Something else is wanted than was applied, or somebody has changed what was."""
     if live is None:
         return True

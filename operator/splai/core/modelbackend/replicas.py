@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from splai.core.modelbackend.snapshot import BackendSnapshot
-from splai.core.observed import ObservedDeployment, ObservedPod
+from splai.core.observed import ObservedDeployment, ObservedLeaderWorkerSet, ObservedPod
 from splai.core.pod_problem import PodProblem, worst_problem
 from splai.engines import ENGINE_CONTAINER, FETCH_CONTAINER
 
@@ -15,20 +15,40 @@ BLOCKED_AFTER = timedelta(seconds=15)
 
 @dataclass(frozen=True)
 class Replicas:
-    """Pods that live; ``current`` are of the revision that the spec asks for, ``previous`` of any other."""
+    """Pods that live; ``current`` are of the revision that the spec asks for, ``previous`` of any other.
+
+    Where a replica spans several nodes, the pod that answers stands for it; ``others`` are those of its other nodes.
+    """
 
     wanted: int
     current: Sequence[ObservedPod]
     previous: Sequence[ObservedPod]
+    others: Sequence[ObservedPod] = ()
+    """Of the current revision."""
+    nodes: int = 1
+    """That each replica of the current revision spans."""
 
     @classmethod
     def of(cls, snapshot: BackendSnapshot, revision: str) -> "Replicas":
         alive = [pod for pod in snapshot.pods if pod.deletion is None and not pod.ended]
+        standing = [pod for pod in alive if not pod.is_other_node]
         return cls(
             wanted=snapshot.backend.spec.replicas,
-            current=[pod for pod in alive if pod.revision == revision],
-            previous=[pod for pod in alive if pod.revision != revision],
+            current=[pod for pod in standing if pod.revision == revision],
+            previous=[pod for pod in standing if pod.revision != revision],
+            others=[pod for pod in alive if pod.is_other_node and pod.revision == revision],
+            nodes=snapshot.backend.spec.resources.nodes,
         )
+
+    @property
+    def members(self) -> Sequence[ObservedPod]:
+        """All pods of the current revision."""
+        return (*self.current, *self.others)
+
+    @property
+    def complete(self) -> bool:
+        """Whether there are replicas of the current revision, with a pod for each of their nodes."""
+        return bool(self.current) and len(self.members) >= len(self.current) * self.nodes
 
     @property
     def total(self) -> int:
@@ -52,13 +72,13 @@ class Replicas:
     @property
     def unschedulable(self) -> PodProblem | None:
         """The scheduler's words about the pods of the current revision that found no node."""
-        return worst_problem(pod for pod in self.current if _waits_for_a_node(pod))
+        return worst_problem(pod for pod in self.members if _waits_for_a_node(pod))
 
     def blocked_since(self) -> datetime | None:
         """Since when the newest revision has waited for a node while an earlier one serves; None when it does not."""
         if not self.still_serving:
             return None
-        waits = [pod.scheduled.since for pod in self.current if pod.scheduled and _waits_for_a_node(pod)]
+        waits = [pod.scheduled.since for pod in self.members if pod.scheduled and _waits_for_a_node(pod)]
         return min((since for since in waits if since is not None), default=None)
 
     def settled(self) -> bool:
@@ -66,19 +86,28 @@ class Replicas:
         return len(self.current) == self.answering == self.wanted and not self.previous
 
 
-def what_is_missing(replicas: Replicas, deployment: ObservedDeployment | None) -> PodProblem:
+def is_observed(workload: ObservedDeployment | ObservedLeaderWorkerSet | None) -> bool:
+    """Whether its controller has seen it as it is, as far as it says so."""
+    if isinstance(workload, ObservedDeployment):
+        return workload.observed_generation >= workload.generation
+    return workload is not None
+
+
+def what_is_missing(replicas: Replicas, workload: ObservedDeployment | ObservedLeaderWorkerSet | None) -> PodProblem:
     """Why fewer pods of the current revision answer than are wanted; the first cause that applies."""
-    waiting = [pod for pod in replicas.current if not pod.ready]
+    waiting = [pod for pod in replicas.members if not pod.ready]
     problem = worst_problem(waiting)
     if problem is not None:
         return problem
     if not waiting:
-        failure = deployment.conditions.get("ReplicaFailure") if deployment else None
+        failure = workload.conditions.get("ReplicaFailure") if workload else None
         if failure is not None and failure.status == "True":
             reason = "QuotaExceeded" if "exceeded quota" in failure.message else "Forbidden"
             return PodProblem(reason, failure.message)
         if replicas.previous:
             return PodProblem("RollingOut", "the new revision's pods are being created")
+        if isinstance(workload, ObservedLeaderWorkerSet) and not workload.conditions:
+            return PodProblem("Creating", f"LeaderWorkerSet {workload.name} waits for its controller")
         return PodProblem("Creating", "the pods are being created")
     if any(_started(pod) for pod in waiting):
         return PodProblem("NotAnswering", "the model was loaded, but the engine fails its readiness probe")

@@ -5,18 +5,36 @@ from dataclasses import dataclass
 
 from splai.api.model_backend import ModelBackend
 from splai.core.modelbackend.demand import Demand
-from splai.core.observed import ObservedDeployment, ObservedPod, ObservedService
+from splai.core.observed import ObservedDeployment, ObservedLeaderWorkerSet, ObservedPod, ObservedService
 from splai.core.plan import Refusal
 from splai.core.settings import OperatorSettings
+
+NOT_INSTALLED = "LeaderWorkerSetNotInstalled"
+
+
+@dataclass(frozen=True)
+class LeaderWorkerSetsMissing:
+    """The cluster does not know the kind."""
+
+
+def needs_leader_worker_set(backend: ModelBackend, pods: Sequence[ObservedPod]) -> bool:
+    """Whether there should be one, or may still be one of an earlier revision of the backend.
+
+    It is not watched: a watch of a kind that is not installed can't begin. So it is asked for when it matters.
+    """
+    generation = backend.status.observed_generation
+    changed = 0 <= generation < backend.metadata["generation"]
+    return backend.spec.resources.nodes > 1 or changed or any(pod.is_other_node for pod in pods)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BackendSnapshot:
-    """What was observed at one moment; all of it from the cache."""
+    """What was observed at one moment; all but the LeaderWorkerSet from the cache."""
 
     backend: ModelBackend
     settings: OperatorSettings
     deployment: ObservedDeployment | None = None
+    leader_worker_set: ObservedLeaderWorkerSet | LeaderWorkerSetsMissing | None = None
     service: ObservedService | None = None
     pods: Sequence[ObservedPod] = ()
     """The replicas: pods that carry the backend's name as a label."""
@@ -30,6 +48,26 @@ class BackendSnapshot:
     def own_deployment(self) -> ObservedDeployment | None:
         """The Deployment if it is this very backend's; one of the same name may be left of a backend that was."""
         return self.deployment if self.deployment and self.deployment.owner_uid == self._uid else None
+
+    @property
+    def own_leader_worker_set(self) -> ObservedLeaderWorkerSet | None:
+        """The LeaderWorkerSet if it is this very backend's."""
+        found = self.leader_worker_set
+        return found if isinstance(found, ObservedLeaderWorkerSet) and found.owner_uid == self._uid else None
+
+    @property
+    def own_workload(self) -> ObservedDeployment | ObservedLeaderWorkerSet | None:
+        """What runs the replicas, as the spec wants it now."""
+        return self.own_leader_worker_set if self.spans_nodes else self.own_deployment
+
+    @property
+    def workload_kind(self) -> str:
+        return "LeaderWorkerSet" if self.spans_nodes else "Deployment"
+
+    @property
+    def spans_nodes(self) -> bool:
+        """Whether one replica is to have several pods."""
+        return self.backend.spec.resources.nodes > 1
 
     @property
     def own_service(self) -> ObservedService | None:

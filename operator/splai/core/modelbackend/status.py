@@ -17,14 +17,19 @@ from datetime import datetime
 from splai.api.model_backend import ModelBackendStatus
 from splai.core.conditions import Verdict, find_condition, merge_conditions
 from splai.core.modelbackend.deployment import selector_labels
-from splai.core.modelbackend.replicas import BLOCKED_AFTER, Replicas, what_is_missing
+from splai.core.modelbackend.replicas import BLOCKED_AFTER, Replicas, is_observed, what_is_missing
 from splai.core.modelbackend.service import service_url
-from splai.core.modelbackend.snapshot import BackendSnapshot
+from splai.core.modelbackend.snapshot import NOT_INSTALLED, BackendSnapshot
 from splai.core.plan import Event, Refusal
 from splai.core.pod_problem import PodProblem
 
-_STALLING = {"NameConflict": "NameConflict", "Forbidden": "Forbidden", "Invalid": "InvalidSpec"}
-_ON_ITS_WAY = frozenset({"Creating", "Starting", "Fetching", "Loading", "RollingOut"})
+_STALLING = {
+    "NameConflict": "NameConflict",
+    "Forbidden": "Forbidden",
+    "Invalid": "InvalidSpec",
+    NOT_INSTALLED: "LeaderWorkerSetNotInstalled",
+}
+_ON_ITS_WAY = frozenset({"Creating", "Starting", "Fetching", "Loading", "RollingOut", "ResourceClaimPending"})
 
 
 def decide_status(snapshot: BackendSnapshot, *, revision: str, changing: bool, now: datetime) -> ModelBackendStatus:
@@ -102,7 +107,7 @@ def _missing(
         return PodProblem(_STALLING.get(refusal.reason, refusal.reason), refusal.message)
     if blocked is not None:
         return PodProblem("RolloutBlocked", blocked.message)
-    return what_is_missing(replicas, snapshot.own_deployment)
+    return what_is_missing(replicas, snapshot.own_workload)
 
 
 def _ready(replicas: Replicas, refusal: Refusal | None, missing: PodProblem) -> Verdict:
@@ -121,9 +126,7 @@ def _reconciling(
 ) -> Verdict:
     if refusal is not None and refusal.reason in _STALLING:
         return Verdict("Reconciling", "False", "Stalled")
-    deployment = snapshot.own_deployment
-    observed = deployment is not None and deployment.observed_generation >= deployment.generation
-    if observed and not changing and refusal is None and replicas.settled():
+    if is_observed(snapshot.own_workload) and not changing and refusal is None and replicas.settled():
         return Verdict("Reconciling", "False", "Settled")
     if refusal is not None or replicas.answering < replicas.wanted:
         return Verdict("Reconciling", "True", missing.reason, missing.message)
@@ -131,7 +134,7 @@ def _reconciling(
         return Verdict(
             "Reconciling", "True", "Removing", f"{replicas.total} replicas run, {replicas.wanted} are wanted"
         )
-    return Verdict("Reconciling", "True", "Applying", "the Deployment is being brought up to date")
+    return Verdict("Reconciling", "True", "Applying", f"the {snapshot.workload_kind} is being brought up to date")
 
 
 def _stalled(refusal: Refusal | None) -> Verdict:
@@ -146,7 +149,7 @@ def _scheduled(replicas: Replicas) -> Verdict:
         return Verdict("Scheduled", "False", "Unschedulable", unschedulable.message)
     if replicas.wanted == 0:
         return Verdict("Scheduled", "True", "ScaledToZero")
-    if not all(pod.node for pod in replicas.current) or not replicas.current:
+    if not replicas.complete or not all(pod.node for pod in replicas.members):
         return Verdict("Scheduled", "Unknown", "Waiting", "pods are waiting for the scheduler's answer")
     return Verdict("Scheduled", "True", "Scheduled")
 

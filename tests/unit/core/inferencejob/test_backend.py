@@ -61,6 +61,16 @@ def test_dedicated_workers_only_need_it_to_exist() -> None:
     assert (name, reason) == ("smol", "Dedicated")
 
 
+def test_a_replica_of_several_nodes_cannot_run_beside_a_worker() -> None:
+    backend = make_backend(
+        model={"id": "llama3-8b-q4", "source": "hf://a/b"}, engine={"type": "vLLM"}, resources={"nodes": 2}
+    )
+    name, reason, message = choose(backend, workers={"mode": "Dedicated"})
+    assert (name, reason) == ("smol", "BackendNotReady")
+    assert "spans 2 nodes" in message
+    assert choose(backend)[1] == "BackendReady"
+
+
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
 def test_of_a_pool_the_oldest_ready_one_is_taken(order: tuple[int, ...]) -> None:
     pool = [

@@ -153,6 +153,22 @@ class TestDedicated:
         assert "HF_TOKEN" in env_of(pod["initContainers"][0])
         assert "HF_TOKEN" not in env_of(pod["containers"][0])
 
+    def test_it_goes_where_the_backends_gpus_are(self) -> None:
+        gpu = {"vendor": "amd", "product": "AMD_Instinct_MI300X_OAM"}
+        tolerations = [{"key": "team", "operator": "Exists"}]
+        template = {"tolerations": tolerations}
+        pod = pod_of(build(backend={"resources": {"gpu": gpu}}, workers={"mode": "Dedicated", "template": template}))
+        assert pod["nodeSelector"] == {"amd.com/gpu.product-name": "AMD_Instinct_MI300X_OAM"}
+        assert [it["key"] for it in pod["tolerations"]] == ["amd.com/gpu", "sku", "team"]
+
+    def test_devices_can_be_claimed_for_the_engine(self) -> None:
+        pod = self.pod(
+            resourceClaims=[{"name": "gpu", "resourceClaimTemplateName": "h100"}],
+            resources={"claims": [{"name": "gpu"}]},
+        )
+        assert pod["resourceClaims"] == [{"name": "gpu", "resourceClaimTemplateName": "h100"}]
+        assert pod["initContainers"][0]["resources"]["claims"] == [{"name": "gpu"}]
+
     def test_every_mount_has_its_volume_and_no_name_comes_twice(self) -> None:
         pod = self.pod()
         names = [volume["name"] for volume in pod["volumes"]]

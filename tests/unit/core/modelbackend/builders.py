@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from splai.api.model_backend import ModelBackend, ModelBackendStatus
-from splai.core.modelbackend.deployment import build_deployment, revision
 from splai.core.modelbackend.plan import plan
 from splai.core.modelbackend.snapshot import BackendSnapshot
+from splai.core.modelbackend.workload import build_workload, revision
 from splai.core.observed import ObservedCondition, ObservedContainer, ObservedDeployment, ObservedPod, ObservedService
 from splai.core.plan import Apply, Plan
 from splai.core.settings import OperatorSettings
@@ -45,14 +45,15 @@ def managed_fields(body: Any) -> Any:
     """What the apiserver would write down as ours after an apply, for the kinds of lists that children have."""
     if isinstance(body, dict):
         return {f"f:{name}": managed_fields(value) for name, value in body.items()}
-    if isinstance(body, list) and all(isinstance(item, dict) for item in body):
+    if isinstance(body, list) and all(isinstance(item, dict) and _key(item) for item in body):
         return {f"k:{json.dumps(_key(item))}": {".": {}, **managed_fields(item)} for item in body}
     return {}
 
 
 def _key(item: dict[str, Any]) -> dict[str, Any]:
+    """Nothing for the items of a list that is owned as a whole, such as tolerations."""
     names = ({"uid"}, {"port", "protocol"}, {"containerPort", "protocol"}, {"mountPath"}, {"name"})
-    chosen = next(it for it in names if it <= item.keys())
+    chosen = next((it for it in names if it <= item.keys()), set())
     return {name: item[name] for name in sorted(chosen)}
 
 
@@ -98,7 +99,7 @@ def make_pod(
         name=name,
         uid=f"uid-of-{name}",
         owner_uid="uid-of-a-replicaset",
-        labels={"splai.dev/revision": OLD if old else revision(build_deployment(backend or make_backend(), SETTINGS))},
+        labels={"splai.dev/revision": OLD if old else revision(build_workload(backend or make_backend(), SETTINGS))},
         created=NOW,
         deletion=deletion,
         phase=phase,
