@@ -64,12 +64,16 @@ def test_no_secret_and_no_wildcard_in_any_mode(helm: Path, arguments: list[str])
     assert not {"*", "secrets", "escalate", "bind", "impersonate"} & words
 
 
+OWN_ROLES = {"splai-system/splai-operator-lease", "splai-system/splai-operator-gateways"}
+"""For what the operator does in its own namespace, in both modes."""
+
+
 def test_cluster_mode_binds_one_cluster_role_a_component(helm: Path) -> None:
     objects = rendered(helm)
 
     assert named(objects, "ClusterRole").keys() == {"splai-operator", "splai-gateway"}
     assert named(objects, "ClusterRoleBinding").keys() == {"splai-operator", "splai-gateway"}
-    assert named(objects, "Role").keys() == {"splai-system/splai-operator-lease"}
+    assert named(objects, "Role").keys() == OWN_ROLES
 
 
 def test_namespaced_mode_has_no_cluster_role(helm: Path) -> None:
@@ -78,8 +82,8 @@ def test_namespaced_mode_has_no_cluster_role(helm: Path) -> None:
 
     assert named(objects, "ClusterRole") == {}
     assert named(objects, "ClusterRoleBinding") == {}
-    assert named(objects, "Role").keys() == expected | {"splai-system/splai-operator-lease"}
-    assert named(objects, "RoleBinding").keys() == expected | {"splai-system/splai-operator-lease"}
+    assert named(objects, "Role").keys() == expected | OWN_ROLES
+    assert named(objects, "RoleBinding").keys() == expected | OWN_ROLES
 
 
 def test_both_modes_grant_the_same_rules(helm: Path) -> None:

@@ -93,12 +93,15 @@ async def test_200_live_streams_come_to_their_end_after_sigterm(site: Site) -> N
 
 async def test_what_it_has_to_do_is_told_beside_the_metrics_alone(site: Site, namespace: str) -> None:
     async with AsyncExitStack() as stack:
-        await begun_stream(site.gateway.port, stack)
+        stream = await begun_stream(site.gateway.port, stack)
 
         told = (await site.http.get(f"http://127.0.0.1:{site.gateway.metrics_port}/internal/load")).json()
 
         assert told["models"] == [{"namespace": namespace, "backend": "llama", "inFlight": 1, "held": 0}]
         assert (await site.http.get("/internal/load")).status_code == 404
+        site.go_on.set()
+        async with asyncio.timeout(60):
+            await stream.readuntil(b"0\r\n\r\n")
 
 
 async def begun_stream(port: int, stack: AsyncExitStack) -> asyncio.StreamReader:
