@@ -124,8 +124,8 @@ class Caches:
                 self._route_to_jobs(before, after)
                 self._route_to_defaults(before, after)
         elif before is None or after is None or before.value != after.value:
-            key = self._owner(entry)
-            if key is not None:
+            owners = {self._owner(version) for version in (before, after) if version is not None}
+            for key in owners - {None}:  # whoever takes an owner away tells the one that had it
                 self._enqueue(key, SETTLE_SECONDS[key.kind])
 
     def backends_for(self, job: InferenceJob) -> tuple[ModelBackend, ...]:

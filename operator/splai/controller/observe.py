@@ -14,6 +14,7 @@ from splai.api.policy import Policy
 from splai.artifacts.folder import JobFolder, StoreRefused, StoreUnavailable
 from splai.controller.caches import Caches, pods_of_backend, pods_of_job
 from splai.controller.creation_troubles import CreationTroubles
+from splai.controller.event_lists import EventLists
 from splai.core.inferencejob.lines import Unreadable
 from splai.core.inferencejob.snapshot import (
     ConfigMapMissing,
@@ -28,6 +29,7 @@ from splai.core.inferencejob.snapshot import (
     needs_progress,
     needs_workload,
 )
+from splai.core.modelbackend.kubelet_words import needs_pod_events
 from splai.core.modelbackend.snapshot import BackendSnapshot
 from splai.core.observed import ObservedJob, ObservedWorkload
 from splai.core.settings import OperatorSettings
@@ -40,6 +42,9 @@ from splai.resilience.breaker import Breaker
 
 MOST_UNPACKED = 8 * 1024 * 1024
 """A ConfigMap of a mebibyte may stand for a gibibyte; the operator serves everybody."""
+
+POD_WARNINGS = "involvedObject.kind=Pod,type=Warning,reason!=FailedScheduling,reason!=BackOff,reason!=Failed"
+"""A field selector: of the most frequent ones the pod's status tells the same."""
 
 
 class Observer:
@@ -64,6 +69,7 @@ class Observer:
         self._folder = folder
         self._now = now
         self._troubles = CreationTroubles(client)
+        self._pod_warnings = EventLists(client, POD_WARNINGS)
         self._store = Breaker(StoreUnavailable, clock=clock)
 
     async def job(self, entry: Entry[InferenceJob]) -> JobSnapshot:
@@ -92,13 +98,15 @@ class Observer:
         caches = self._caches
         deployments = caches.deployments.indexed(entry.uid)
         services = caches.services.indexed(entry.uid)
-        pods = caches.pods.indexed(pods_of_backend(entry.namespace, entry.name))
+        pods = tuple(pod.value for pod in caches.pods.indexed(pods_of_backend(entry.namespace, entry.name)))
+        warned = needs_pod_events(pods, self._now())
         return BackendSnapshot(
             backend=entry.value,
             settings=self._settings,
             deployment=deployments[0].value if deployments else None,
             service=services[0].value if services else None,
-            pods=tuple(pod.value for pod in pods),
+            pods=pods,
+            pod_events=await self._pod_warnings.of(entry.namespace) if warned else {},
             other_defaults=caches.other_defaults(entry.value),
         )
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from splai.api.model_backend import ModelBackend
 from splai.core.content_hash import content_hash
+from splai.core.modelbackend.rollout import rolling_update
 from splai.core.observed import BACKEND_LABEL, COMPONENT_LABEL, REVISION_LABEL
 from splai.core.ownership import child_labels, child_metadata
 from splai.core.pod_overlay import overlay_pod
@@ -32,7 +33,7 @@ def build_deployment(backend: ModelBackend, settings: OperatorSettings) -> Objec
             "revisionHistoryLimit": 2,
             "progressDeadlineSeconds": _PROGRESS_DEADLINE_SECONDS,
             "selector": {"matchLabels": selector_labels(backend)},
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": backend.spec.rollout.to_wire()},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": rolling_update(backend.spec.rollout)},
             "template": pod,
         },
     }
@@ -56,6 +57,8 @@ def _pod_template(backend: ModelBackend, settings: OperatorSettings) -> Object:
         **engine.container,
         "imagePullPolicy": settings.image_pull_policy,
         "lifecycle": {"preStop": {"sleep": {"seconds": _LEAVE_SECONDS}}},
+        # Why a model did not load is in the engine's last lines: docs/decisions/0016 says who sees them, and when not.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
     }
     pod = {
         "metadata": {"labels": child_labels(backend, "engine")},

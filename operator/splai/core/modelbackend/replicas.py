@@ -1,16 +1,13 @@
-"""A backend's pods, as its conditions ask about them: which are the newest, which answer, what is wrong with them."""
+"""A backend's pods, as its conditions ask about them: which are the newest, which answer, which wait for a node."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from splai.core.modelbackend.snapshot import BackendSnapshot
-from splai.core.observed import ObservedDeployment, ObservedPod
+from splai.core.observed import ObservedContainer, ObservedPod
 from splai.core.pod_problem import PodProblem, worst_problem
 from splai.engines import ENGINE_CONTAINER
-
-# A scheduler that has just been asked often says no, and yes a moment later, when another pod has left.
-BLOCKED_AFTER = timedelta(seconds=15)
 
 
 @dataclass(frozen=True)
@@ -20,14 +17,18 @@ class Replicas:
     wanted: int
     current: Sequence[ObservedPod]
     previous: Sequence[ObservedPod]
+    failed: Sequence[ObservedPod] = ()
+    """Pods of the current revision that ended, and that their node or the scheduler said something about."""
 
     @classmethod
     def of(cls, snapshot: BackendSnapshot, revision: str) -> "Replicas":
-        alive = [pod for pod in snapshot.pods if pod.deletion is None and not pod.ended]
+        there = [pod for pod in snapshot.pods if pod.deletion is None]
+        alive = [pod for pod in there if not pod.ended]
         return cls(
             wanted=snapshot.backend.spec.replicas,
             current=[pod for pod in alive if pod.revision == revision],
             previous=[pod for pod in alive if pod.revision != revision],
+            failed=[pod for pod in there if pod.phase == "Failed" and pod.reason and pod.revision == revision],
         )
 
     @property
@@ -47,16 +48,16 @@ class Replicas:
     @property
     def loaded(self) -> int:
         """Pods of the current revision whose startup probe has passed."""
-        return sum(pod.ready or _started(pod) for pod in self.current)
+        return sum(pod.ready or has_started(pod) for pod in self.current)
 
     @property
     def unschedulable(self) -> PodProblem | None:
         """The scheduler's words about the pods of the current revision that found no node."""
         return worst_problem(pod for pod in self.current if _waits_for_a_node(pod))
 
-    def blocked_since(self) -> datetime | None:
-        """Since when the newest revision has waited for a node while an earlier one serves; None when it does not."""
-        if not self.still_serving:
+    def without_node_since(self) -> datetime | None:
+        """Since when a pod of the newest revision has waited for a node beside earlier ones; None when none does."""
+        if not self.previous:
             return None
         waits = [pod.scheduled.since for pod in self.current if pod.scheduled and _waits_for_a_node(pod)]
         return min((since for since in waits if since is not None), default=None)
@@ -66,35 +67,20 @@ class Replicas:
         return len(self.current) == self.answering == self.wanted and not self.previous
 
 
-def what_is_missing(replicas: Replicas, deployment: ObservedDeployment | None) -> PodProblem:
-    """Why fewer pods of the current revision answer than are wanted; the first cause that applies."""
-    waiting = [pod for pod in replicas.current if not pod.ready]
-    problem = worst_problem(waiting)
-    if problem is not None:
-        return problem
-    if not waiting:
-        failure = deployment.conditions.get("ReplicaFailure") if deployment else None
-        if failure is not None and failure.status == "True":
-            reason = "QuotaExceeded" if "exceeded quota" in failure.message else "Forbidden"
-            return PodProblem(reason, failure.message)
-        if replicas.previous:
-            return PodProblem("RollingOut", "the new revision's pods are being created")
-        return PodProblem("Creating", "the pods are being created")
-    if any(_started(pod) for pod in waiting):
-        return PodProblem("NotAnswering", "the model was loaded, but the engine fails its readiness probe")
-    if any(_runs(pod) for pod in waiting):
-        return PodProblem("Loading", "the engine is loading the model")
-    return PodProblem("Starting", "the pods are starting: images are pulled and volumes mounted")
-
-
-def _started(pod: ObservedPod) -> bool:
-    engine = pod.container(ENGINE_CONTAINER)
+def has_started(pod: ObservedPod) -> bool:
+    """Its engine's startup probe has passed."""
+    engine = _engine(pod)
     return engine is not None and engine.started
 
 
-def _runs(pod: ObservedPod) -> bool:
-    engine = pod.container(ENGINE_CONTAINER)
+def runs(pod: ObservedPod) -> bool:
+    """Its engine is a process."""
+    engine = _engine(pod)
     return engine is not None and not engine.waiting_reason and not engine.terminated
+
+
+def _engine(pod: ObservedPod) -> ObservedContainer | None:
+    return pod.container(ENGINE_CONTAINER)
 
 
 def _waits_for_a_node(pod: ObservedPod) -> bool:

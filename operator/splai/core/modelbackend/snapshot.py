@@ -1,10 +1,10 @@
 """Everything a decision about one ModelBackend may look at."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from splai.api.model_backend import ModelBackend
-from splai.core.observed import ObservedDeployment, ObservedPod, ObservedService
+from splai.core.observed import ObservedDeployment, ObservedEvent, ObservedPod, ObservedService
 from splai.core.plan import Refusal
 from splai.core.settings import OperatorSettings
 
@@ -21,6 +21,8 @@ class BackendSnapshot:
     """The replicas: pods that carry the backend's name as a label."""
     other_defaults: Sequence[str] = ()
     """Names of further backends that are the namespace's default, if this one is."""
+    pod_events: Mapping[str, Sequence[ObservedEvent]] = field(default_factory=dict)
+    """The kubelet's complaints by the UID of the pod; listed only where `needs_pod_events` says so."""
     refusals: Sequence[Refusal] = ()
 
     @property
