@@ -23,5 +23,6 @@ def _asked(containers: list[dict[str, Any]]) -> dict[str, str]:
     asked: dict[str, str] = {}
     for container in containers:
         resources = container.get("resources", {})
-        asked |= {name: str(amount) for name, amount in (resources.get("limits", {}) | resources.get("requests", {})).items()}
+        amounts = {**resources.get("limits", {}), **resources.get("requests", {})}
+        asked |= {name: str(amount) for name, amount in amounts.items()}
     return asked
