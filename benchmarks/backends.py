@@ -1,4 +1,4 @@
-"""How soon hundreds of ModelBackends that are created at once have their children, beside a loop that makes these itself.
+"""How soon hundreds of ModelBackends made at once have their children, beside a loop that makes these itself.
 
 A real control plane with KWOK nodes, on which a pod answers as soon as it has a node. The loop creates the same
 Deployments and Services as the operator would, over the same client and as many at once, in a namespace of its own;
@@ -99,7 +99,10 @@ async def measure(directory: Path, *, backends: int, nodes: int) -> dict[str, fl
 
 
 def report(who: str, arrivals: Arrivals) -> None:
-    print(f"{who}: all children after {arrivals.last_child:.2f} s, all answer after {arrivals.all_answer:.2f} s", flush=True)
+    print(
+        f"{who}: all children after {arrivals.last_child:.2f} s, all answer after {arrivals.all_answer:.2f} s",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

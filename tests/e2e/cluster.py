@@ -70,9 +70,7 @@ class Namespace:
         conditions = self.status(kind, name).get("conditions", [])
         return next((condition for condition in conditions if condition["type"] == type_), {})
 
-    def wait_for_reason(
-        self, kind: str, name: str, type_: str, reason: str, *, timeout: float = 120
-    ) -> dict[str, Any]:
+    def wait_for_reason(self, kind: str, name: str, type_: str, reason: str, *, timeout: float = 120) -> dict[str, Any]:
         """Wait until a condition has a reason; returns the condition."""
 
         def observe() -> dict[str, Any]:

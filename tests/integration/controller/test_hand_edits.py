@@ -73,7 +73,9 @@ class Settled:
 def content(here: Namespace, kind: str) -> Object:
     body = here.get(kind, "tiny")
     metadata = body.get("metadata", {})
-    annotations = {name: text for name, text in metadata.get("annotations", {}).items() if name.startswith("splai.dev/")}
+    annotations = {
+        name: text for name, text in metadata.get("annotations", {}).items() if name.startswith("splai.dev/")
+    }
     owners = metadata.get("ownerReferences")
     return {"spec": body.get("spec"), "labels": metadata.get("labels"), "annotations": annotations, "owners": owners}
 

@@ -19,7 +19,7 @@ from splai.engines import ENGINE_CONTAINER
 FAILURE_IS_NEWS = timedelta(minutes=5)
 """The pod in whose place a failed one was made has its own story after that."""
 
-# The words of Kubernetes' admission plugins (plugin/pkg/admission: priority, runtimeclass, serviceaccount, resourcequota).
+# The words of Kubernetes' admission plugins: resourcequota, priority, runtimeclass, serviceaccount.
 _REFUSALS = (
     (re.compile(r"exceeded quota"), "QuotaExceeded"),
     (re.compile(r"no PriorityClass with name"), "PriorityClassNotFound"),
@@ -59,7 +59,9 @@ def _no_pods(replicas: Replicas, deployment: ObservedDeployment | None) -> PodPr
 def _progress(snapshot: BackendSnapshot, replicas: Replicas, waiting: Sequence[ObservedPod]) -> PodProblem:
     started = [pod for pod in waiting if has_started(pod)]
     running = [pod for pod in waiting if runs(pod)]
-    words = next((said for pod in started or running if (said := probe_words(snapshot.pod_events.get(pod.uid, ())))), "")
+    words = next(
+        (said for pod in started or running if (said := probe_words(snapshot.pod_events.get(pod.uid, ())))), ""
+    )
     because = f": {words}" if words else ""
     if started:
         return PodProblem("NotAnswering", f"the model was loaded, but the engine fails its readiness probe{because}")

@@ -33,6 +33,7 @@ def test_of_a_long_line_the_end() -> None:
         "non-default args: {'api_key': 'SECRET99', 'port': 8000}",
         "Authorization: Bearer SECRET99",
         "HF_TOKEN=SECRET99",
+        "llama-server: invalid value: --hf-token SECRET99",
         "cannot log in with hf_SECRET99SECRET99",
         "401 for https://user:SECRET99@example.com/x",
         "403 for https://bucket.example.com/x?X-Amz-Signature=SECRET99",
@@ -45,5 +46,13 @@ def test_credentials_are_blotted_out(line: str) -> None:
     assert "***" in words
 
 
-def test_an_address_without_a_credential_stays() -> None:
-    assert last_words("404 for https://example.com/org/model") == "404 for https://example.com/org/model"
+@pytest.mark.parametrize(
+    "line",
+    [
+        "404 for https://example.com/org/model",
+        "the maximum number of tokens that can be stored in KV cache (8192)",
+        "tokens: 5",
+    ],
+)
+def test_what_only_looks_alike_stays(line: str) -> None:
+    assert last_words(line) == line

@@ -47,7 +47,9 @@ def conditions(*, ready: str = "False", ready_since: timedelta = timedelta(), **
     ]
 
 
-def pod(state: Object, *, last: Object | None = None, restarts: int = 0, started: bool = False, **status: Any) -> Object:
+def pod(
+    state: Object, *, last: Object | None = None, restarts: int = 0, started: bool = False, **status: Any
+) -> Object:
     """A pod that the kubelet reports, with the state of its engine."""
     container = {"name": "engine", "state": state, "restartCount": restarts, "started": started, "ready": False}
     return {
@@ -284,7 +286,9 @@ def test_what_the_status_does_not_explain_is_looked_at_again_within_a_minute(cas
     assert after <= 30
 
 
-@pytest.mark.parametrize("case", ["the image does not exist", "the memory limit is too small", "no node has the labels"])
+@pytest.mark.parametrize(
+    "case", ["the image does not exist", "the memory limit is too small", "no node has the labels"]
+)
 def test_what_a_watch_tells_is_not_polled_for(case: str) -> None:
     assert look(PODS[case][0]).requeue_after is None
 

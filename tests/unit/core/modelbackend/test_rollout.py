@@ -10,16 +10,16 @@ from splai.api.model_backend import ModelBackend
 from splai.core.conditions import find_condition
 from splai.core.modelbackend.deployment import build_deployment, revision
 from splai.core.modelbackend.rollout import ROOM_ANNOTATION
-from splai.core.observed import ObservedPod
+from splai.core.observed import ObservedDeployment, ObservedPod
 from splai.core.plan import Apply
 from tests.unit.core.modelbackend.builders import (
     NO_GPU,
     SETTINGS,
     decide,
     make_backend,
-    make_deployment,
     make_pod,
     ready_pod,
+    received,
 )
 
 OLD_SERVES = ready_pod("old", old=True)
@@ -60,9 +60,7 @@ def strategy(*pods: ObservedPod, backend: ModelBackend, **observed: Any) -> dict
         "there is no old pod",
     ],
 )
-def test_old_pods_leave_first(
-    when_blocked: str, pods: Sequence[ObservedPod], becomes: dict[str, Any] | None
-) -> None:
+def test_old_pods_leave_first(when_blocked: str, pods: Sequence[ObservedPod], becomes: dict[str, Any] | None) -> None:
     assert strategy(*pods, backend=make_backend(rollout={"whenBlocked": when_blocked})) == becomes
 
 
@@ -86,33 +84,30 @@ class TestOnceBegun:
     MINE = revision(build_deployment(BACKEND, SETTINGS))
     HAS_A_NODE = make_pod("new", backend=BACKEND)
 
-    def making_room_for(self, target: str) -> dict[str, Any]:
-        deployment = make_deployment(self.BACKEND)
+    def making_room(self, *, target: str = MINE) -> dict[str, Any]:
+        """What was observed, with the Deployment as it was applied when the verdict came."""
+        actions = decide(OLD_SERVES, WAITS_LONG, backend=self.BACKEND).actions
+        (apply,) = (it for it in actions if isinstance(it, Apply))
+        deployment = ObservedDeployment.from_object(received(apply.body, "uid-of-the-deployment"))
+        assert deployment.annotations[ROOM_ANNOTATION] == self.MINE
         return {"deployment": replace(deployment, annotations={**deployment.annotations, ROOM_ANNOTATION: target})}
 
     def test_the_next_old_pod_leaves_without_another_verdict(self) -> None:
-        observed = self.making_room_for(self.MINE)
-        assert strategy(OLD_SERVES, self.HAS_A_NODE, backend=self.BACKEND, **observed) == ROOM
+        assert strategy(OLD_SERVES, self.HAS_A_NODE, backend=self.BACKEND, **self.making_room()) is None
 
     def test_it_is_over_with_the_last_old_pod(self) -> None:
-        observed = self.making_room_for(self.MINE)
-        assert strategy(self.HAS_A_NODE, backend=self.BACKEND, **observed) == ASKED
+        assert strategy(self.HAS_A_NODE, backend=self.BACKEND, **self.making_room()) == ASKED
 
     def test_another_revision_waits_for_a_verdict_of_its_own(self) -> None:
-        observed = self.making_room_for("the-revision-before")
+        observed = self.making_room(target="the-revision-before")
         assert strategy(OLD_SERVES, self.HAS_A_NODE, backend=self.BACKEND, **observed) == ASKED
 
     def test_it_ends_when_the_user_wants_to_wait(self) -> None:
         waits = make_backend(replicas=3)
-        assert strategy(OLD_SERVES, self.HAS_A_NODE, backend=waits, **self.making_room_for(self.MINE)) == ASKED
+        assert strategy(OLD_SERVES, self.HAS_A_NODE, backend=waits, **self.making_room()) == ASKED
 
-    def test_nothing_is_written_again_while_it_lasts(self) -> None:
-        first = decide(OLD_SERVES, WAITS_LONG, backend=self.BACKEND)
-        (apply,) = (it for it in first.actions if isinstance(it, Apply))
-        assert apply.body["metadata"]["annotations"][ROOM_ANNOTATION] == self.MINE
-
-        deployment = replace(make_deployment(self.BACKEND), annotations=apply.body["metadata"]["annotations"])
-        assert strategy(OLD_SERVES, WAITS_LONG, backend=self.BACKEND, deployment=deployment) is None
+    def test_it_lasts_while_the_verdict_does(self) -> None:
+        assert strategy(OLD_SERVES, WAITS_LONG, backend=self.BACKEND, **self.making_room()) is None
 
 
 def message(*pods: ObservedPod, backend: ModelBackend) -> str:
