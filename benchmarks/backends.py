@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.backend_loads import Arrivals, children_of, create_directly, create_through_operator, model_backend
-from benchmarks.job_loads import AT_ONCE, NAMESPACE
+from benchmarks.job_loads import AT_ONCE, NAMESPACE, ready_backend
 from benchmarks.operator_process import (
     cost,
     kubectl,
@@ -72,14 +72,14 @@ async def measure(directory: Path, *, backends: int, nodes: int) -> dict[str, fl
 
         environment = operator_environment(control_plane, directory)
         with splai("operator", "run", environment) as operator:
-            await until_steady(environment["SPLAI_METRICS_PORT"], objects=0)
-            before = cost(operator.pid)
+            await ready_backend(client)  # it leads
+            before, started_with = cost(operator.pid), count_writes(audit.log, "splai-operator/")
             with cluster_cost(control_plane, backends):
                 through = await create_through_operator(client, bodies)
             report("the operator", through)
-            await until_steady(environment["SPLAI_METRICS_PORT"], objects=backends)
+            await until_steady(environment["SPLAI_METRICS_PORT"], objects=backends + 1)
             after = cost(operator.pid)
-        writes = count_writes(audit.log, "splai-operator/")
+        writes = count_writes(audit.log, "splai-operator/") - started_with
         for what, count in writes.most_common():
             print(f"  {what}: {count / backends:.2f} a backend", flush=True)
         await client.close()

@@ -27,9 +27,7 @@ class Site:
 
     def apply(self, *, args: list[str], **spec: Any) -> None:
         selector = {"nodeSelector": {"only-for": self.here.name}}
-        self.here.apply(
-            backend(replicas=GPUS, resources={"gpu": {}}, template=selector, engine={"args": args}, **spec)
-        )
+        self.here.apply(backend(replicas=GPUS, resources={"gpu": {}}, template=selector, engine={"args": args}, **spec))
 
     def condition(self, condition_type: str) -> dict[str, Any]:
         return self.here.condition("mb", "tiny", condition_type)

@@ -81,7 +81,7 @@ def looping(last: Object, **fields: Any) -> Object:
     return waiting("CrashLoopBackOff", back_off, last=last, restarts=3, **fields)
 
 
-SERVED_BEFORE = {"conditions": conditions(ready_since=timedelta(minutes=1))}
+SERVED_BEFORE: dict[str, Any] = {"conditions": conditions(ready_since=timedelta(minutes=1))}
 CREATING = waiting("ContainerCreating", phase="Pending")
 RUNNING = pod({"running": {}})
 
