@@ -14,6 +14,8 @@ from tests.e2e.conftest import fresh_namespace
 
 Object = dict[str, Any]
 MINUTE = 60.0
+GRACE = 6
+"""Python as a container's first process ignores SIGTERM; a pod waits for five seconds before it is told to end."""
 
 PROMPT = "what somebody asked"
 SERVER = """
@@ -99,11 +101,12 @@ def engine_image() -> str:
 
 
 def backend(name: str, spec: Object, image: str) -> Object:
+    template = {"terminationGracePeriodSeconds": GRACE, **spec.get("template", {})}
     body: Object = {
         "apiVersion": "splai.dev/v1alpha1",
         "kind": "ModelBackend",
         "metadata": {"name": name},
-        "spec": {"model": {"id": "m"}, **spec},
+        "spec": {"model": {"id": "m"}, **spec, "template": template},
     }
     if body["spec"].get("engine", {}).get("image") == "IMAGE":
         body["spec"]["engine"] = {**spec["engine"], "image": image}
