@@ -70,14 +70,14 @@ class Namespace:
         conditions = self.status(kind, name).get("conditions", [])
         return next((condition for condition in conditions if condition["type"] == type_), {})
 
-    def wait_for_reason(self, kind: str, name: str, type_: str, reason: str) -> dict[str, Any]:
+    def wait_for_reason(self, kind: str, name: str, type_: str, reason: str, *, timeout: float = 120) -> dict[str, Any]:
         """Wait until a condition has a reason; returns the condition."""
 
         def observe() -> dict[str, Any]:
             condition = self.condition(kind, name, type_)
             return condition if condition.get("reason") == reason else {}
 
-        return eventually(observe, what=f"{type_} of {kind}/{name} has reason {reason}")
+        return eventually(observe, timeout=timeout, what=f"{type_} of {kind}/{name} has reason {reason}")
 
     def wait(self, what: str, target: str, *, timeout: int = 300) -> None:
         """`kubectl wait`, as a user would: ``what`` is its --for."""

@@ -3,6 +3,7 @@
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -24,9 +25,9 @@ def installation() -> None:
         pytest.exit(f"SPLAI does not run in the cluster of $KUBECONFIG: {error}; run `make test-e2e`", 2)
 
 
-@pytest.fixture
-def namespace() -> Iterator[Namespace]:
-    """A namespace under Pod Security `restricted`; its jobs, models and pods are gone when the test ends."""
+@contextmanager
+def fresh_namespace() -> Iterator[Namespace]:
+    """A namespace under Pod Security `restricted`; its jobs, models and pods are gone at the end."""
     name = f"e2e-{uuid.uuid4().hex[:8]}"
     run_kubectl("create", "namespace", name)
     run_kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
@@ -34,6 +35,13 @@ def namespace() -> Iterator[Namespace]:
     # First what holds GPUs: the namespace's own deletion waits for the longest grace period of its pods.
     run_kubectl("-n", name, "delete", "ij,mb", "--all", "--cascade=foreground", "--timeout=300s")
     run_kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def namespace() -> Iterator[Namespace]:
+    """A namespace of the test's own."""
+    with fresh_namespace() as namespace:
+        yield namespace
 
 
 @pytest.fixture

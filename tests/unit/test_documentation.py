@@ -18,7 +18,10 @@ MODULES = {
         *(f"inferencejob/{module}" for module in ("queue", "verdicts", "workers_ready")),
         "pod_problem",
     ],
-    "model-backends": [*(f"modelbackend/{module}" for module in ("autoscaling", "replicas", "status")), "pod_problem"],
+    "model-backends": [
+        *(f"modelbackend/{module}" for module in ("autoscaling", "kubelet_words", "replicas", "shortfall", "status")),
+        "pod_problem",
+    ],
 }
 
 # What is observed, the value of a field, a refusal or a type; but never a reason in a status.
@@ -26,7 +29,11 @@ FOREIGN = pod_problem._IMAGE_REASONS | {
     *("True", "False", "Unknown", "Normal", "Warning"),
     *("PodFailurePolicy", "ReplicaFailure", "Invalid", "Replicas", "Evicted", "LocalQueue"),
     *("WaitingForInput", "InputRejected"),
+    *("Unhealthy", "StartError", "ContainerCannotRun"),
 }
+
+REFUSED = {"InternalError"}
+"""Of refusals, which a status takes over as they are."""
 
 _WORD = re.compile(r"(?:[A-Z]+[a-z]+)+")
 
@@ -49,6 +56,16 @@ def test_every_reason_is_explained(page: str) -> None:
     text = (REPOSITORY / "docs" / f"{page}.md").read_text()
 
     assert said - FOREIGN - explained(text) == set()
+
+
+def test_the_table_of_a_backends_reasons_holds_no_other() -> None:
+    text = (REPOSITORY / "docs" / "model-backends.md").read_text()
+    table = text.partition("| Reason | What it means, and what to do |")[2].partition("\n\n")[0]
+    reasons = {word for row in table.splitlines() for word in re.findall(r"`(\w+)`", row.split("|")[1] if row else "")}
+    said = {word for module in MODULES["model-backends"] for word in words((CORE / f"{module}.py").read_text())}
+
+    assert reasons
+    assert reasons - said - REFUSED == set()
 
 
 def test_every_metric_of_the_gateway_is_explained() -> None:

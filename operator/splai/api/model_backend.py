@@ -183,6 +183,15 @@ class Rollout(APIModel):
         Field(description="Pods above replicas, which need GPUs of their own: 0 where none are spare."),
     ] = 1
     max_unavailable: Annotated[IntOrPercent, Field(description="Pods below replicas: 0 keeps all of them serving.")] = 0
+    when_blocked: Annotated[
+        Literal["Wait", "Replace"],
+        Field(
+            description=(
+                "When the new pod finds no node for 15 s: Wait until there is room for it, the old pods serving on, "
+                "or Replace: old pods leave first, one at a time."
+            )
+        ),
+    ] = "Wait"
 
 
 class ModelBackendSpec(APIModel):

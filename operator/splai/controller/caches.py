@@ -130,9 +130,10 @@ class Caches:
                 self._route_to_jobs(before, after)
                 self._route_to_defaults(before, after)
         elif before is None or after is None or before.value != after.value:
-            key = self._owner(entry)
-            if key is not None:
-                self._enqueue(key, SETTLE_SECONDS[key.kind])
+            owners = {self._owner(version) for version in (before, after) if version is not None}
+            for key in owners:  # an owner that was taken away is told too
+                if key is not None:
+                    self._enqueue(key, SETTLE_SECONDS[key.kind])
 
     def backends_for(self, job: InferenceJob) -> tuple[ModelBackend, ...]:
         """All of the job's namespace, those that are open to it, and the one that its work was planned for."""

@@ -14,6 +14,7 @@ from splai.api.policy import Policy
 from splai.artifacts.folder import JobFolder, StoreRefused, StoreUnavailable
 from splai.controller.caches import Caches, pods_of_backend, pods_of_job
 from splai.controller.creation_troubles import CreationTroubles
+from splai.controller.event_lists import EventLists
 from splai.core.inferencejob.lines import Unreadable
 from splai.core.inferencejob.snapshot import (
     ConfigMapMissing,
@@ -29,6 +30,7 @@ from splai.core.inferencejob.snapshot import (
     needs_workload,
 )
 from splai.core.modelbackend.demand import Demand
+from splai.core.modelbackend.kubelet_words import needs_pod_events
 from splai.core.modelbackend.leader_worker_set import set_name
 from splai.core.modelbackend.snapshot import BackendSnapshot, LeaderWorkerSetsMissing, needs_leader_worker_set
 from splai.core.observed import ObservedJob, ObservedLeaderWorkerSet, ObservedWorkload
@@ -42,6 +44,9 @@ from splai.resilience.breaker import Breaker
 
 MOST_UNPACKED = 8 * 1024 * 1024
 """A ConfigMap of a mebibyte may stand for a gibibyte; the operator serves everybody."""
+
+POD_WARNINGS = "involvedObject.kind=Pod,type=Warning,reason!=FailedScheduling,reason!=BackOff,reason!=Failed"
+"""A field selector: of the most frequent ones the pod's status tells the same."""
 
 
 class Observer:
@@ -68,6 +73,7 @@ class Observer:
         self._now = now
         self._demand = demand
         self._troubles = CreationTroubles(client)
+        self._pod_warnings = EventLists(client, POD_WARNINGS)
         self._store = Breaker(StoreUnavailable, clock=clock)
 
     async def job(self, entry: Entry[InferenceJob]) -> JobSnapshot:
@@ -98,6 +104,7 @@ class Observer:
         services = caches.services.indexed(entry.uid)
         pods = tuple(pod.value for pod in caches.pods.indexed(pods_of_backend(entry.namespace, entry.name)))
         has_set = needs_leader_worker_set(entry.value, pods)
+        warned = needs_pod_events(pods, self._now())
         return BackendSnapshot(
             backend=entry.value,
             settings=self._settings,
@@ -105,6 +112,7 @@ class Observer:
             leader_worker_set=await self._leader_worker_set(entry) if has_set else None,
             service=services[0].value if services else None,
             pods=pods,
+            pod_events=await self._pod_warnings.of(entry.namespace) if warned else {},
             other_defaults=caches.other_defaults(entry.value),
             demand=self._demand(entry.value),
         )

@@ -169,6 +169,8 @@ class ObservedPod:
     message: str = ""
     node: str = ""
     ready: bool = False
+    never_ready: bool = False
+    """For certain: what a container of it said, it said before anybody could have sent it a request."""
     scheduled: ObservedCondition | None = None
     containers: tuple[ObservedContainer, ...] = ()
     """Init containers first."""
@@ -194,6 +196,7 @@ class ObservedPod:
             message=status.get("message") or "",
             node=spec.get("nodeName") or "",
             ready=ready is not None and ready.status == "True",
+            never_ready=_never_ready(conditions),
             scheduled=conditions.get("PodScheduled"),
             containers=tuple(
                 ObservedContainer.from_status(container)
@@ -226,6 +229,17 @@ class ObservedPod:
 def _claim(claim: Mapping[str, Any]) -> str:
     template = claim.get("resourceClaimTemplateName")
     return f"ResourceClaimTemplate {template}" if template else f"ResourceClaim {claim.get('resourceClaimName')}"
+
+
+def _never_ready(conditions: Mapping[str, ObservedCondition]) -> bool:
+    """The kubelet writes Ready=False when it first sees a pod, and its time moves only when the status does.
+
+    Initialized is written at that moment too, or turns True later, so an older Ready has never been anything but False.
+    """
+    ready, initialized = conditions.get("Ready"), conditions.get("Initialized")
+    if ready is None or initialized is None or ready.status != "False":
+        return False
+    return ready.since is not None and initialized.since is not None and ready.since <= initialized.since
 
 
 _POD_LABELS = (JOB_LABEL, JOB_UID_LABEL, BACKEND_LABEL, CHILD_LABEL, COMPONENT_LABEL, REVISION_LABEL)
@@ -319,6 +333,31 @@ class ObservedService:
             applied=applied_fields(metadata),
             deletion=_time(metadata.get("deletionTimestamp")),
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObservedEvent:
+    """A core/v1 Event about a pod: what the kubelet meets and no status holds, such as a volume that is missing."""
+
+    reason: str
+    """Such as FailedMount, FailedCreatePodSandBox, Unhealthy."""
+    message: str
+    at: datetime | None
+    """When it was last seen."""
+
+    @classmethod
+    def from_object(cls, body: Mapping[str, Any]) -> "ObservedEvent":
+        return cls(
+            reason=str(body.get("reason") or ""),
+            message=str(body.get("message") or ""),
+            at=_time(last_seen(body)),
+        )
+
+
+def last_seen(event: Mapping[str, Any]) -> str:
+    """RFC 3339 in UTC, so it sorts as text; which field holds it depends on who wrote the event."""
+    times = (event.get("lastTimestamp"), event.get("eventTime"), event["metadata"].get("creationTimestamp"))
+    return next((time for time in times if time), "")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

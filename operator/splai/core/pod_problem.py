@@ -19,6 +19,9 @@ _IMAGE_REASONS = frozenset(
 )
 _CONTAINER_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 
+_START_FAILURES = frozenset({"StartError", "ContainerCannotRun"})
+"""Of a container that the runtime could not start: its message is the runtime's, as a rule about the command."""
+
 _EXIT_HINTS = {
     126: "the command cannot be executed",
     127: "the command does not exist in the image",
@@ -90,6 +93,8 @@ def _container_problem(pod: ObservedPod, container: ObservedContainer) -> PodPro
         return None
     if container.name.startswith(FETCH_CONTAINER) and container.exit_message:
         return PodProblem("FetchFailed", container.exit_message)
+    if container.exit_reason in _START_FAILURES:
+        return PodProblem("RunContainerError", _words(container.exit_reason, container.exit_message))
     restarts = f"{container.restarts} restart{'' if container.restarts == 1 else 's'}"
     if container.exit_reason == "OOMKilled":
         return PodProblem(

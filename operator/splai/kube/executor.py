@@ -13,6 +13,7 @@ from typing import Protocol
 from splai.api import ledger
 from splai.api.history import HistoryRecord
 from splai.artifacts.folder import INSUFFICIENT_STORAGE, JobFolder, StoreRefused, StoreUnavailable
+from splai.core.field_ownership import applied_fields
 from splai.core.observed import controller_uid
 from splai.core.plan import (
     ALREADY_PLANNED,
@@ -114,7 +115,10 @@ class Executor:
         self._known.absorb(resource, made)
 
     async def _apply(self, body: Object) -> None:
-        """By force only on what is ours, and then with its UID as precondition: nothing foreign is ever taken over."""
+        """By force only on what is ours, and then with its UID as precondition: nothing foreign is ever taken over.
+
+        An object that we applied and that has lost its owner is ours again, as orphaned pods are a ReplicaSet's.
+        """
         target = ObjectReference.of(body)
         resource = resource_of(target.api_version, target.kind)
         try:
@@ -122,7 +126,8 @@ class Executor:
         except NotFound:
             made = await self._client.apply(resource, target.namespace, body)
         else:
-            _require_ours(live, body, target)
+            if not _is_our_orphan(live, body):
+                _require_ours(live, body, target)
             pinned = {**body, "metadata": {**body["metadata"], "uid": live["metadata"]["uid"]}}
             made = await self._apply_by_force(resource, target, pinned)
         self._known.absorb(resource, made)
@@ -206,6 +211,14 @@ def _refusal(action: Action, error: _RefusedError | ApiError) -> Refusal | None:
         case _:
             return None
     return Refusal(_target(action), reason, str(error))
+
+
+def _is_our_orphan(live: Object, wanted: Object) -> bool:
+    """Nobody controls it, it carries the labels that we want on it, and what we applied is still written down."""
+    metadata = live["metadata"]
+    if controller_uid(metadata) is not None or not applied_fields(metadata):
+        return False
+    return bool((wanted["metadata"].get("labels") or {}).items() <= (metadata.get("labels") or {}).items())
 
 
 def _require_ours(live: Object, wanted: Object, target: ObjectReference) -> None:

@@ -43,6 +43,11 @@ class Namespace:
         uid: str | None = self.get(kind, name).get("metadata", {}).get("uid")
         return uid
 
+    def owner(self, kind: str, name: str) -> str | None:
+        """The UID of the object's controller."""
+        owners = self.get(kind, name).get("metadata", {}).get("ownerReferences", [])
+        return next((owner["uid"] for owner in owners if owner.get("controller")), None)
+
     def condition(self, kind: str, name: str, condition_type: str) -> Object:
         conditions = self.get(kind, name).get("status", {}).get("conditions", [])
         return next((c for c in conditions if c["type"] == condition_type), {})

@@ -16,6 +16,8 @@ PORT = ("patch", "service", "tiny", "--type=json", "-p")
 DEPLOYMENT = ("patch", "deployment", "tiny", "--type=json", "-p")
 CONTAINER = "/spec/template/spec/containers/0"
 
+REMOVE_OWNER = json.dumps([{"op": "remove", "path": "/metadata/ownerReferences"}])
+
 
 def replace(path: str, value: Any) -> str:
     return json.dumps([{"op": "replace", "path": path, "value": value}])
@@ -27,6 +29,11 @@ EDITS = {
     "removed probe": (*DEPLOYMENT, json.dumps([{"op": "remove", "path": f"{CONTAINER}/readinessProbe"}])),
     "container port": (*DEPLOYMENT, replace(f"{CONTAINER}/ports/0/containerPort", 9999)),
     "label": ("label", "deployment", "tiny", "app.kubernetes.io/managed-by-"),
+    "owner": (*DEPLOYMENT, REMOVE_OWNER),
+    "annotation": ("annotate", "deployment", "tiny", "splai.dev/applied-"),
+    "rollout": (*DEPLOYMENT, replace("/spec/strategy/rollingUpdate/maxUnavailable", 1)),
+    "service label": ("label", "service", "tiny", "splai.dev/modelbackend=other", "--overwrite"),
+    "service owner": (*PORT, REMOVE_OWNER),
     "service port": (*PORT, replace("/spec/ports/0/port", 81)),
     "target port": (*PORT, replace("/spec/ports/0/targetPort", 9999)),
     "selector": (*PORT, replace("/spec/selector", {"app": "other"})),
@@ -65,7 +72,12 @@ class Settled:
 
 def content(here: Namespace, kind: str) -> Object:
     body = here.get(kind, "tiny")
-    return {"spec": body.get("spec"), "labels": body.get("metadata", {}).get("labels")}
+    metadata = body.get("metadata", {})
+    annotations = {
+        name: text for name, text in metadata.get("annotations", {}).items() if name.startswith("splai.dev/")
+    }
+    owners = metadata.get("ownerReferences")
+    return {"spec": body.get("spec"), "labels": metadata.get("labels"), "annotations": annotations, "owners": owners}
 
 
 @pytest.fixture(scope="module")

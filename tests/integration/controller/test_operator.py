@@ -85,6 +85,21 @@ def test_a_foreign_service_of_the_same_name_is_not_taken_over(here: Namespace) -
     eventually(lambda: here.condition("mb", "tiny", "Stalled").get("status") == "False", "it goes on by itself")
 
 
+@pytest.mark.usefixtures("operator")
+def test_children_that_a_deleted_backend_left_behind_are_the_next_ones_of_its_name(here: Namespace) -> None:
+    here.apply(backend())
+    eventually(lambda: here.uid("service", "tiny") is not None, "the children are made")
+    children = {kind: here.uid(kind, "tiny") for kind in ("deployment", "service")}
+    here.run("delete", "modelbackend", "tiny", "--cascade=orphan")
+
+    here.apply(backend())
+
+    owner = here.uid("modelbackend", "tiny")
+    for kind in children:
+        eventually(lambda: here.owner(kind, "tiny") == owner, f"the {kind} has the new owner")  # noqa: B023
+    assert {kind: here.uid(kind, "tiny") for kind in children} == children
+
+
 WEBHOOK = {
     "clientConfig": {"url": "https://127.0.0.1:9/nobody"},
     "rules": [{"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["deployments"]}],

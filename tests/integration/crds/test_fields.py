@@ -359,6 +359,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "maxSurge and maxUnavailable cannot both be 0: no pod could ever be replaced",
     ),
     (backend(rollout={"maxSurge": -1}), "should be greater than or equal to 0"),
+    (backend(rollout={"whenBlocked": "Never"}), 'supported values: "Wait", "Replace"'),
     (backend(model={"id": "m", "aliases": ["n", "n"]}), 'Duplicate value: "n"'),
     (routed(capabilities=["Code!"]), "spec.routing.capabilities[0] in body should match"),
     (routed(capabilities=["chat", "chat"]), 'Duplicate value: "chat"'),
@@ -500,7 +501,7 @@ TAKEN: list[dict[str, Any]] = [
     backend(resources={"cpu": "250m", "memory": "1.5Gi"}),
     backend(resources={"cpu": ".5", "memory": "2e9"}),
     backend(rollout={"maxSurge": 0, "maxUnavailable": 1}),
-    backend(rollout={"maxSurge": "25%", "maxUnavailable": 0}),
+    backend(rollout={"maxSurge": "25%", "maxUnavailable": 0, "whenBlocked": "Replace"}),
     routed(
         capabilities=["chat", "high_volume"],
         default=True,
@@ -579,7 +580,7 @@ def test_a_backend_is_filled_in_with_what_it_left_out(cluster: Cluster) -> None:
         "engine": {"type": "LlamaCpp", "args": []},
         "resources": {"nodes": 1},
         "replicas": 1,
-        "rollout": {"maxSurge": 1, "maxUnavailable": 0},
+        "rollout": {"maxSurge": 1, "maxUnavailable": 0, "whenBlocked": "Wait"},
         "routing": {
             "capabilities": [],
             "default": False,

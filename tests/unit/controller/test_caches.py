@@ -92,6 +92,17 @@ def test_the_reply_to_a_write_of_what_is_not_watched_is_not_kept(recorded: Recor
     assert recorded.enqueued() == []
 
 
+def test_a_child_whose_owner_somebody_takes_away_is_the_work_of_the_one_that_it_had(recorded: Recorded) -> None:
+    recorded.caches.changed(JOBS, child_job())
+    recorded.enqueued()
+    orphan = child_job(version=2)
+    del orphan["metadata"]["ownerReferences"]
+
+    recorded.caches.changed(JOBS, orphan)
+
+    assert recorded.enqueued() == [(JOB, JOB_SETTLES)]
+
+
 def test_the_reply_to_our_own_write_is_known_and_no_work(recorded: Recorded) -> None:
     recorded.caches.absorb(JOBS, child_job(version=5))
     recorded.caches.changed(JOBS, child_job(version=5))

@@ -3,7 +3,8 @@
 import asyncio
 from typing import Any
 
-from splai.controller.creation_troubles import FRESH_SECONDS, CreationTroubles
+from splai.controller.creation_troubles import CreationTroubles
+from splai.controller.event_lists import FRESH_SECONDS
 from splai.core.observed import ObservedJob
 from splai.kube.client import Object, Page
 from splai.kube.resource import CORE_EVENTS

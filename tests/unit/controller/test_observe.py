@@ -12,7 +12,7 @@ from splai.api.ledger import Progress
 from splai.api.policy import Policy
 from splai.artifacts.folder import StoreUnavailable
 from splai.controller.caches import Caches
-from splai.controller.observe import MOST_UNPACKED, Observer
+from splai.controller.observe import MOST_UNPACKED, POD_WARNINGS, Observer
 from splai.core.inferencejob.snapshot import (
     ConfigMapMissing,
     ConfigMapText,
@@ -33,9 +33,10 @@ from splai.kube.resource import (
     JOBS,
     LEADER_WORKER_SETS,
     MODEL_BACKENDS,
+    PODS,
     WORKLOADS,
 )
-from tests.unit.controller.objects import child_job, inference_job, model_backend
+from tests.unit.controller.objects import child_job, inference_job, model_backend, pod
 from tests.unit.kube.memory_client import MemoryClient
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -286,3 +287,43 @@ async def test_a_child_that_nobody_complains_about_has_no_trouble(world: World) 
     world.add_child()
 
     assert (await world.snapshot()).creation_trouble == ""
+
+
+SECRET_MISSING = 'MountVolume.SetUp failed for volume "keys" : secret "keys" not found'
+
+
+def engine_of(backend: str, *, age: timedelta, node: str = "node-1") -> Object:
+    body = pod("engine", modelbackend=backend)
+    body["metadata"]["creationTimestamp"] = (NOW - age).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {**body, "spec": {"nodeName": node}}
+
+
+async def test_the_kubelets_events_about_a_pod_that_should_run_by_now_are_looked_up(world: World) -> None:
+    world.caches.changed(MODEL_BACKENDS, model_backend())
+    world.caches.changed(PODS, engine_of("b", age=timedelta(seconds=10)))
+    event = {
+        "metadata": {"namespace": "n", "name": "e", "uid": "e"},
+        "involvedObject": {"kind": "Pod", "uid": "uid-engine"},
+        "reason": "FailedMount",
+        "message": SECRET_MISSING,
+        "lastTimestamp": "2026-01-01T11:59:55Z",
+    }
+    world.client.store(CORE_EVENTS, event)
+
+    found = (await backend_snapshot(world)).pod_events
+
+    assert {uid: [it.message for it in events] for uid, events in found.items()} == {"uid-engine": [SECRET_MISSING]}
+    assert world.client.selectors == [("", POD_WARNINGS)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [engine_of("b", age=timedelta(seconds=9)), engine_of("b", age=LONG_AGO, node="")],
+    ids=["it is young", "it has no node"],
+)
+async def test_a_pod_that_is_on_its_way_or_waits_for_a_node_is_no_reason_to_ask(world: World, body: Object) -> None:
+    world.caches.changed(MODEL_BACKENDS, model_backend())
+    world.caches.changed(PODS, body)
+
+    assert (await backend_snapshot(world)).pod_events == {}
+    assert world.client.selectors == []

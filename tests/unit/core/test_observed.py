@@ -102,3 +102,49 @@ def test_containers_say_how_they_are_and_how_they_ended() -> None:
     assert worker is not None
     assert (worker.exit_code, worker.exit_message, worker.terminated) == (42, "{}", True)
     assert pod.container("other") is None
+
+
+def pod_with(*conditions: tuple[str, str, str | None]) -> ObservedPod:
+    """A pod with these conditions: type, status and time."""
+    return ObservedPod.from_object(
+        {
+            "metadata": METADATA,
+            "status": {
+                "conditions": [
+                    {"type": kind, "status": status, "lastTransitionTime": since} for kind, status, since in conditions
+                ]
+            },
+        }
+    )
+
+
+FIRST, LATER = "2026-05-01T12:00:00Z", "2026-05-01T12:00:01Z"
+
+
+@pytest.mark.parametrize(
+    ("conditions", "never_ready"),
+    [
+        ([("Initialized", "True", FIRST), ("Ready", "False", FIRST)], True),
+        ([("Initialized", "True", LATER), ("Ready", "False", FIRST)], True),
+        ([("Initialized", "True", FIRST), ("Ready", "False", LATER)], False),
+        ([("Initialized", "True", FIRST), ("Ready", "True", FIRST)], False),
+        ([("Initialized", "True", None), ("Ready", "False", FIRST)], False),
+        ([("Initialized", "True", FIRST), ("Ready", "False", None)], False),
+        ([("Ready", "False", FIRST)], False),
+        ([("PodScheduled", "True", FIRST)], False),
+    ],
+    ids=[
+        "since the start",
+        "init containers came first",
+        "was ready",
+        "is",
+        "no time",
+        "no time of its own",
+        "",
+        "new",
+    ],
+)
+def test_a_pod_was_never_ready_only_if_that_is_certain(
+    conditions: list[tuple[str, str, str | None]], never_ready: bool
+) -> None:
+    assert pod_with(*conditions).never_ready is never_ready

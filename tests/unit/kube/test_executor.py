@@ -28,7 +28,7 @@ from splai.history import HistoryUnavailable
 from splai.kube.client import Object
 from splai.kube.errors import Conflict, Unavailable
 from splai.kube.executor import Executor
-from splai.kube.resource import INFERENCE_JOBS, Resource
+from splai.kube.resource import INFERENCE_JOBS, SERVICES, Resource
 from tests.unit.kube.memory_client import MemoryClient
 
 JOB = ObjectReference(api_version="splai.dev/v1alpha1", kind="InferenceJob", namespace="n", name="j", uid="u")
@@ -43,10 +43,11 @@ RECORD = HistoryRecord(
     status=InferenceJobStatus(phase="Completed"),
 )
 
+CONTROLLED_BY_US = [{"uid": "u", "controller": True}]
 CHILD = {
     "apiVersion": "batch/v1",
     "kind": "Job",
-    "metadata": {"namespace": "n", "name": "j-0", "ownerReferences": [{"uid": "u", "controller": True}]},
+    "metadata": {"namespace": "n", "name": "j-0", "ownerReferences": CONTROLLED_BY_US},
     "spec": {},
 }
 REFERENCE = ObjectReference(api_version="batch/v1", kind="Job", namespace="n", name="j-0")
@@ -291,3 +292,57 @@ async def test_a_conflict_without_a_uid_is_tried_again() -> None:
 
     with pytest.raises(Conflict):
         await world.executor.execute((Archive(RECORD, nameless),))
+
+
+SERVICE: Object = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"namespace": "n", "name": "b", "labels": {"app": "ours"}, "ownerReferences": CONTROLLED_BY_US},
+    "spec": {},
+}
+APPLIED_BY_US = [{"manager": "splai", "operation": "Apply", "fieldsV1": {"f:spec": {}}}]
+APPLIED_BY_OTHERS = [{"manager": "kubectl", "operation": "Apply", "fieldsV1": {"f:spec": {}}}]
+
+
+class Applying(MemoryClient):
+    """Remembers what was applied by force."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forced: list[str] = []
+
+    async def apply(self, resource: Resource, namespace: str | None, body: Object, *, force: bool = False) -> Object:
+        if force:
+            self.forced.append(body["metadata"]["name"])
+        return body
+
+
+@pytest.mark.parametrize(
+    ("metadata", "refused"),
+    [
+        ({"ownerReferences": CONTROLLED_BY_US}, []),
+        ({"labels": {"app": "ours", "more": "of others"}, "managedFields": APPLIED_BY_US}, []),
+        ({"labels": {"app": "ours"}, "managedFields": APPLIED_BY_OTHERS}, ["NameConflict"]),
+        ({"labels": {"app": "other"}, "managedFields": APPLIED_BY_US}, ["NameConflict"]),
+        (
+            {
+                "labels": {"app": "ours"},
+                "managedFields": APPLIED_BY_US,
+                "ownerReferences": [{"uid": "x", "kind": "X", "name": "x", "controller": True}],
+            },
+            ["NameConflict"],
+        ),
+        ({}, ["NameConflict"]),
+    ],
+    ids=["ours", "our orphan", "applied by others", "labels of others", "another's", "nobody's"],
+)
+async def test_what_is_there_is_taken_by_force_only_if_it_is_ours_or_was(metadata: Object, refused: list[str]) -> None:
+    client = Applying()
+    client.store(SERVICES, {"metadata": {"namespace": "n", "name": "b", "uid": "s", **metadata}})
+    folder: Any = Folder()
+    executor = Executor(client, known=Nobody(), folder=lambda *_: folder, history=History())
+
+    refusals = await executor.execute((Apply(SERVICE),))
+
+    assert [refusal.reason for refusal in refusals] == refused
+    assert client.forced == ([] if refused else ["b"])

@@ -5,6 +5,7 @@ from typing import Any
 from splai.api.model_backend import ModelBackend
 from splai.core.content_hash import content_hash
 from splai.core.engine_containers import engine_of, fetch_containers
+from splai.core.modelbackend.rollout import rolling_update, strategy
 from splai.core.observed import BACKEND_LABEL, COMPONENT_LABEL, REVISION_LABEL
 from splai.core.ownership import Component, child_labels, child_metadata
 from splai.core.pod_overlay import overlay_pod
@@ -34,7 +35,7 @@ def build_deployment(backend: ModelBackend, settings: OperatorSettings) -> Objec
             "revisionHistoryLimit": 2,
             "progressDeadlineSeconds": _PROGRESS_DEADLINE_SECONDS,
             "selector": {"matchLabels": selector_labels(backend)},
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": backend.spec.rollout.to_wire()},
+            **strategy("Deployment", rolling_update(backend.spec.rollout)),
             "template": pod,
         },
     }
@@ -52,6 +53,8 @@ def pod_template(backend: ModelBackend, settings: OperatorSettings, engine: Engi
         **engine.container,
         "imagePullPolicy": settings.image_pull_policy,
         "lifecycle": {"preStop": {"sleep": {"seconds": _LEAVE_SECONDS}}},
+        # Why a model did not load is in the engine's last lines: docs/decisions/0018 says who sees them, and when not.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
     }
     fetches = fetch_containers(engine, settings)
     pod = {

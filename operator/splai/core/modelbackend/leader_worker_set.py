@@ -18,6 +18,7 @@ from splai.api.model_backend import ModelBackend
 from splai.core.content_hash import content_hash
 from splai.core.engine_containers import engine_of
 from splai.core.modelbackend.deployment import pod_template
+from splai.core.modelbackend.rollout import rolling_update, strategy
 from splai.core.observed import OTHER_NODE, REVISION_LABEL
 from splai.core.ownership import child_labels, child_metadata
 from splai.core.settings import OperatorSettings
@@ -50,10 +51,7 @@ def build_leader_worker_set(backend: ModelBackend, settings: OperatorSettings) -
         "spec": {
             "replicas": backend.spec.replicas,
             "startupPolicy": "LeaderCreated",
-            "rolloutStrategy": {
-                "type": "RollingUpdate",
-                "rollingUpdateConfiguration": backend.spec.rollout.to_wire(),
-            },
+            **strategy(KIND, rolling_update(backend.spec.rollout)),
             "leaderWorkerTemplate": {
                 "size": size,
                 "restartPolicy": "RecreateGroupOnPodRestart",

@@ -9,6 +9,7 @@ from splai.core.content_hash import content_hash
 from splai.core.field_ownership import owns
 from splai.core.modelbackend.autoscaling import as_decided, decide_autoscaling, scaling_events
 from splai.core.modelbackend.replicas import Replicas
+from splai.core.modelbackend.rollout import makes_room, with_room
 from splai.core.modelbackend.service import build_service
 from splai.core.modelbackend.snapshot import BackendSnapshot
 from splai.core.modelbackend.status import decide_status, next_look, transitions
@@ -26,23 +27,26 @@ def plan(snapshot: BackendSnapshot, now: datetime) -> Plan[ModelBackendStatus]:
         return Plan(status=backend.status)
     autoscaling = decide_autoscaling(backend, snapshot.demand, now)
     snapshot = as_decided(snapshot)
-    backend = snapshot.backend
-    workload = _signed(build_workload(backend, snapshot.settings))
+    backend, rollout = snapshot.backend, snapshot.backend.spec.rollout
+    workload = build_workload(backend, snapshot.settings)
+    current, replicas = revision(workload), Replicas.of(snapshot, revision(workload))
+    if makes_room(rollout, replicas, snapshot.own_workload, revision=current, now=now):
+        workload = with_room(workload, rollout, current)
+    workload = _signed(workload)
     service = _signed(build_service(backend))
-    current = revision(workload)
     impossible = not_installed(snapshot)
     actions: list[Action] = []
     if impossible is not None:
         snapshot = replace(snapshot, refusals=(impossible, *snapshot.refusals))
     else:
-        actions += former_workload(snapshot, Replicas.of(snapshot, current))
+        actions += former_workload(snapshot, replicas)
         if _differs(snapshot.own_workload, workload):
             actions.append(Apply(workload))
     if _differs(snapshot.own_service, service):
         actions.append(Apply(service))
-    status = decide_status(snapshot, revision=current, changing=bool(actions), now=now)
+    status = decide_status(snapshot, replicas, workload=workload, changing=bool(actions), now=now)
     status = status.model_copy(update={"autoscaling": autoscaling})
-    looks = [next_look(snapshot, revision=current, now=now), LOOK_SECONDS if snapshot.spans_nodes else None]
+    looks = [next_look(snapshot, replicas, now), LOOK_SECONDS if snapshot.spans_nodes else None]
     return Plan(
         status=status,
         actions=tuple(actions),
@@ -53,7 +57,8 @@ def plan(snapshot: BackendSnapshot, now: datetime) -> Plan[ModelBackendStatus]:
 
 def _signed(body: dict[str, Any]) -> dict[str, Any]:
     """With a hash of itself, so that the next decision sees without a request whether it is applied."""
-    metadata = {**body["metadata"], "annotations": {APPLIED_ANNOTATION: content_hash(body)}}
+    annotations = {**body["metadata"].get("annotations", {}), APPLIED_ANNOTATION: content_hash(body)}
+    metadata = {**body["metadata"], "annotations": annotations}
     return {**body, "metadata": metadata}
 
 

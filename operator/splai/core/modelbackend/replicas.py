@@ -1,16 +1,13 @@
-"""A backend's pods, as its conditions ask about them: which are the newest, which answer, what is wrong with them."""
+"""A backend's pods, as its conditions ask about them: which are the newest, which answer, which wait for a node."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from splai.core.modelbackend.snapshot import BackendSnapshot
-from splai.core.observed import ObservedDeployment, ObservedLeaderWorkerSet, ObservedPod
+from splai.core.observed import ObservedContainer, ObservedDeployment, ObservedLeaderWorkerSet, ObservedPod
 from splai.core.pod_problem import PodProblem, worst_problem
 from splai.engines import ENGINE_CONTAINER, FETCH_CONTAINER
-
-# A scheduler that has just been asked often says no, and yes a moment later, when another pod has left.
-BLOCKED_AFTER = timedelta(seconds=15)
 
 
 @dataclass(frozen=True)
@@ -25,18 +22,22 @@ class Replicas:
     previous: Sequence[ObservedPod]
     others: Sequence[ObservedPod] = ()
     """Of the current revision."""
+    failed: Sequence[ObservedPod] = ()
+    """Pods of the current revision that ended, and that their node or the scheduler said something about."""
     nodes: int = 1
     """That each replica of the current revision spans."""
 
     @classmethod
     def of(cls, snapshot: BackendSnapshot, revision: str) -> "Replicas":
-        alive = [pod for pod in snapshot.pods if pod.deletion is None and not pod.ended]
+        there = [pod for pod in snapshot.pods if pod.deletion is None]
+        alive = [pod for pod in there if not pod.ended]
         standing = [pod for pod in alive if not pod.is_other_node]
         return cls(
             wanted=snapshot.backend.spec.replicas,
             current=[pod for pod in standing if pod.revision == revision],
             previous=[pod for pod in standing if pod.revision != revision],
             others=[pod for pod in alive if pod.is_other_node and pod.revision == revision],
+            failed=[pod for pod in there if pod.phase == "Failed" and pod.reason and pod.revision == revision],
             nodes=snapshot.backend.spec.resources.nodes,
         )
 
@@ -67,16 +68,16 @@ class Replicas:
     @property
     def loaded(self) -> int:
         """Pods of the current revision whose startup probe has passed."""
-        return sum(pod.ready or _started(pod) for pod in self.current)
+        return sum(pod.ready or has_started(pod) for pod in self.current)
 
     @property
     def unschedulable(self) -> PodProblem | None:
         """The scheduler's words about the pods of the current revision that found no node."""
         return worst_problem(pod for pod in self.members if _waits_for_a_node(pod))
 
-    def blocked_since(self) -> datetime | None:
-        """Since when the newest revision has waited for a node while an earlier one serves; None when it does not."""
-        if not self.still_serving:
+    def without_node_since(self) -> datetime | None:
+        """Since when a pod of the newest revision has waited for a node beside earlier ones; None when none does."""
+        if not self.previous:
             return None
         waits = [pod.scheduled.since for pod in self.members if pod.scheduled and _waits_for_a_node(pod)]
         return min((since for since in waits if since is not None), default=None)
@@ -93,45 +94,26 @@ def is_observed(workload: ObservedDeployment | ObservedLeaderWorkerSet | None) -
     return workload is not None
 
 
-def what_is_missing(replicas: Replicas, workload: ObservedDeployment | ObservedLeaderWorkerSet | None) -> PodProblem:
-    """Why fewer pods of the current revision answer than are wanted; the first cause that applies."""
-    waiting = [pod for pod in replicas.members if not pod.ready]
-    problem = worst_problem(waiting)
-    if problem is not None:
-        return problem
-    if not waiting:
-        failure = workload.conditions.get("ReplicaFailure") if workload else None
-        if failure is not None and failure.status == "True":
-            reason = "QuotaExceeded" if "exceeded quota" in failure.message else "Forbidden"
-            return PodProblem(reason, failure.message)
-        if replicas.previous:
-            return PodProblem("RollingOut", "the new revision's pods are being created")
-        if isinstance(workload, ObservedLeaderWorkerSet) and not workload.conditions:
-            return PodProblem("Creating", f"LeaderWorkerSet {workload.name} waits for its controller")
-        return PodProblem("Creating", "the pods are being created")
-    if any(_started(pod) for pod in waiting):
-        return PodProblem("NotAnswering", "the model was loaded, but the engine fails its readiness probe")
-    if any(_runs(pod) for pod in waiting):
-        return PodProblem("Loading", "the engine is loading the model")
-    if any(_fetches(pod) for pod in waiting):
-        return PodProblem("Fetching", "the weights are being fetched")
-    return PodProblem("Starting", "the pods are starting: images are pulled and volumes mounted")
-
-
-def _started(pod: ObservedPod) -> bool:
-    engine = pod.container(ENGINE_CONTAINER)
+def has_started(pod: ObservedPod) -> bool:
+    """Its engine's startup probe has passed."""
+    engine = _engine(pod)
     return engine is not None and engine.started
 
 
-def _runs(pod: ObservedPod) -> bool:
-    engine = pod.container(ENGINE_CONTAINER)
+def runs(pod: ObservedPod) -> bool:
+    """Its engine is a process."""
+    engine = _engine(pod)
     return engine is not None and not engine.waiting_reason and not engine.terminated
 
 
-def _fetches(pod: ObservedPod) -> bool:
-    """Whether the container of one of the engine's fetches runs."""
+def fetches(pod: ObservedPod) -> bool:
+    """The container of one of the engine's fetches runs."""
     running = [it for it in pod.containers if not it.waiting_reason and not it.terminated]
     return any(container.name.startswith(FETCH_CONTAINER) for container in running)
+
+
+def _engine(pod: ObservedPod) -> ObservedContainer | None:
+    return pod.container(ENGINE_CONTAINER)
 
 
 def _waits_for_a_node(pod: ObservedPod) -> bool:

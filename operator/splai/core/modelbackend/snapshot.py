@@ -1,11 +1,17 @@
 """Everything a decision about one ModelBackend may look at."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from splai.api.model_backend import ModelBackend
 from splai.core.modelbackend.demand import Demand
-from splai.core.observed import ObservedDeployment, ObservedLeaderWorkerSet, ObservedPod, ObservedService
+from splai.core.observed import (
+    ObservedDeployment,
+    ObservedEvent,
+    ObservedLeaderWorkerSet,
+    ObservedPod,
+    ObservedService,
+)
 from splai.core.plan import Refusal
 from splai.core.settings import OperatorSettings
 
@@ -42,6 +48,8 @@ class BackendSnapshot:
     """Names of further backends that are the namespace's default, if this one is."""
     demand: Demand | None = None
     """What is asked of a backend with autoscaling; None also while nothing was heard of it."""
+    pod_events: Mapping[str, Sequence[ObservedEvent]] = field(default_factory=dict)
+    """The kubelet's complaints by the UID of the pod; listed only where `needs_pod_events` says so."""
     refusals: Sequence[Refusal] = ()
 
     @property

@@ -13,15 +13,23 @@ Ready may be True while Reconciling is: one of three replicas already answers.
 """
 
 from datetime import datetime
+from typing import Any
 
 from splai.api.model_backend import ModelBackendStatus
 from splai.core.conditions import Verdict, find_condition, merge_conditions
+from splai.core.modelbackend.asked_resources import with_demand
 from splai.core.modelbackend.deployment import selector_labels
-from splai.core.modelbackend.replicas import BLOCKED_AFTER, Replicas, is_observed, what_is_missing
+from splai.core.modelbackend.kubelet_words import next_listing
+from splai.core.modelbackend.replicas import Replicas, is_observed
+from splai.core.modelbackend.rollout import BLOCKED_AFTER, ROOM_ANNOTATION
 from splai.core.modelbackend.service import service_url
+from splai.core.modelbackend.shortfall import shortfall
 from splai.core.modelbackend.snapshot import NOT_INSTALLED, BackendSnapshot
+from splai.core.modelbackend.workload import pods_of
 from splai.core.plan import Event, Refusal
 from splai.core.pod_problem import PodProblem
+
+Object = dict[str, Any]
 
 _STALLING = {
     "NameConflict": "NameConflict",
@@ -32,18 +40,20 @@ _STALLING = {
 _ON_ITS_WAY = frozenset({"Creating", "Starting", "Fetching", "Loading", "RollingOut", "ResourceClaimPending"})
 
 
-def decide_status(snapshot: BackendSnapshot, *, revision: str, changing: bool, now: datetime) -> ModelBackendStatus:
-    """The whole status; ``changing`` says that children are about to be changed."""
-    backend, replicas = snapshot.backend, Replicas.of(snapshot, revision)
+def decide_status(
+    snapshot: BackendSnapshot, replicas: Replicas, *, workload: Object, changing: bool, now: datetime
+) -> ModelBackendStatus:
+    """The whole status; ``workload`` is as it should be, ``changing`` says that children are about to be changed."""
+    backend, template = snapshot.backend, pods_of(workload)
     refusal = snapshot.refusals[0] if snapshot.refusals else None
-    blocked = _blocked(replicas, now)
-    missing = _missing(snapshot, replicas, refusal, blocked)
+    blocked = _blocked(replicas, workload, now)
+    missing = _missing(snapshot, replicas, template, refusal, blocked, now)
     ready = _ready(replicas, refusal, missing)
     verdicts = (
         ready,
         _reconciling(snapshot, replicas, refusal, missing, changing=changing),
         _stalled(refusal),
-        _scheduled(replicas),
+        _scheduled(replicas, template),
         _model_loaded(replicas, missing),
         _rollout_blocked(replicas, blocked),
         *_default_conflict(snapshot),
@@ -85,29 +95,42 @@ def transitions(before: ModelBackendStatus, after: ModelBackendStatus) -> tuple[
     return tuple(events)
 
 
-def next_look(snapshot: BackendSnapshot, *, revision: str, now: datetime) -> float | None:
-    """When the passing of time alone changes the status: a rollout that waits becomes one that is blocked."""
-    since = Replicas.of(snapshot, revision).blocked_since()
-    if since is None or now - since >= BLOCKED_AFTER:
-        return None
-    return (since + BLOCKED_AFTER - now).total_seconds()
+def next_look(snapshot: BackendSnapshot, replicas: Replicas, now: datetime) -> float | None:
+    """When the passing of time alone changes the status: a rollout that waits becomes one that is blocked.
+
+    Also when no watch would tell: Events of the kubelet are looked at again.
+    """
+    looks = [next_listing(snapshot.pods, now)]
+    since = replicas.without_node_since()
+    if since is not None and now - since < BLOCKED_AFTER:
+        looks.append((since + BLOCKED_AFTER - now).total_seconds())
+    return min((seconds for seconds in looks if seconds is not None), default=None)
 
 
-def _blocked(replicas: Replicas, now: datetime) -> PodProblem | None:
-    since = replicas.blocked_since()
-    if since is None or now - since < BLOCKED_AFTER:
+def _blocked(replicas: Replicas, workload: Object, now: datetime) -> PodProblem | None:
+    """Why the new revision has found no node for a while, as long as an earlier one serves."""
+    since, problem = replicas.without_node_since(), replicas.unschedulable
+    if not replicas.still_serving or problem is None or since is None or now - since < BLOCKED_AFTER:
         return None
-    return replicas.unschedulable
+    problem = with_demand(problem, pods_of(workload))
+    if ROOM_ANNOTATION in workload["metadata"]["annotations"]:
+        return PodProblem(problem.reason, f"{problem.message}; old pods make room, as rollout.whenBlocked is Replace")
+    return problem
 
 
 def _missing(
-    snapshot: BackendSnapshot, replicas: Replicas, refusal: Refusal | None, blocked: PodProblem | None
+    snapshot: BackendSnapshot,
+    replicas: Replicas,
+    template: Object,
+    refusal: Refusal | None,
+    blocked: PodProblem | None,
+    now: datetime,
 ) -> PodProblem:
     if refusal is not None:
         return PodProblem(_STALLING.get(refusal.reason, refusal.reason), refusal.message)
     if blocked is not None:
         return PodProblem("RolloutBlocked", blocked.message)
-    return what_is_missing(replicas, snapshot.own_workload)
+    return with_demand(shortfall(snapshot, replicas, now), template)
 
 
 def _ready(replicas: Replicas, refusal: Refusal | None, missing: PodProblem) -> Verdict:
@@ -143,10 +166,10 @@ def _stalled(refusal: Refusal | None) -> Verdict:
     return Verdict("Stalled", "False", "NotStalled")
 
 
-def _scheduled(replicas: Replicas) -> Verdict:
+def _scheduled(replicas: Replicas, template: Object) -> Verdict:
     unschedulable = replicas.unschedulable
     if unschedulable is not None:
-        return Verdict("Scheduled", "False", "Unschedulable", unschedulable.message)
+        return Verdict("Scheduled", "False", "Unschedulable", with_demand(unschedulable, template).message)
     if replicas.wanted == 0:
         return Verdict("Scheduled", "True", "ScaledToZero")
     if not replicas.complete or not all(pod.node for pod in replicas.members):

@@ -27,11 +27,16 @@ def build_workload(backend: ModelBackend, settings: OperatorSettings) -> Object:
     return build(backend, settings)
 
 
+def pods_of(workload: Object) -> Object:
+    """The template of the pods that answer."""
+    spec = workload["spec"]
+    template: Object = spec["template"] if "template" in spec else spec["leaderWorkerTemplate"]["leaderTemplate"]
+    return template
+
+
 def revision(workload: Object) -> str:
     """The revision of what ``build_workload`` made."""
-    spec = workload["spec"]
-    template = spec["template"] if "template" in spec else spec["leaderWorkerTemplate"]["leaderTemplate"]
-    label: str = template["metadata"]["labels"][REVISION_LABEL]
+    label: str = pods_of(workload)["metadata"]["labels"][REVISION_LABEL]
     return label
 
 

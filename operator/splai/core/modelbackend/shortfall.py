@@ -1,0 +1,98 @@
+"""Why fewer pods of the current revision answer than are wanted: one reason, in the words of whoever knows.
+
+In this order: what the pods' own status says; what the kubelet says in Events about pods that have no such problem; why
+there are no pods; how far they have got.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from splai.core.modelbackend.kubelet_words import kubelet_problem, probe_words
+from splai.core.modelbackend.last_words import last_words
+from splai.core.modelbackend.replicas import Replicas, fetches, has_started, runs
+from splai.core.modelbackend.snapshot import BackendSnapshot
+from splai.core.observed import ObservedDeployment, ObservedLeaderWorkerSet, ObservedPod
+from splai.core.pod_problem import PodProblem, pod_problem, worst_problem
+from splai.engines import ENGINE_CONTAINER
+
+FAILURE_IS_NEWS = timedelta(minutes=5)
+"""The pod in whose place a failed one was made has its own story after that."""
+
+# The words of Kubernetes' admission plugins: resourcequota, priority, runtimeclass, serviceaccount.
+_REFUSALS = (
+    (re.compile(r"exceeded quota"), "QuotaExceeded"),
+    (re.compile(r"no PriorityClass with name"), "PriorityClassNotFound"),
+    (re.compile(r"RuntimeClass \S+ not found"), "RuntimeClassNotFound"),
+    (re.compile(r"error looking up service account .* not found"), "ServiceAccountNotFound"),
+)
+
+
+def shortfall(snapshot: BackendSnapshot, replicas: Replicas, now: datetime) -> PodProblem:
+    """The first cause that applies."""
+    waiting = sorted((pod for pod in replicas.members if not pod.ready), key=lambda pod: pod.name)
+    problem = worst_problem(waiting)
+    if problem is not None:
+        return _in_the_engines_words(problem, waiting)
+    told = [found for pod in waiting if (found := kubelet_problem(pod, snapshot.pod_events.get(pod.uid, ()), now))]
+    if told:
+        return told[0]
+    if not any(runs(pod) for pod in waiting) and (failure := _recent_failure(replicas.failed, now)):
+        return failure
+    return _progress(snapshot, replicas, waiting) if waiting else _no_pods(replicas, snapshot.own_workload)
+
+
+def refusal_reason(message: str) -> str:
+    """Why the apiserver takes no pods, as a word."""
+    return next((reason for pattern, reason in _REFUSALS if pattern.search(message)), "Forbidden")
+
+
+def _no_pods(replicas: Replicas, workload: ObservedDeployment | ObservedLeaderWorkerSet | None) -> PodProblem:
+    failure = workload.conditions.get("ReplicaFailure") if workload else None
+    if failure is not None and failure.status == "True":
+        return PodProblem(refusal_reason(failure.message), failure.message)
+    if replicas.previous:
+        return PodProblem("RollingOut", "the new revision's pods are being created")
+    if isinstance(workload, ObservedLeaderWorkerSet) and not workload.conditions:
+        return PodProblem("Creating", f"LeaderWorkerSet {workload.name} waits for its controller")
+    return PodProblem("Creating", "the pods are being created")
+
+
+def _progress(snapshot: BackendSnapshot, replicas: Replicas, waiting: Sequence[ObservedPod]) -> PodProblem:
+    started = [pod for pod in waiting if has_started(pod)]
+    running = [pod for pod in waiting if runs(pod)]
+    words = next(
+        (said for pod in started or running if (said := probe_words(snapshot.pod_events.get(pod.uid, ())))), ""
+    )
+    because = f": {words}" if words else ""
+    if started:
+        return PodProblem("NotAnswering", f"the model was loaded, but the engine fails its readiness probe{because}")
+    if running:
+        return PodProblem("Loading", f"the engine is loading the model{because}")
+    if any(fetches(pod) for pod in waiting):
+        return PodProblem("Fetching", "the weights are being fetched")
+    return PodProblem("Starting", "the pods are starting: images are pulled and volumes mounted")
+
+
+def _in_the_engines_words(problem: PodProblem, waiting: Sequence[ObservedPod]) -> PodProblem:
+    """An engine that ends before it ever answered has not loaded its model, and its last words say why.
+
+    What it says later may be about requests, and is left alone.
+    """
+    if problem.reason != "CrashLoopBackOff":
+        return problem
+    pod = next(pod for pod in waiting if pod_problem(pod) == problem)
+    engine = pod.container(ENGINE_CONTAINER)
+    if engine is None or not pod.never_ready:
+        return problem
+    words = last_words(engine.exit_message)
+    return PodProblem("ModelLoadFailed", f"{problem.message}; it said: {words}" if words else problem.message)
+
+
+def _recent_failure(failed: Sequence[ObservedPod], now: datetime) -> PodProblem | None:
+    """Such as Evicted, or UnexpectedAdmissionError of a device plugin that had no device after all."""
+    recent = [pod for pod in failed if pod.created is not None and now - pod.created < FAILURE_IS_NEWS]
+    if not recent:
+        return None
+    newest = max(recent, key=lambda pod: (pod.created, pod.name))
+    return PodProblem("PodFailed", f"{newest.name}: {newest.reason}: {newest.message}")
