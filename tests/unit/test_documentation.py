@@ -19,7 +19,7 @@ MODULES = {
         "pod_problem",
     ],
     "model-backends": [
-        *(f"modelbackend/{module}" for module in ("autoscaling", "kubelet_words", "replicas", "shortfall", "status")),
+        *(f"modelbackend/{module}" for module in ("autoscaling", "kubelet_words", "shortfall", "status")),
         "pod_problem",
     ],
 }

@@ -8,6 +8,7 @@ import pytest
 
 from splai.controller import handlers
 from splai.controller.event_lists import EventLists
+from splai.controller.gateways import Gateways
 from splai.controller.observe import Observer
 from splai.controller.resync import Resync
 from splai.controller.status_writer import StatusWriter
@@ -30,6 +31,7 @@ APPLY: dict[str, Code] = {
     "create": (Executor._apply, "self._client.apply(resource"),
     "patch": (Executor._apply_by_force, "self._client.apply(resource"),
 }
+DELETE: Code = (Executor._delete, "self._client.delete(resource")
 OWN: dict[str, dict[str, Code]] = {"": {"list": LIST, "watch": WATCH}, "/status": {"patch": STATUS}}
 
 NEEDED: dict[str, dict[str, dict[str, Code]]] = {
@@ -40,7 +42,12 @@ NEEDED: dict[str, dict[str, dict[str, Code]]] = {
         "splai.dev/modelbackends": OWN[""],
         "splai.dev/modelbackends/status": OWN["/status"],
         "splai.dev/modelbackends/finalizers": {"update": OWNER},
-        "apps/deployments": {"list": LIST, "watch": WATCH, **APPLY},
+        "apps/deployments": {"list": LIST, "watch": WATCH, **APPLY, "delete": DELETE},
+        "leaderworkerset.x-k8s.io/leaderworkersets": {
+            "list": (Observer._leader_worker_set, "self._client.list(LEADER_WORKER_SETS"),
+            **APPLY,
+            "delete": DELETE,
+        },
         "/services": {"list": LIST, "watch": WATCH, **APPLY},
         "batch/jobs": {
             "list": LIST,
@@ -48,7 +55,7 @@ NEEDED: dict[str, dict[str, dict[str, Code]]] = {
             "get": (Executor._create, "self._client.get(resource"),
             "create": (Executor._create, "self._client.create(resource"),
             "patch": (Executor._scale, "self._client.patch(resource"),
-            "delete": (Executor._delete, "self._client.delete(resource"),
+            "delete": DELETE,
         },
         "/pods": {"list": LIST, "watch": WATCH},
         "/configmaps": {"get": (Observer._config_map, "self._client.get(CONFIG_MAPS")},
@@ -62,6 +69,9 @@ NEEDED: dict[str, dict[str, dict[str, Code]]] = {
             "get": (Elector._read, "self._client.get(LEASES"),
             "update": (Elector._write, "self._client.replace(LEASES"),
         },
+    },
+    "splai-operator-gateways": {
+        "discovery.k8s.io/endpointslices": {"list": (Gateways._list, "ENDPOINT_SLICES, self._namespace")},
     },
     "splai-gateway": {
         resource: {

@@ -32,6 +32,7 @@ ONE_NODE: dict[str, Any] = {
     "engine": {"type": "vLLM"},
     "resources": {"gpu": {"count": 8, "product": "NVIDIA-H100-80GB-HBM3"}, "memory": "1Ti"},
 }
+NO_8_GPUS = f"{NO_GPU} (each pod asks for 8 nvidia.com/gpu)"
 SEEN = {"Progressing": ObservedCondition(status="True")}
 
 
@@ -194,8 +195,8 @@ class TestStatus:
     def test_a_node_that_finds_no_gpus_is_the_schedulers_to_tell(self) -> None:
         backend = with_nodes()
         decision = decide(make_pod(backend=backend), other_node(backend=backend, unschedulable_for=60))
-        assert verdict(decision, "Ready") == ("False", "Unschedulable", NO_GPU)
-        assert verdict(decision, "Scheduled") == ("False", "Unschedulable", NO_GPU)
+        assert verdict(decision, "Ready") == ("False", "Unschedulable", NO_8_GPUS)
+        assert verdict(decision, "Scheduled") == ("False", "Unschedulable", NO_8_GPUS)
 
     def test_a_replica_is_not_scheduled_before_each_of_its_nodes_has_a_pod(self) -> None:
         assert verdict(decide(make_pod(backend=with_nodes())), "Scheduled")[:2] == ("Unknown", "Waiting")
@@ -209,7 +210,7 @@ class TestStatus:
         backend = with_nodes()
         new = [make_pod("smol-nodes-1", backend=backend), other_node(backend=backend, unschedulable_for=60)]
         decision = decide(ready_pod("smol-nodes-0", old=True), *new)
-        assert verdict(decision, "RolloutBlocked") == ("True", "Unschedulable", NO_GPU)
+        assert verdict(decision, "RolloutBlocked") == ("True", "Unschedulable", NO_8_GPUS)
 
     def test_a_set_that_no_controller_takes_up_says_so(self) -> None:
         decision = decide(leader_worker_set=make_set(with_nodes(), conditions={}))
