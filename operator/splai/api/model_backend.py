@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from splai.api.backend_ollama import OLLAMA_RULES
 from splai.api.backend_routing import Access, Routing
 from splai.api.base import APIModel, Quantity, rules, written_whole
 from splai.api.condition import Condition
@@ -19,8 +20,8 @@ class Model(APIModel):
         "json_schema_extra": rules(
             (
                 "!has(self.source) || self.source.matches("
-                "'^(hf://[^/]+/[^/]+|file:///.+|pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/.+)?)$')",
-                "source must read hf://owner/name, file:///path or pvc://claim/path",
+                "'^(hf://[^/]+/[^/]+|ollama://.+|file:///.+|pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/.+)?)$')",
+                "source must read hf://owner/name, ollama://name, file:///path or pvc://claim/path",
             )
         )
     }
@@ -39,9 +40,10 @@ class Model(APIModel):
         Field(
             max_length=1024,
             description=(
-                "Where the weights are: hf://owner/name (vLLM only), file:///path in the image (not with Custom), "
+                "Where the weights are: hf://owner/name (vLLM only), ollama://name:tag (Ollama only), "
+                "file:///path in the image (not with Custom), "
                 "or pvc://claim/path, the claim mounted read-only at /models (with Custom pvc://claim, no path). "
-                "Left out (not with vLLM): the model that the image carries."
+                "Left out (not with vLLM and Ollama): the model that the image carries."
             ),
         ),
     ] = None
@@ -68,8 +70,8 @@ class Engine(APIModel):
     }
 
     type: Annotated[
-        Literal["LlamaCpp", "vLLM", "Custom"],
-        Field(description="LlamaCpp runs on CPUs and GPUs; Custom is any image that speaks the OpenAI API."),
+        Literal["LlamaCpp", "vLLM", "Ollama", "Custom"],
+        Field(description="LlamaCpp and Ollama run on CPUs and GPUs; Custom is any image that speaks the OpenAI API."),
     ] = "LlamaCpp"
     image: Annotated[str | None, Field(max_length=512, description="Default: the engine's own image.")] = None
     command: Annotated[list[str] | None, Field(max_length=64, description="Custom: instead of the image's own.")] = None
@@ -164,6 +166,7 @@ class ModelBackendSpec(APIModel):
                 "self.engine.type != 'Custom' || !has(self.model.source) || self.model.source.matches('^pvc://[^/]+$')",
                 "engine type Custom takes no model.source but pvc://claim: name the model in engine.args",
             ),
+            *OLLAMA_RULES,
         )
     }
 

@@ -66,6 +66,7 @@ class Settings:
             engine_images=EngineImages(
                 llamacpp=text("SPLAI_LLAMACPP_IMAGE", f"splai/llamacpp:{__version__}"),
                 vllm=text("SPLAI_VLLM_IMAGE", "vllm/vllm-openai:v0.11.0"),
+                ollama=text("SPLAI_OLLAMA_IMAGE", EngineImages.ollama),
             ),
             image_pull_policy=_pull_policy(text("SPLAI_IMAGE_PULL_POLICY", "IfNotPresent")),
             artifacts_url=artifacts_url,

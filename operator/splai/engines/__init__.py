@@ -4,13 +4,13 @@ Imports api only. `core` builds Deployments (a backend's replicas) and Jobs (Ded
 """
 
 from splai.api.model_backend import ModelBackendSpec
-from splai.engines import custom, llamacpp, vllm
+from splai.engines import custom, llamacpp, ollama, vllm
 from splai.engines.images import EngineImages
 from splai.engines.pod import ENGINE_CONTAINER, EnginePod
 
 __all__ = ["ENGINE_CONTAINER", "EngineImages", "EnginePod", "engine_pod"]
 
-_ENGINES = {"LlamaCpp": llamacpp.engine_pod, "vLLM": vllm.engine_pod, "Custom": custom.engine_pod}
+_ENGINES = {"LlamaCpp": llamacpp.engine_pod, "vLLM": vllm.engine_pod, "Ollama": ollama.engine_pod, "Custom": custom.engine_pod}
 
 
 def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:

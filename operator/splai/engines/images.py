@@ -9,3 +9,4 @@ class EngineImages:
 
     llamacpp: str
     vllm: str
+    ollama: str = "ollama/ollama:0.9.0"

@@ -54,7 +54,7 @@ class Weights:
 
 
 def weights(source: str | None) -> Weights:
-    """Read ``hf://owner/name``, ``file:///path`` or ``pvc://claim/path``; nothing stands for the image's own model."""
+    """Read ``scheme://name``, ``file:///path`` or ``pvc://claim/path``; nothing stands for the image's own model."""
     if source is None:
         return Weights("")
     scheme, _, rest = source.partition("://")
@@ -76,8 +76,12 @@ def build_pod(
     args: Sequence[str] = (),
     env: dict[str, str] | None = None,
     user: int | None = None,
+    loaded: Sequence[str] = (),
 ) -> EnginePod:
-    """Assemble the pieces; the user's own ``engine.args`` come last, where engines let the last one win."""
+    """Assemble the pieces; the user's own ``engine.args`` come last, where engines let the last one win.
+
+    ``loaded`` is a command that succeeds once the model is, for an engine whose health path does not tell.
+    """
     security: Object = {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
@@ -97,7 +101,7 @@ def build_pod(
         "resources": container_resources(spec.resources),
         "volumeMounts": [mount.to_wire() for mount in mounts],
         "securityContext": security,
-        **_probes(health_path),
+        **_probes(health_path, loaded),
     }
     return EnginePod(
         container={name: value for name, value in container.items() if value not in ([], {})},
@@ -119,12 +123,12 @@ def container_resources(resources: BackendResources) -> Object:
     return {name: value for name, value in (("limits", limits), ("requests", requests)) if value}
 
 
-def _probes(path: str) -> Object:
+def _probes(path: str, loaded: Sequence[str]) -> Object:
     """Loading a model may take half an hour; after that an engine answers soon, though a busy one not at once."""
     request = {"httpGet": {"path": path, "port": "http"}}
     return {
         "startupProbe": {
-            **request,
+            **({"exec": {"command": list(loaded)}} if loaded else request),
             "periodSeconds": _STARTUP_PERIOD_SECONDS,
             "timeoutSeconds": 3,
             "failureThreshold": _LOAD_SECONDS // _STARTUP_PERIOD_SECONDS,

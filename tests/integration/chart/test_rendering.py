@@ -131,6 +131,7 @@ def test_several_gateways_are_not_evicted_at_once(helm: Path, replicas: int, bud
         ("image.pullPolicy=Always", "operator", "SPLAI_IMAGE_PULL_POLICY", "Always"),
         ("engines.llamaCppImage=a/b:c", "operator", "SPLAI_LLAMACPP_IMAGE", "a/b:c"),
         ("engines.vllmImage=a/b:c", "operator", "SPLAI_VLLM_IMAGE", "a/b:c"),
+        ("engines.ollamaImage=a/b:c", "operator", "SPLAI_OLLAMA_IMAGE", "a/b:c"),
         ("gateway.publicURL=https://example.org", "operator", "SPLAI_PUBLIC_URL", "https://example.org"),
         ("logLevel=DEBUG", "artifacts", "SPLAI_LOG_LEVEL", "DEBUG"),
         ("metrics.port=9000", "gateway", "SPLAI_METRICS_PORT", "9000"),

@@ -156,8 +156,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (volume(hostPath={"path": "/"}), 'unknown field "spec.workers.template.volumes[0].hostPath"'),
     (worker_template(env=[{"name": "A"}, {"name": "A"}]), 'Duplicate value: {"name":"A"}'),
-    (source("LlamaCpp", "s3://bucket/m"), "source must read hf://owner/name, file:///path or pvc://claim/path"),
-    (source("vLLM", "hf://only-a-name"), "source must read hf://owner/name, file:///path or pvc://claim/path"),
+    (source("LlamaCpp", "s3://bucket/m"), "source must read hf://owner/name, ollama://name, file:///path or pvc://claim/path"),
+    (source("vLLM", "hf://only-a-name"), "source must read hf://owner/name, ollama://name, file:///path or pvc://claim/path"),
     (source("vLLM", None), "engine type vLLM needs model.source: its image carries no model"),
     (
         source("LlamaCpp", "hf://owner/name"),

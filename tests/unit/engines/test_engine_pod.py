@@ -6,12 +6,15 @@ from splai.api.model_backend import ModelBackendSpec
 from splai.engines import ENGINE_CONTAINER, EnginePod, engine_pod
 from splai.engines.images import EngineImages
 
-IMAGES = EngineImages(llamacpp="splai/llamacpp:1", vllm="vllm/vllm-openai:v1")
+IMAGES = EngineImages(llamacpp="splai/llamacpp:1", vllm="vllm/vllm-openai:v1", ollama="ollama/ollama:1")
 
 LLAMACPP: dict[str, Any] = {"model": {"id": "smol"}}
 VLLM: dict[str, Any] = {"model": {"id": "qwen", "source": "hf://Qwen/Qwen3-0.6B"}, "engine": {"type": "vLLM"}}
+OLLAMA: dict[str, Any] = {"model": {"id": "small", "source": "ollama://smollm2:135m"}, "engine": {"type": "Ollama"}}
 CUSTOM: dict[str, Any] = {"model": {"id": "mine"}, "engine": {"type": "Custom", "image": "me/server:2"}}
-EVERY_ENGINE = pytest.mark.parametrize("spec", [LLAMACPP, VLLM, CUSTOM], ids=["LlamaCpp", "vLLM", "Custom"])
+EVERY_ENGINE = pytest.mark.parametrize(
+    "spec", [LLAMACPP, VLLM, OLLAMA, CUSTOM], ids=["LlamaCpp", "vLLM", "Ollama", "Custom"]
+)
 
 
 def pod_of(spec: dict[str, Any], **more: Any) -> EnginePod:
@@ -79,6 +82,7 @@ def test_the_port_is_named_http_and_all_probes_ask_it(spec: dict[str, Any], port
     [
         (LLAMACPP, "splai/llamacpp:1"),
         (VLLM, "vllm/vllm-openai:v1"),
+        (OLLAMA, "ollama/ollama:1"),
         (CUSTOM, "me/server:2"),
         (with_engine(LLAMACPP, image="other:1"), "other:1"),
         (with_engine(VLLM, image="other:1"), "other:1"),

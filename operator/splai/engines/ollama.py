@@ -1,0 +1,75 @@
+"""Ollama, for GGUF files and the models of its library, on CPUs and GPUs: https://github.com/ollama/ollama/tree/v0.9.0/docs
+
+Its server starts empty, and answers for models that lie in its store, by the names that they have there; it loads one
+into memory when a request asks for it. A pod, though, is ready when its model is in memory. So a script starts the
+server, fills the store, gives the model all of its names and loads it; the startup probe waits for the script's mark.
+
+The server takes no arguments: its settings are variables, https://github.com/ollama/ollama/blob/v0.9.0/docs/faq.md
+"""
+
+from splai.api.model_backend import ModelBackendSpec
+from splai.engines.images import EngineImages
+from splai.engines.pod import SCRATCH, EnginePod, Mount, build_pod, weights
+
+PORT = 11434
+_USER = 65532  # Ollama's own image runs as root unless told otherwise
+
+_STORE = Mount({"name": "cache", "emptyDir": {}}, "/cache")
+_LOADED = f"{SCRATCH.path}/loaded"
+_ENVIRONMENT = {
+    "HOME": _STORE.path,
+    "OLLAMA_HOST": f"127.0.0.1:{PORT}",  # where the script's commands, and those of `kubectl exec`, find the server
+    "OLLAMA_KEEP_ALIVE": "-1",  # a model that nobody asks stays loaded
+}
+
+# In bash, which Ollama's image has, because that can speak HTTP: no command of Ollama loads an embedding model, but
+# an embedding request without input loads any. What fails, fails the container with the last words of its output, of
+# which most is progress bars. Commands run in the background: bash heeds a signal only between those of the foreground.
+SCRIPT = f"""\
+set -euo pipefail
+rm -f {_LOADED}  # an earlier container of this pod had its own model in memory
+OLLAMA_HOST=0.0.0.0:{PORT} ollama serve &
+server=$!
+trap 'exit 0' TERM INT
+trap 'kill "$server" 2>/dev/null && wait "$server" || true' EXIT
+
+attempt() {{
+  "$@" >{SCRATCH.path}/output 2>&1 &
+  wait "$!" || {{ tail -n 2 {SCRATCH.path}/output >&2; exit 1; }}
+}}
+load() {{
+  request="{{\\"model\\": \\"$1\\"}}"
+  exec 3<>/dev/tcp/127.0.0.1/{PORT}
+  printf 'POST /api/embed HTTP/1.0\\r\\nContent-Length: %d\\r\\n\\r\\n%s' "${{#request}}" "$request" >&3
+  read -r status <&3
+  [[ $status == *" 200 "* ]] || {{ cat <&3; exit 1; }}
+}}
+
+until (: >/dev/tcp/127.0.0.1/{PORT}) 2>/dev/null; do kill -0 "$server"; sleep 0.2; done
+source=$1 id=$2
+case $source in
+  /*) echo "FROM $source" >{SCRATCH.path}/Modelfile; attempt ollama create "$id" -f {SCRATCH.path}/Modelfile ;;
+  *) ollama show "$source" >/dev/null 2>&1 || attempt ollama pull "$source"; attempt ollama cp "$source" "$id" ;;
+esac
+for alias in "${{@:3}}"; do attempt ollama cp "$id" "$alias"; done
+attempt load "$id"
+touch {_LOADED}
+wait "$server"
+"""
+
+
+def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
+    """The script's arguments are the model's source, its id and its aliases; the CRD demands the first."""
+    source = weights(spec.model.source)
+    return build_pod(
+        spec,
+        image=spec.engine.image or images.ollama,
+        port=PORT,
+        health_path="/api/version",
+        loaded=["test", "-e", _LOADED],
+        command=["bash", "-c", SCRIPT, "ollama"],
+        args=[source.location, *spec.model.ids],
+        env=_ENVIRONMENT,
+        user=_USER,
+        mounts=(SCRATCH, _STORE, *source.mounts),
+    )
