@@ -184,7 +184,9 @@ def _compile(module: Module, source: Path, destination: Path, current: Step) -> 
     words = ["go", "build", "-v", *module.flags(), "-o", f"{destination}/", "tool"]
     compiled = 0
     output: list[str] = []
-    with subprocess.Popen(words, cwd=source, env=go_environment(cgo=module.cgo), stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        words, cwd=source, env=go_environment(cgo=module.cgo), stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stderr is not None  # noqa: S101  (for the type checker: PIPE was asked for)
         for line in process.stderr:
             output.append(line)

@@ -62,7 +62,9 @@ def test_llama_cpp_serves_its_model_by_id_and_alias(namespace: Namespace, gatewa
     with forwarded(namespace.name, "svc/llamacpp", 80) as service:
         assert_it_chats_streams_and_embeds(service, model_id)
     assert_it_chats_streams_and_embeds(gateway, alias)
-    assert {model_id, alias} <= {model.id for model in openai.OpenAI(base_url=f"{gateway}/v1", api_key="-").models.list()}
+    assert {model_id, alias} <= {
+        model.id for model in openai.OpenAI(base_url=f"{gateway}/v1", api_key="-").models.list()
+    }
 
 
 def test_ollama_imports_a_gguf_file_and_is_ready_with_it_in_memory(

@@ -19,8 +19,8 @@ OLLAMA_RULES = (
     (
         f"self.engine.type != 'Ollama' || self.model.id.matches('^{_NAME}$') && "
         f"self.model.aliases.all(alias, alias.matches('^{_NAME}$'))",
-        "with engine type Ollama model.id and model.aliases are names as Ollama has them: [[host/]namespace/]model[:tag], "
-        "parts of at most 80 letters, digits and _-. (no dot in the namespace)",
+        "with engine type Ollama model.id and model.aliases are names as Ollama has them: "
+        "[[host/]namespace/]model[:tag], parts of at most 80 letters, digits and _-. (no dot in the namespace)",
     ),
     (
         "self.engine.type != 'Ollama' || size(self.engine.args) == 0",

@@ -10,7 +10,12 @@ from splai.engines.pod import ENGINE_CONTAINER, EnginePod
 
 __all__ = ["ENGINE_CONTAINER", "EngineImages", "EnginePod", "engine_pod"]
 
-_ENGINES = {"LlamaCpp": llamacpp.engine_pod, "vLLM": vllm.engine_pod, "Ollama": ollama.engine_pod, "Custom": custom.engine_pod}
+_ENGINES = {
+    "LlamaCpp": llamacpp.engine_pod,
+    "vLLM": vllm.engine_pod,
+    "Ollama": ollama.engine_pod,
+    "Custom": custom.engine_pod,
+}
 
 
 def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:

@@ -55,6 +55,7 @@ def claim(**source: Any) -> dict[str, Any]:
 
 # (the manifest, what the apiserver says about it)
 NO_SUCH_KEY = "the path must not have an empty segment, . or ..: no bucket has such a key"
+SOURCES = "source must read hf://owner/name, ollama://name, file:///path or pvc://claim/path"
 ONE_SOURCE = "set exactly one of text, items, configMap, persistentVolumeClaim, s3, http, huggingFace, failedOf"
 REFUSED: list[tuple[dict[str, Any], str]] = [
     (job(name=LONG), "the name must have at most 52 characters"),
@@ -156,8 +157,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (volume(hostPath={"path": "/"}), 'unknown field "spec.workers.template.volumes[0].hostPath"'),
     (worker_template(env=[{"name": "A"}, {"name": "A"}]), 'Duplicate value: {"name":"A"}'),
-    (source("LlamaCpp", "s3://bucket/m"), "source must read hf://owner/name, ollama://name, file:///path or pvc://claim/path"),
-    (source("vLLM", "hf://only-a-name"), "source must read hf://owner/name, ollama://name, file:///path or pvc://claim/path"),
+    (source("LlamaCpp", "s3://bucket/m"), SOURCES),
+    (source("vLLM", "hf://only-a-name"), SOURCES),
     (source("vLLM", None), "engine type vLLM needs model.source: its image carries no model"),
     (
         source("LlamaCpp", "hf://owner/name"),

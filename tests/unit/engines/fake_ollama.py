@@ -9,10 +9,11 @@ import os
 import signal
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 
 def note(line: str) -> None:
-    with open(os.environ["COMMANDS"], "a") as commands:
+    with Path(os.environ["COMMANDS"]).open("a") as commands:
         commands.write(f"{line}\n")
 
 

@@ -92,7 +92,7 @@ def test_the_image_is_the_installations_unless_the_backend_names_one(spec: dict[
     assert pod_of(spec).container["image"] == image
 
 
-@EVERY_ENGINE
+@pytest.mark.parametrize("spec", [LLAMACPP, VLLM, CUSTOM], ids=["LlamaCpp", "vLLM", "Custom"])
 def test_the_users_arguments_come_last(spec: dict[str, Any]) -> None:
     pod = pod_of(with_engine(spec, args=["--ctx-size", "4096"]))
     assert pod.container["name"] == ENGINE_CONTAINER

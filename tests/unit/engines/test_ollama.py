@@ -75,7 +75,10 @@ def test_the_whole_pod() -> None:
     ("source", "location"),
     [
         ("ollama://smollm2:135m", "smollm2:135m"),
-        ("ollama://hf.co/bartowski/Llama-3.2-1B-Instruct-GGUF:Q4_K_M", "hf.co/bartowski/Llama-3.2-1B-Instruct-GGUF:Q4_K_M"),
+        (
+            "ollama://hf.co/bartowski/Llama-3.2-1B-Instruct-GGUF:Q4_K_M",
+            "hf.co/bartowski/Llama-3.2-1B-Instruct-GGUF:Q4_K_M",
+        ),
         ("file:///opt/my model.gguf", "/opt/my model.gguf"),
     ],
 )

@@ -32,7 +32,9 @@ def test_without_root_what_the_tests_need_is_named(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("shutil.which", lambda _: None)
     monkeypatch.setattr(host, "_POSTGRES", tmp_path)
 
-    with pytest.raises(ClusterError, match=r"missing: g\+\+, openssl, postgresql, redis-server \(Debian's package names\)"):
+    with pytest.raises(
+        ClusterError, match=r"missing: g\+\+, openssl, postgresql, redis-server \(Debian's package names\)"
+    ):
         host.install_test_packages()
 
 
