@@ -22,9 +22,9 @@ _ENVIRONMENT = {
     "OLLAMA_KEEP_ALIVE": "-1",  # a model that nobody asks stays loaded
 }
 
-# In bash, which Ollama's image has, because that can speak HTTP: no command of Ollama loads an embedding model, but
-# an embedding request without input loads any. What fails, fails the container with the last words of its output, of
-# which most is progress bars. Commands run in the background: bash heeds a signal only between those of the foreground.
+# In bash, which Ollama's image has and which can speak HTTP: no command of Ollama loads an embedding model, but an
+# embedding request without input loads any. A step that fails ends the container with the last line of its output; the
+# others are progress bars. Steps run in the background, because bash heeds no signal while one is in the foreground.
 SCRIPT = f"""\
 set -euo pipefail
 rm -f {_LOADED}  # an earlier container of this pod had its own model in memory
@@ -35,7 +35,7 @@ trap 'kill "$server" 2>/dev/null && wait "$server" || true' EXIT
 
 attempt() {{
   "$@" >{SCRATCH.path}/output 2>&1 &
-  wait "$!" || {{ tail -n 2 {SCRATCH.path}/output >&2; exit 1; }}
+  wait "$!" || {{ echo "failed: $*"; tail -n 1 {SCRATCH.path}/output; exit 1; }} >&2
 }}
 load() {{
   request="{{\\"model\\": \\"$1\\"}}"
@@ -48,8 +48,15 @@ load() {{
 until (: >/dev/tcp/127.0.0.1/{PORT}) 2>/dev/null; do kill -0 "$server"; sleep 0.2; done
 source=$1 id=$2
 case $source in
-  /*) echo "FROM $source" >{SCRATCH.path}/Modelfile; attempt ollama create "$id" -f {SCRATCH.path}/Modelfile ;;
-  *) ollama show "$source" >/dev/null 2>&1 || attempt ollama pull "$source"; attempt ollama cp "$source" "$id" ;;
+  /*)
+    [[ -e $source ]] || {{ echo "there is no $source"; exit 1; }} >&2
+    echo "FROM $source" >{SCRATCH.path}/Modelfile
+    attempt ollama create "$id" -f {SCRATCH.path}/Modelfile
+    ;;
+  *)
+    ollama show "$source" >/dev/null 2>&1 || attempt ollama pull "$source"
+    attempt ollama cp "$source" "$id"
+    ;;
 esac
 for alias in "${{@:3}}"; do attempt ollama cp "$id" "$alias"; done
 attempt load "$id"

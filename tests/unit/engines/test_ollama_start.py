@@ -44,6 +44,10 @@ class Container:
         return process
 
     @property
+    def gguf(self) -> str:
+        return str(self.folder / "my model.gguf")
+
+    @property
     def mark(self) -> Path:
         """What the startup probe waits for."""
         return self.folder / "loaded"
@@ -61,6 +65,7 @@ class Container:
 @pytest.fixture
 def container(tmp_path: Path) -> Iterator[Container]:
     (tmp_path / "ollama").symlink_to(FAKE)
+    (tmp_path / "my model.gguf").touch()
     container = Container(tmp_path)
     yield container
     for process in container.processes:
@@ -69,7 +74,7 @@ def container(tmp_path: Path) -> Iterator[Container]:
 
 
 def test_a_file_is_imported_named_and_loaded_before_the_mark(container: Container) -> None:
-    container.until_loaded(container.start("/models/my model.gguf", "small", "gpt-4o-mini", "library/small:2"))
+    container.until_loaded(container.start(container.gguf, "small", "gpt-4o-mini", "library/small:2"))
 
     assert container.commands == [
         "serve",
@@ -78,7 +83,7 @@ def test_a_file_is_imported_named_and_loaded_before_the_mark(container: Containe
         "cp small library/small:2",
         'POST /api/embed {"model": "small"}',
     ]
-    assert (container.folder / "Modelfile").read_text() == "FROM /models/my model.gguf\n"
+    assert (container.folder / "Modelfile").read_text() == f"FROM {container.gguf}\n"
 
 
 def test_a_name_is_pulled_unless_an_earlier_container_of_the_pod_has(container: Container) -> None:
@@ -103,7 +108,7 @@ def test_the_mark_of_an_earlier_container_goes_first(container: Container) -> No
 
 
 def test_a_signal_ends_the_server_in_its_own_way(container: Container) -> None:
-    process = container.start("/a.gguf", "small")
+    process = container.start(container.gguf, "small")
     container.until_loaded(process)
 
     process.terminate()
@@ -113,34 +118,42 @@ def test_a_signal_ends_the_server_in_its_own_way(container: Container) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "failing"),
-    [(("qwen", "small"), "pull"), (("/a.gguf", "small"), "create"), (("/a.gguf", "small", "alias"), "cp")],
+    ("source", "failing"),
+    [("qwen", "pull"), (__file__, "create"), ("qwen", "cp")],
 )
-def test_what_fails_is_said_and_ends_server_and_container(
-    container: Container, arguments: tuple[str, ...], failing: str
-) -> None:
-    process = container.start(*arguments, failing=f"show {failing}")
+def test_what_fails_is_said_and_ends_server_and_container(container: Container, source: str, failing: str) -> None:
+    process = container.start(source, "small", failing=f"show {failing}")
 
     _, said = process.communicate(timeout=30)
 
     assert process.returncode == 1
+    assert said.splitlines()[-2].startswith(f"failed: ollama {failing} ")
     assert said.splitlines()[-1] == f"Error: {failing} failed"
     assert container.commands[-1] == "ended"
     assert not container.mark.exists()
 
 
 def test_a_model_that_does_not_load_is_said_and_ends_the_container(container: Container) -> None:
-    process = container.start("/a.gguf", "small", status=500)
+    process = container.start(container.gguf, "small", status=500)
 
     _, said = process.communicate(timeout=30)
 
     assert process.returncode == 1
-    assert '{"error":"the runner has terminated"}' in said
+    assert said.splitlines()[-2:] == ["failed: load small", '{"error":"the runner has terminated"}']
     assert not container.mark.exists()
 
 
+def test_a_file_that_is_not_there_is_named(container: Container) -> None:
+    process = container.start("/models/gone.gguf", "small")
+
+    _, said = process.communicate(timeout=30)
+
+    assert process.returncode == 1
+    assert said.splitlines()[-1] == "there is no /models/gone.gguf"
+
+
 def test_the_container_ends_with_its_server(container: Container) -> None:
-    process = container.start("/a.gguf", "small", failing="serve")
+    process = container.start(container.gguf, "small", failing="serve")
 
     _, said = process.communicate(timeout=30)
 

@@ -99,7 +99,7 @@ def test_the_key_of_what_is_partly_cpp_covers_the_cpp_compiler(
 ) -> None:
     monkeypatch.setattr(build, "_go_version", lambda: GO)
     monkeypatch.setattr("shutil.which", lambda program: f"/usr/bin/{program}")
-    monkeypatch.setattr(build.command, "run", lambda *words: f"{' '.join(words)} says 12.2.0\nand its licence")
+    monkeypatch.setattr("local_cluster.command.run", lambda *words: f"{' '.join(words)} says 12.2.0\nand its licence")
 
     assert build._compilers(module) == GO
     assert build._compilers(replace(module, cgo=True)) == f"{GO}, g++ --version says 12.2.0"
