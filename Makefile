@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 LOCAL_CLUSTER := PYTHONPATH=local-cluster $(PYTHON) -m local_cluster
 CLIENT_ENVIRONMENTS = PYTHONPATH=local-cluster:. $(BIN)/python -m tests.integration.clients.environments
 LOCK = $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade
-BUILT := kubernetes etcd kwok helm minio coredns kueue argo-workflows
+BUILT := kubernetes etcd kwok helm minio coredns kueue argo-workflows ollama
 CLIENTS := tests/integration/clients/environments
 KUBECONFIG_FILE := $(CURDIR)/.local/kubeconfig
 
@@ -63,7 +63,8 @@ test-integration: $(VENV)/installed ## Against a real kube-apiserver, etcd, sche
 
 test-e2e: $(VENV)/installed ## On a real cluster with real pods and the real small model
 	@$(MAKE) --no-print-directory cluster install
-	@$(LOCAL_CLUSTER) build kueue argo-workflows
+	@$(LOCAL_CLUSTER) packages
+	@$(LOCAL_CLUSTER) build kueue argo-workflows ollama
 	KUBECONFIG=$(KUBECONFIG_FILE) PATH="$(CURDIR)/.local/bin:$$PATH" $(BIN)/pytest tests/e2e
 
 lint: $(VENV)/installed ## ruff, mypy strict, and no drift in generated files
@@ -87,7 +88,8 @@ lock: $(VENV)/installed ## Resolve the dependencies anew into requirements*.lock
 	$(LOCK) --universal operator/build-requirements.in --output-file operator/build-requirements.lock
 	for client in $(CLIENTS)/*.in; do $(LOCK) --universal $$client --output-file $${client%.in}.lock || exit; done
 	cd $(CLIENTS)/node && npm install --package-lock-only --omit-lockfile-registry-resolved --save-exact openai@latest
-	$(LOCK) --no-deps images/llamacpp/requirements.in --output-file images/llamacpp/requirements.lock
+	for image in images/llamacpp images/ollama; do \
+	  $(LOCK) --no-deps $$image/requirements.in --output-file $$image/requirements.lock || exit; done
 
 benchmark: $(VENV)/installed ## Run benchmarks/NAME.py with ARGS; its last line is RESULT {json}
 	@PYTHONPATH=local-cluster PATH="$(CURDIR)/.local/bin:$$PATH" $(BIN)/python -m benchmarks.$(subst -,_,$(NAME)) $(ARGS)

@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("remains", help="fail when something of the local cluster is on the machine")
     build_command = commands.add_parser("build", help="build the cluster's programs into the cache")
     build_command.add_argument("names", nargs="*", metavar="MODULE", help=f"of: {', '.join(build.MODULES)}")
-    commands.add_parser("packages", help="install the Debian packages that the integration tests need")
+    commands.add_parser("packages", help="install the Debian packages that the tests need")
     images_command = commands.add_parser("images", help="build SPLAI's images and load them into the cluster")
     images_command.add_argument("names", nargs="*", metavar="IMAGE")
     install_command = commands.add_parser("install", help="install a neighbour of SPLAI's into the cluster")

@@ -43,6 +43,8 @@ class Module:
     links: tuple[tuple[str, str], ...] = ()
     """(name, target) of symbolic links in the Go module's repository that its build needs: an archive of the Go module
     proxy holds regular files only."""
+    cgo: bool = False
+    """Much of it is C++: it needs a C++ compiler, and the programs link to the machine's own libraries."""
 
     @property
     def folder(self) -> Path:
@@ -63,11 +65,11 @@ class Module:
         symbols = [s.format(version=self.version, major=major, minor=minor) for s in self.version_symbols]
         return ["-trimpath", "-ldflags", " ".join(["-s -w", *(f"-X {symbol}" for symbol in symbols)])]
 
-    def key(self, go_version: str) -> str:
+    def key(self, compilers: str) -> str:
         """What the programs depend on, as one short word."""
         digest = hashlib.sha256()
         links = [f"{name} -> {target}" for name, target in self.links]
-        for part in (self._go_mod(), (self.folder / "go.sum").read_text(), go_version, *self.flags(), *links):
+        for part in (self._go_mod(), (self.folder / "go.sum").read_text(), compilers, *self.flags(), *links):
             digest.update(part.encode())
             digest.update(b"\0")
         return digest.hexdigest()[:16]
@@ -117,6 +119,7 @@ MODULES = {
             extra="manifests",
             links=((f"{_ARGO_OS}/signal_linux.go", f"{_ARGO_OS}/signal_darwin.go"),),
         ),
+        Module(name="ollama", package="github.com/ollama/ollama", cpu_minutes=4, cgo=True),
     )
 }
 
@@ -134,7 +137,7 @@ def programs(module_name: str) -> Path:
     if module_name not in MODULES:
         raise ClusterError(f"unknown module {module_name}; there are: {', '.join(MODULES)}")
     module = MODULES[module_name]
-    key = module.key(_go_version())
+    key = module.key(_compilers(module))
     folder = paths.cache() / "bin" / f"{module.name}-{key}"
     if folder.is_dir():
         return folder
@@ -181,7 +184,9 @@ def _compile(module: Module, source: Path, destination: Path, current: Step) -> 
     words = ["go", "build", "-v", *module.flags(), "-o", f"{destination}/", "tool"]
     compiled = 0
     output: list[str] = []
-    with subprocess.Popen(words, cwd=source, env=go_environment(), stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        words, cwd=source, env=go_environment(cgo=module.cgo), stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stderr is not None  # noqa: S101  (for the type checker: PIPE was asked for)
         for line in process.stderr:
             output.append(line)
@@ -202,9 +207,18 @@ def go_module_folder(module: Module) -> Path:
     return Path(json.loads(downloaded)["Dir"])
 
 
-def go_environment() -> dict[str, str]:
-    """What `go build` is run with: static programs, whatever the machine has."""
-    return os.environ | {"CGO_ENABLED": "0"}
+def go_environment(*, cgo: bool = False) -> dict[str, str]:
+    """What `go build` is run with: static programs, whatever the machine has, unless they cannot do without C."""
+    return os.environ | {"CGO_ENABLED": "1" if cgo else "0"}
+
+
+def _compilers(module: Module) -> str:
+    """The versions of all that compile the module."""
+    if not module.cgo:
+        return _go_version()
+    if shutil.which("g++") is None:
+        raise ClusterError(f"{module.name} is built from C++ too, and g++ is missing: apt-get install g++")
+    return f"{_go_version()}, {command.run('g++', '--version').splitlines()[0]}"
 
 
 def _go_version() -> str:

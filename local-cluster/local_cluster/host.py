@@ -29,7 +29,7 @@ _NODE_NEEDS = {
     "debootstrap": "debootstrap",
     "ptp": "containernetworking-plugins",
 }
-_TESTS_NEED = {"initdb": "postgresql", "openssl": "openssl", "redis-server": "redis-server"}
+_TESTS_NEED = {"initdb": "postgresql", "openssl": "openssl", "redis-server": "redis-server", "g++": "g++"}
 _NETWORK_PLUGINS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 _POSTGRES = Path("/usr/lib/postgresql")
 _SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
@@ -81,8 +81,8 @@ def install_packages() -> None:
 
 
 def install_test_packages() -> None:
-    """Install the Debian packages that the integration tests need and whose programs are missing."""
-    _install(_TESTS_NEED, "Debian packages the integration tests need")
+    """Install the Debian packages that the tests need and whose programs are missing."""
+    _install(_TESTS_NEED, "Debian packages the tests need")
 
 
 def postgres_programs() -> Path | None:

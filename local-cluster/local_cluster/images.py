@@ -104,6 +104,10 @@ RECIPES = {
 }
 
 
+OLLAMA = "ollama"
+"""One more, which only tests need: its program is built from a Go module first. Tagged `local`."""
+
+
 def pulled_names(registry: str) -> list[str]:
     """What a cluster is told to pull when the images are not loaded into it."""
     return [f"{registry}/{recipe.name}:{_version()}" for recipe in RECIPES.values()]
@@ -131,10 +135,22 @@ class Builder(Protocol):
 
 
 def image(name: str, builder: Builder) -> Image:
-    """One of SPLAI's images, built first when the cache lacks it."""
+    """One of the images, built first when the cache lacks it."""
+    if name == OLLAMA:
+        return _ollama(builder)
     if name not in RECIPES:
-        raise ClusterError(f"unknown image {name}; there are: {', '.join(RECIPES)}")
+        raise ClusterError(f"unknown image {name}; there are: {', '.join((*RECIPES, OLLAMA))}")
     return _cached(RECIPES[name], builder)
+
+
+def _ollama(builder: Builder) -> Image:
+    source = paths.REPOSITORY / "images" / OLLAMA
+    with TemporaryDirectory(prefix="ollama-image-") as directory:
+        context = Path(directory)
+        shutil.copy2(build.program(OLLAMA, "ollama"), context)
+        shutil.copy2(source / "requirements.lock", context)
+        recipe = Recipe(OLLAMA, source / "Dockerfile", context, ("requirements.lock", "ollama"), version="local")
+        return _cached(recipe, builder)
 
 
 def pause(builder: Builder) -> Image:

@@ -1,4 +1,4 @@
-"""Kueue and Argo Workflows in the cluster under test."""
+"""Kueue, Argo Workflows and Ollama in the cluster under test."""
 
 import pytest
 
@@ -12,3 +12,11 @@ def install(name: str) -> None:
         cluster.install(name)
     except ClusterError as error:
         pytest.fail(f"no {name} to test with: {error}", pytrace=False)
+
+
+def load_image(name: str) -> None:
+    """Bring an image that SPLAI's installation does not need; a cluster that cannot have it fails the test."""
+    try:
+        cluster.load_images([name], {})
+    except ClusterError as error:
+        pytest.fail(f"no image {name} to test with: {error}", pytrace=False)

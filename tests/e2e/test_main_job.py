@@ -3,9 +3,8 @@
 from typing import Any
 
 import httpx
-import openai
 
-from tests.e2e.cluster import Namespace, forwarded
+from tests.e2e.cluster import Namespace
 from tests.e2e.objects import GPU_PRODUCT, backend, config_map, dedicated, from_config_map, job
 from tests.e2e.results import custom_ids, default_ids, read_lines
 
@@ -37,39 +36,6 @@ def test_a_dedicated_job_answers_every_record_once_and_in_order_on_gpu_pods(name
     pods = namespace.select("pods", "splai.dev/inferencejob=triage,app.kubernetes.io/component=worker")
     assert len(pods) == 2
     assert all(gpu_limits(pod) == 1 and pod["spec"]["nodeSelector"] == GPU_PRODUCT for pod in pods)
-
-
-def test_a_backend_serves_chat_streams_and_embeddings_behind_its_service(ready_backend: Namespace) -> None:
-    pods = ready_backend.select("pods", "splai.dev/modelbackend=smollm2")
-    assert [(gpu_limits(pod), pod["spec"]["nodeSelector"]) for pod in pods] == [(1, GPU_PRODUCT)]
-    endpoint = ready_backend.status("modelbackend", "smollm2")["endpoint"]
-    assert endpoint == f"http://smollm2.{ready_backend.name}.svc"
-
-    with forwarded(ready_backend.name, "svc/smollm2", 80) as url:
-        client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", timeout=60)
-        chat = client.chat.completions.create(
-            model="llama3-8b-q4", messages=[{"role": "user", "content": "Hi"}], max_tokens=4
-        )
-        vectors = client.embeddings.create(model="llama3-8b-q4", input="Hi").data
-
-    assert chat.choices[0].message.content
-    assert len(vectors[0].embedding) == 576
-
-
-def test_the_gateway_streams_the_answer_of_a_ready_backend_by_alias(namespace: Namespace, gateway: str) -> None:
-    alias = f"alias-{namespace.name}"
-    namespace.apply(backend(model={"id": f"id-{namespace.name}", "aliases": [alias]}))
-    namespace.wait("condition=Ready", "modelbackend/smollm2")
-    client = openai.OpenAI(base_url=f"{gateway}/v1", api_key="none", timeout=60)
-
-    with client.chat.completions.create(
-        model=alias, messages=[{"role": "user", "content": "Say hello"}], max_tokens=8, stream=True
-    ) as stream:
-        chunks = list(stream)
-
-    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
-    assert {chunk.model for chunk in chunks} == {alias}
-    assert alias in [model.id for model in client.models.list()]
 
 
 def test_completion_and_embedding_jobs_run_in_shared_workers(ready_backend: Namespace, gateway: str) -> None:

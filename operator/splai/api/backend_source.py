@@ -2,7 +2,7 @@
 
 A source is one URL. The parts of ``hf://owner/name@revision/file`` are those of Hugging Face's own ``hf://`` URLs; what
 stands behind the # of ``oci://`` is a path in the image. An adapter or a model that consists of several files is a
-folder; ``LlamaCpp`` loads one file.
+folder; ``LlamaCpp`` and ``Ollama`` load one file.
 """
 
 from typing import Annotated, Literal, NamedTuple, cast
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from splai.api.base import APIModel, ObjectName, rules
 
-Scheme = Literal["hf", "file", "pvc", "s3", "http", "https", "oci"]
+Scheme = Literal["hf", "file", "pvc", "s3", "http", "https", "oci", "ollama"]
 
 _HUB = "hf://[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+(@[A-Za-z0-9_.-]+)?"
 _CLAIM = "pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?"
@@ -20,20 +20,20 @@ _IMAGE = "oci://[^/# ]+/[^# ]+"
 _WEB = "https?://[^@ ]+"
 _FOLDERS = f"{_HUB}|file:///.+|{_CLAIM}(/.+)?|{_BUCKET}|{_IMAGE}(#[^/].*)?"
 
-SOURCE = f"^({_FOLDERS}|{_HUB}/.+|{_WEB})$"
+SOURCE = f"^({_FOLDERS}|{_HUB}/.+|{_WEB}|ollama://[^ ]+)$"
 """A model: in any of the forms that some engine takes."""
 FOLDER = f"^({_FOLDERS})$"
-"""A folder, as all engines but LlamaCpp load it."""
+"""A folder, as all engines but LlamaCpp and Ollama load it."""
 ADAPTER = f"^({_HUB}|file:///[^=,@]+|{_CLAIM}(/[^=,@]+)?|{_BUCKET}|{_IMAGE}(#[^/=,@][^=,@]*)?)$"
 """A folder whose path can stand in a list of names and paths."""
 ONE_FILE = f"^({_HUB}/.+|file:///.+|{_CLAIM}/.+|s3://.*[^/]|{_WEB}|{_IMAGE}#[^/].*)$"
-"""A file, as LlamaCpp loads it."""
+"""A file, as LlamaCpp and Ollama load it."""
 DOWNLOADED = "^(hf|s3|https?)://"
 """What comes over the network, by SPLAI or by the engine; an image is the kubelet's business."""
 
 SOURCE_FORMS = (
     "source must read hf://owner/name[@revision][/file], file:///path, pvc://claim/path, s3://bucket/prefix, "
-    "http(s)://host/file or oci://registry/repository:tag[#path]"
+    "http(s)://host/file, oci://registry/repository:tag[#path] or ollama://name:tag"
 )
 
 AdapterID = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._:/-]*[A-Za-z0-9])?$")]
@@ -64,6 +64,8 @@ def parse_source(url: str) -> Source:
             return Source(scheme, "", rest)
         case "oci":
             return Source(scheme, *_cut(rest, "#"))
+        case "ollama":
+            return Source(scheme, rest)
         case "http" | "https":
             return Source(scheme, url)
         case _:

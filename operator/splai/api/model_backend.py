@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from splai.api.backend_autoscaling import Autoscaling, AutoscalingStatus
+from splai.api.backend_ollama import OLLAMA_RULES
 from splai.api.backend_remote import Remote
 from splai.api.backend_resources import BackendResources
 from splai.api.backend_routing import Access, Routing
@@ -69,9 +70,10 @@ class Model(APIModel):
             max_length=1024,
             description=(
                 "Where the weights are: hf://owner/name[@revision][/file], file:///path in the image, "
-                "pvc://claim/path, s3://bucket/prefix, http(s)://host/file or oci://registry/repository:tag[#path]. "
-                "LlamaCpp loads one file, the others a folder; Custom takes pvc://claim and oci:// without a path, "
-                "mounted at /models. Left out (LlamaCpp and Custom): the model that the image carries."
+                "pvc://claim/path, s3://bucket/prefix, http(s)://host/file, oci://registry/repository:tag[#path] or "
+                "ollama://name:tag. LlamaCpp and Ollama load one file, the others a folder; Custom takes pvc://claim "
+                "and oci:// without a path, mounted at /models. Left out (LlamaCpp and Custom): the model that the "
+                "image carries."
             ),
         ),
     ] = None
@@ -135,10 +137,10 @@ class Engine(APIModel):
     }
 
     type: Annotated[
-        Literal["LlamaCpp", "vLLM", "SGLang", "TGI", "Transformers", "Custom", "Remote", "Workflow"],
+        Literal["LlamaCpp", "vLLM", "Ollama", "SGLang", "TGI", "Transformers", "Custom", "Remote", "Workflow"],
         Field(
             description=(
-                "LlamaCpp runs on CPUs and GPUs; Custom is any image that speaks the OpenAI API; "
+                "LlamaCpp and Ollama run on CPUs and GPUs; Custom is any image that speaks the OpenAI API; "
                 "Remote calls a provider, which spec.remote names; Workflow is a Python program, see spec.workflow."
             )
         ),
@@ -251,6 +253,7 @@ class ModelBackendSpec(APIModel):
                 "self.resources.nodes == 1 || self.engine.type == 'vLLM'",
                 "resources.nodes above 1 needs engine type vLLM",
             ),
+            *OLLAMA_RULES,
         )
     }
 

@@ -72,6 +72,7 @@ class Settings:
                 sglang=text("SPLAI_SGLANG_IMAGE", EngineImages.sglang),
                 tgi=text("SPLAI_TGI_IMAGE", EngineImages.tgi),
                 splai=image,
+                ollama=text("SPLAI_OLLAMA_IMAGE", EngineImages.ollama),
             ),
             image_pull_policy=_pull_policy(text("SPLAI_IMAGE_PULL_POLICY", "IfNotPresent")),
             artifacts_url=artifacts_url,

@@ -4,7 +4,7 @@ Imports api only. `core` builds Deployments (a backend's replicas) and Jobs (Ded
 """
 
 from splai.api.model_backend import ModelBackendSpec
-from splai.engines import custom, llamacpp, remote, sglang, tgi, transformers, vllm, workflow
+from splai.engines import custom, llamacpp, ollama, remote, sglang, tgi, transformers, vllm, workflow
 from splai.engines.images import EngineImages
 from splai.engines.pod import ENGINE_CONTAINER, EnginePod
 from splai.engines.weights import FETCH_CONTAINER
@@ -14,6 +14,7 @@ __all__ = ["ENGINE_CONTAINER", "FETCH_CONTAINER", "EngineImages", "EnginePod", "
 _ENGINES = {
     "LlamaCpp": llamacpp.engine_pod,
     "vLLM": vllm.engine_pod,
+    "Ollama": ollama.engine_pod,
     "SGLang": sglang.engine_pod,
     "TGI": tgi.engine_pod,
     "Transformers": transformers.engine_pod,

@@ -11,6 +11,7 @@ class EngineImages:
 
     llamacpp: str
     vllm: str
+    ollama: str = "ollama/ollama:0.9.0"
     sglang: str = "lmsysorg/sglang:v0.5.18"
     # Later ones have Python in the home of root, where no other user may look.
     tgi: str = "ghcr.io/huggingface/text-generation-inference:3.0.1"

@@ -55,8 +55,12 @@ def build_pod(
     args: Sequence[str] = (),
     env: dict[str, str] | None = None,
     user: int | None = None,
+    loaded: Sequence[str] = (),
 ) -> EnginePod:
-    """Assemble the pieces; the user's own ``engine.args`` come last, where engines let the last one win."""
+    """Assemble the pieces; the user's own ``engine.args`` come last, where engines let the last one win.
+
+    ``loaded`` is a command that succeeds once the model is, for an engine whose health path does not tell.
+    """
     on_hub = any(found.is_on_hub for found in weights)
     cache = cache_mount(spec.model) if on_hub else None
     wanted = (SCRATCH, *mounts, *(mount for found in weights for mount in found.mounts), *([cache] if cache else []))
@@ -75,7 +79,7 @@ def build_pod(
         "resources": container_resources(spec.resources),
         "volumeMounts": [mount.to_wire() for mount in everywhere],
         "securityContext": _restricted(user),
-        **_probes(health_path),
+        **_probes(health_path, loaded),
     }
     return EnginePod(
         container={name: value for name, value in container.items() if value not in ([], {})},
@@ -139,12 +143,12 @@ def container_resources(resources: BackendResources) -> Object:
     return {name: value for name, value in (("limits", limits), ("requests", requests)) if value}
 
 
-def _probes(path: str) -> Object:
+def _probes(path: str, loaded: Sequence[str]) -> Object:
     """Loading a model may take half an hour; after that an engine answers soon, though a busy one not at once."""
     request = {"httpGet": {"path": path, "port": "http"}}
     return {
         "startupProbe": {
-            **request,
+            **({"exec": {"command": list(loaded)}} if loaded else request),
             "periodSeconds": _STARTUP_PERIOD_SECONDS,
             "timeoutSeconds": 3,
             "failureThreshold": _LOAD_SECONDS // _STARTUP_PERIOD_SECONDS,

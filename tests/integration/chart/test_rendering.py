@@ -139,6 +139,7 @@ def test_several_gateways_are_not_evicted_at_once(helm: Path, replicas: int, bud
         ("engines.vllmImage=a/b:c", "operator", "SPLAI_VLLM_IMAGE", "a/b:c"),
         ("engines.sglangImage=a/b:c", "operator", "SPLAI_SGLANG_IMAGE", "a/b:c"),
         ("engines.tgiImage=a/b:c", "operator", "SPLAI_TGI_IMAGE", "a/b:c"),
+        ("engines.ollamaImage=a/b:c", "operator", "SPLAI_OLLAMA_IMAGE", "a/b:c"),
         ("gateway.publicURL=https://example.org", "operator", "SPLAI_PUBLIC_URL", "https://example.org"),
         ("logLevel=DEBUG", "artifacts", "SPLAI_LOG_LEVEL", "DEBUG"),
         ("metrics.port=9000", "gateway", "SPLAI_METRICS_PORT", "9000"),

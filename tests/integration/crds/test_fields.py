@@ -95,6 +95,7 @@ def on_nodes(nodes: int, *, name: str = "a", **resources: Any) -> dict[str, Any]
 # (the manifest, what the apiserver says about it)
 WHERE_THE_IMAGE_IS = "engine type Workflow takes neither engine.image nor engine.args: name the image in workflow.image"
 NO_SUCH_KEY = "the path must not have an empty segment, . or ..: no bucket has such a key"
+SOURCES = "source must read hf://owner/name, ollama://name, file:///path or pvc://claim/path"
 ONE_SOURCE = "set exactly one of text, items, configMap, persistentVolumeClaim, s3, http, huggingFace, failedOf"
 SOURCE_FORMS = (
     "source must read hf://owner/name[@revision][/file], file:///path, pvc://claim/path, s3://bucket/prefix, "

@@ -11,11 +11,13 @@ IMAGES = EngineImages(
     vllm="vllm/vllm-openai:v1",
     sglang="sglang:1",
     tgi="tgi:1",
+    ollama="ollama/ollama:1",
     splai="splai/splai:1",
 )
 
 LLAMACPP: dict[str, Any] = {"model": {"id": "smol"}}
 VLLM: dict[str, Any] = {"model": {"id": "qwen", "source": "hf://Qwen/Qwen3-0.6B"}, "engine": {"type": "vLLM"}}
+OLLAMA: dict[str, Any] = {"model": {"id": "small", "source": "ollama://smollm2:135m"}, "engine": {"type": "Ollama"}}
 CUSTOM: dict[str, Any] = {"model": {"id": "mine"}, "engine": {"type": "Custom", "image": "me/server:2"}}
 SGLANG: dict[str, Any] = VLLM | {"engine": {"type": "SGLang"}}
 TGI: dict[str, Any] = VLLM | {"engine": {"type": "TGI"}}
@@ -27,8 +29,8 @@ WORKFLOW: dict[str, Any] = {
 }
 EVERY_ENGINE = pytest.mark.parametrize(
     "spec",
-    [LLAMACPP, VLLM, SGLANG, TGI, TRANSFORMERS, CUSTOM, WORKFLOW],
-    ids=["LlamaCpp", "vLLM", "SGLang", "TGI", "Transformers", "Custom", "Workflow"],
+    [LLAMACPP, VLLM, OLLAMA, SGLANG, TGI, TRANSFORMERS, CUSTOM, WORKFLOW],
+    ids=["LlamaCpp", "vLLM", "Ollama", "SGLang", "TGI", "Transformers", "Custom", "Workflow"],
 )
 ON_THE_HUB = pytest.mark.parametrize(
     "spec", [VLLM, SGLANG, TGI, TRANSFORMERS], ids=["vLLM", "SGLang", "TGI", "Transformers"]
@@ -112,6 +114,7 @@ def test_the_port_is_named_http_and_all_probes_ask_it(spec: dict[str, Any], port
         (SGLANG, "sglang:1"),
         (TGI, "tgi:1"),
         (TRANSFORMERS, "me/serving:1"),
+        (OLLAMA, "ollama/ollama:1"),
         (CUSTOM, "me/server:2"),
         (WORKFLOW, "splai/splai:1"),
         (with_workflow(image="me/graphs:3"), "me/graphs:3"),

@@ -17,8 +17,8 @@ from splai.engines.images import EngineImages
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.yaml"))
 IMAGES = EngineImages(llamacpp="llamacpp:1", vllm="vllm:1", sglang="sglang:1", tgi="tgi:1")
 SETTINGS = OperatorSettings(image="splai/splai:1", engine_images=IMAGES)
-OURS = {"Remote", "Workflow"}
-"""Run SPLAI's own commands, which tests of their own hold against their pods."""
+OURS = {"Ollama", "Remote", "Workflow"}
+"""Run a script or a command of SPLAI's, which tests of their own hold against their pods."""
 METADATA = {"name": "model", "namespace": "team", "uid": "uid"}
 
 

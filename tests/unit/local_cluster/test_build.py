@@ -94,6 +94,29 @@ def test_a_build_whose_download_breaks_off_is_tried_again_and_that_is_told(
     assert "building server failed and is tried once more" in capsys.readouterr().err
 
 
+def test_the_key_of_what_is_partly_cpp_covers_the_cpp_compiler(
+    module: build.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "_go_version", lambda: GO)
+    monkeypatch.setattr("shutil.which", lambda program: f"/usr/bin/{program}")
+    monkeypatch.setattr("local_cluster.command.run", lambda *words: f"{' '.join(words)} says 12.2.0\nand its licence")
+
+    assert build._compilers(module) == GO
+    assert build._compilers(replace(module, cgo=True)) == f"{GO}, g++ --version says 12.2.0"
+
+
+def test_a_missing_cpp_compiler_is_named(module: build.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+
+    with pytest.raises(ClusterError, match=r"server is built from C\+\+ too, and g\+\+ is missing: apt-get install"):
+        build._compilers(replace(module, cgo=True))
+
+
+@pytest.mark.parametrize(("cgo", "enabled"), [(False, "0"), (True, "1")])
+def test_c_is_compiled_only_where_it_is_needed(cgo: bool, enabled: str) -> None:
+    assert build.go_environment(cgo=cgo)["CGO_ENABLED"] == enabled
+
+
 @pytest.mark.usefixtures("cache")
 def test_a_build_that_fails_twice_fails_in_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
     builds = Builds(failures=3)

@@ -32,7 +32,9 @@ def test_without_root_what_the_tests_need_is_named(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("shutil.which", lambda _: None)
     monkeypatch.setattr(host, "_POSTGRES", tmp_path)
 
-    with pytest.raises(ClusterError, match=r"missing: openssl, postgresql, redis-server \(Debian's package names\)"):
+    with pytest.raises(
+        ClusterError, match=r"missing: g\+\+, openssl, postgresql, redis-server \(Debian's package names\)"
+    ):
         host.install_test_packages()
 
 
@@ -49,7 +51,7 @@ def test_packages_are_installed_when_another_installation_has_ended(
 
     assert commands == [
         "apt-get -o DPkg::Lock::Timeout=300 update",
-        "apt-get -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends openssl postgresql redis-server",
+        "apt-get -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends g++ openssl postgresql redis-server",
     ]
 
 

@@ -102,6 +102,28 @@ def test_a_source_that_is_missing_is_named(recipe: Recipe) -> None:
         recipe.key("debian")
 
 
+def test_ollamas_image_has_the_built_program_and_a_model_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "ollama"
+    program.write_text("built")
+    monkeypatch.setattr(paths, "cache", lambda: tmp_path / "cache")
+    programs = {("ollama", "ollama"): program}
+    monkeypatch.setattr("local_cluster.build.program", lambda module, name: programs[module, name])
+
+    image = images.image("ollama", RecordingBuilder())
+    program.write_text("built anew")
+
+    assert image.name == "docker.io/splai/ollama:local"
+    assert image.archive.read_text() == "ollama\nrequirements.lock"
+    assert images.image("ollama", RecordingBuilder()).key != image.key
+
+
+def test_an_unknown_image_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ClusterError, match="unknown image vllm; there are: splai, llamacpp, ollama"):
+        images.image("vllm", RecordingBuilder())
+
+
 @pytest.mark.parametrize("recipe", images.RECIPES.values(), ids=lambda recipe: recipe.name)
 def test_each_dockerfile_copies_only_what_its_key_covers(recipe: Recipe) -> None:
     copies = [line.split()[1:-1] for line in recipe.dockerfile.read_text().splitlines() if line.startswith("COPY")]
