@@ -119,7 +119,7 @@ MODULES = {
             extra="manifests",
             links=((f"{_ARGO_OS}/signal_linux.go", f"{_ARGO_OS}/signal_darwin.go"),),
         ),
-        Module(name="ollama", package="github.com/ollama/ollama", cpu_minutes=4, cgo=True),
+        Module(name="ollama", package="github.com/ollama/ollama", cpu_minutes=5, cgo=True),
     )
 }
 
