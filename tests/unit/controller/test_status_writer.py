@@ -158,7 +158,9 @@ async def test_a_changed_phase_does_not_wait_for_the_last_patch(place: Place) ->
             Haste(LITTLE_NEWS_INTERVAL),
         ),
         (status(), status(workers=WorkersStatus(active=1), message="1 of 2"), Haste(LITTLE_NEWS_INTERVAL)),
-        (ModelBackendStatus(), ModelBackendStatus(conditions=[ready("False")]), None),
+        (ModelBackendStatus(), ModelBackendStatus(conditions=[ready("False")]), Haste(0, PHASE_PATIENCE)),
+        (ModelBackendStatus(), ModelBackendStatus(conditions=[ready("True")]), None),
+        (ModelBackendStatus(conditions=[ready("True")]), ModelBackendStatus(conditions=[ready("False")]), None),
         (ModelBackendStatus(conditions=[ready("False")]), ModelBackendStatus(conditions=[ready("True")]), None),
         (
             ModelBackendStatus(conditions=[ready()]),
