@@ -1,8 +1,8 @@
 """Writes a status when it differs: a changed phase first, everything else when the budget has room for it.
 
 The end of a job is written at once, as is whether a backend is ready, and how many replicas it is to have. Another
-phase waits for its turn if more is written than the budget allows: of thousands of small jobs most are over by then,
-and one patch tells it all.
+phase waits for its turn if more is written than the budget allows, as does that a new backend is not ready yet: of
+thousands of small jobs most are over by then, and one patch tells it all.
 
 A patch is sent on top of exactly the version that was decided on. So its reply need not show the whole object: what is
 stored now is what was known, with the new status. Where somebody else was faster, or another object has the name, the
@@ -105,7 +105,10 @@ def haste_of(before: Status, after: Status) -> Haste | None:
     How many pods a job has already is little news while there is no other: most jobs run before anybody could read it.
     """
     if isinstance(before, ModelBackendStatus) or isinstance(after, ModelBackendStatus):
-        return Haste(OBJECT_INTERVAL) if _news(before) == _news(after) else None
+        was, now = _news(before), _news(after)
+        if was == now:
+            return Haste(OBJECT_INTERVAL)
+        return Haste(0.0, phase=True) if was == (None, None) and now == ("False", None) else None
     if before.phase != after.phase:
         return None if after.phase in TERMINAL_PHASES else Haste(0.0, phase=True)
     return Haste(OBJECT_INTERVAL if _essence(before) != _essence(after) else LITTLE_NEWS_INTERVAL)

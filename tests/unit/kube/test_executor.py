@@ -304,6 +304,10 @@ APPLIED_BY_US = [{"manager": "splai", "operation": "Apply", "fieldsV1": {"f:spec
 APPLIED_BY_OTHERS = [{"manager": "kubectl", "operation": "Apply", "fieldsV1": {"f:spec": {}}}]
 
 
+def _no_folder(*_: object) -> Any:
+    pytest.fail("the store is not asked here")
+
+
 class Applying(MemoryClient):
     """Remembers what was applied by force."""
 
@@ -339,8 +343,7 @@ class Applying(MemoryClient):
 async def test_what_is_there_is_taken_by_force_only_if_it_is_ours_or_was(metadata: Object, refused: list[str]) -> None:
     client = Applying()
     client.store(SERVICES, {"metadata": {"namespace": "n", "name": "b", "uid": "s", **metadata}})
-    folder: Any = Folder()
-    executor = Executor(client, known=Nobody(), folder=lambda *_: folder, history=History())
+    executor = Executor(client, known=Nobody(), folder=_no_folder, history=History())
 
     refusals = await executor.execute((Apply(SERVICE),))
 
