@@ -108,7 +108,9 @@ def test_ollamas_image_has_the_built_program_and_a_model_beside_it(
     program = tmp_path / "ollama"
     program.write_text("built")
     monkeypatch.setattr(paths, "cache", lambda: tmp_path / "cache")
-    monkeypatch.setattr("local_cluster.build.program", lambda module, name: {("ollama", "ollama"): program}[module, name])
+    monkeypatch.setattr(
+        "local_cluster.build.program", lambda module, name: {("ollama", "ollama"): program}[module, name]
+    )
 
     image = images.image("ollama", RecordingBuilder())
     program.write_text("built anew")
