@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from splai.api.inference_job import TERMINAL_PHASES, InferenceJob, InferenceJobStatus
 from splai.api.model_backend import ModelBackend, ModelBackendStatus
+from splai.controller.model_names import ModelNames
 from splai.controller.queue import Key
 from splai.core.conditions import find_condition
 from splai.core.inferencejob.backend import backend_reference
@@ -66,6 +67,7 @@ class Caches:
         self._enqueue = enqueue
         self.jobs = Collection(INFERENCE_JOBS, _job, index=_job_index, shelf=_Finished())
         self.backends = Collection(MODEL_BACKENDS, _backend, index=_backend_index)
+        self.model_names = ModelNames()
         self.child_jobs = Collection(JOBS, ObservedJob.from_object, index=_owner_uid)
         self.deployments = Collection(DEPLOYMENTS, ObservedDeployment.from_object, index=_owner_uid)
         self.services = Collection(SERVICES, ObservedService.from_object, index=_owner_uid)
@@ -129,6 +131,7 @@ class Caches:
             if resource == MODEL_BACKENDS:
                 self._route_to_jobs(before, after)
                 self._route_to_defaults(before, after)
+                self._route_to_namesakes(before, after)
         elif before is None or after is None or before.value != after.value:
             owners = {self._owner(version) for version in (before, after) if version is not None}
             for key in owners:  # an owner that was taken away is told too
@@ -222,6 +225,11 @@ class Caches:
         for other in self._backends_of(entry.namespace):
             if other.uid != entry.uid and _is_default(other):
                 self._enqueue(Key.of(MODEL_BACKENDS, other.namespace, other.name), 0.0)
+
+    def _route_to_namesakes(self, before: Entry[ModelBackend] | None, after: Entry[ModelBackend] | None) -> None:
+        """Who serves the same name says whose it is."""
+        for place in self.model_names.change(before, after):
+            self._enqueue(Key.of(MODEL_BACKENDS, *place), SETTLE_SECONDS[MODEL_BACKENDS.kind])
 
 
 def _job(body: Object) -> InferenceJob:

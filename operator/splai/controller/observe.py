@@ -114,6 +114,7 @@ class Observer:
             pods=pods,
             pod_events=await self._pod_warnings.of(entry.namespace) if warned else {},
             other_defaults=caches.other_defaults(entry.value),
+            taken_names=caches.model_names.taken(entry.value),
             demand=self._demand(entry.value),
         )
 

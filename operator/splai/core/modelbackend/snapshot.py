@@ -46,6 +46,8 @@ class BackendSnapshot:
     """The replicas: pods that carry the backend's name as a label."""
     other_defaults: Sequence[str] = ()
     """Names of further backends that are the namespace's default, if this one is."""
+    taken_names: Mapping[str, str] = field(default_factory=dict)
+    """Names of the model that mean another namespace's at the gateway, and which namespace's."""
     demand: Demand | None = None
     """What is asked of a backend with autoscaling; None also while nothing was heard of it."""
     pod_events: Mapping[str, Sequence[ObservedEvent]] = field(default_factory=dict)

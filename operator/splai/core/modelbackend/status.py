@@ -13,7 +13,7 @@ Ready may be True while Reconciling is: one of three replicas already answers.
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from splai.api.model_backend import ModelBackendStatus
 from splai.core.conditions import Verdict, find_condition, merge_conditions
@@ -48,7 +48,7 @@ def decide_status(
     refusal = snapshot.refusals[0] if snapshot.refusals else None
     blocked = _blocked(replicas, workload, now)
     missing = _missing(snapshot, replicas, template, refusal, blocked, now)
-    ready = _ready(replicas, refusal, missing)
+    ready = _ready(snapshot, replicas, refusal, missing)
     verdicts = (
         ready,
         _reconciling(snapshot, replicas, refusal, missing, changing=changing),
@@ -87,7 +87,8 @@ def transitions(before: ModelBackendStatus, after: ModelBackendStatus) -> tuple[
         if condition.type != "Ready" or condition.reason == "RolloutBlocked":
             continue
         if condition.status == "True":
-            events.append(Event("Normal", condition.reason, condition.message))
+            kind: Literal["Normal", "Warning"] = "Warning" if condition.reason == "ModelIDTaken" else "Normal"
+            events.append(Event(kind, condition.reason, condition.message))
         elif condition.reason not in _ON_ITS_WAY:
             events.append(Event("Warning", condition.reason, condition.message))
         elif was[0] == "True" and was[1] != "ScaledToZero" and condition.reason != "RollingOut":
@@ -133,15 +134,27 @@ def _missing(
     return with_demand(shortfall(snapshot, replicas, now), template)
 
 
-def _ready(replicas: Replicas, refusal: Refusal | None, missing: PodProblem) -> Verdict:
+def _ready(snapshot: BackendSnapshot, replicas: Replicas, refusal: Refusal | None, missing: PodProblem) -> Verdict:
     if refusal is None and replicas.wanted == 0:
         return Verdict("Ready", "True", "ScaledToZero", "no replicas are wanted")
     if refusal is None and replicas.answering:
-        return Verdict("Ready", "True", "Ready", _count(replicas.answering, replicas.wanted, "answer"))
+        return _answering(snapshot, _count(replicas.answering, replicas.wanted, "answer"))
     message = missing.message
     if replicas.still_serving:
         message += f"; the previous revision still serves, with {replicas.still_serving}"
     return Verdict("Ready", "False", missing.reason, message)
+
+
+def _answering(snapshot: BackendSnapshot, message: str) -> Verdict:
+    """It is ready all the same: its Service, its jobs and its qualified name have nothing to do with others."""
+    taken = sorted(snapshot.taken_names.items())
+    if not taken:
+        return Verdict("Ready", "True", "Ready", message)
+    namespace = snapshot.backend.metadata["namespace"]
+    words = "; ".join(
+        f"{name} means the model of namespace {holder}, ask for {namespace}/{name}" for name, holder in taken
+    )
+    return Verdict("Ready", "True", "ModelIDTaken", f"{message}; at the gateway {words}")
 
 
 def _reconciling(

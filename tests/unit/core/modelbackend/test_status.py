@@ -333,3 +333,18 @@ class TestEvents:
     ) -> None:
         status = decide(*before).status
         assert list(decide(*after, backend=make_backend(status=status)).events) == events
+
+
+def test_a_name_that_means_another_namespaces_model_is_told_and_the_backend_is_ready_all_the_same() -> None:
+    decision = decide(ready_pod(), taken_names={"smol": "others"})
+
+    assert said(decision.status, "Ready") == ("True", "ModelIDTaken")
+    told = message(decision.status, "Ready")
+    assert told == "1 of 1 replicas answer; at the gateway smol means the model of namespace others, ask for team/smol"
+    assert Event("Warning", "ModelIDTaken", told) in decision.events
+
+
+def test_a_backend_that_does_not_answer_has_other_worries_than_its_name() -> None:
+    decision = decide(make_pod(), taken_names={"smol": "others"})
+
+    assert said(decision.status, "Ready") == ("False", "Loading")
