@@ -99,7 +99,7 @@ SOURCES = "source must read hf://owner/name, ollama://name, file:///path or pvc:
 ONE_SOURCE = "set exactly one of text, items, configMap, persistentVolumeClaim, s3, http, huggingFace, failedOf"
 SOURCE_FORMS = (
     "source must read hf://owner/name[@revision][/file], file:///path, pvc://claim/path, s3://bucket/prefix, "
-    "http(s)://host/file or oci://registry/repository:tag[#path]"
+    "http(s)://host/file, oci://registry/repository:tag[#path] or ollama://name:tag"
 )
 FOLDERS = (
     "engine types vLLM, SGLang, TGI and Transformers load a folder: model.source must be hf://owner/name[@revision], "
