@@ -94,8 +94,14 @@ class Namespace:
 
     def events(self, name: str) -> list[str]:
         """The reasons of the events about one object, oldest first."""
-        items = json.loads(self.kubectl("get", "events", f"--field-selector=involvedObject.name={name}", "-o", "json"))
-        return [item["reason"] for item in items["items"]]
+        found = json.loads(self.kubectl("get", "events", f"--field-selector=involvedObject.name={name}", "-o", "json"))
+        return [item["reason"] for item in sorted(found["items"], key=_age)]
+
+
+def _age(event: dict[str, Any]) -> tuple[str, int]:
+    """The apiserver lists by name, and names of Events are random."""
+    metadata = event["metadata"]
+    return metadata["creationTimestamp"], int(metadata["resourceVersion"])
 
 
 @contextmanager
