@@ -212,6 +212,16 @@ class TestStatus:
         decision = decide(ready_pod("smol-nodes-0", old=True), *new)
         assert verdict(decision, "RolloutBlocked") == ("True", "Unschedulable", NO_8_GPUS)
 
+    def test_old_replicas_make_room_where_that_is_asked_for(self) -> None:
+        backend = with_nodes(rollout={"whenBlocked": "Replace"})
+        new = [make_pod("smol-nodes-1", backend=backend), other_node(backend=backend, unschedulable_for=60)]
+        decision = decide(ready_pod("smol-nodes-0", old=True), *new, backend=backend)
+        (action,) = decision.actions
+        assert isinstance(action, Apply)
+        update = action.body["spec"]["rolloutStrategy"]["rollingUpdateConfiguration"]
+        assert update == {"maxSurge": 0, "maxUnavailable": 1}
+        assert "strategy" not in action.body["spec"]
+
     def test_a_set_that_no_controller_takes_up_says_so(self) -> None:
         decision = decide(leader_worker_set=make_set(with_nodes(), conditions={}))
         assert verdict(decision, "Ready") == (
