@@ -10,6 +10,9 @@ EXIT_BAD_INPUT: Final = 42
 EXIT_DRAINED: Final = 143
 """Asked to stop, and stopped cleanly: no failure of the child Job."""
 
+TERMINATION_LOG: Final = "/dev/termination-log"
+"""Where the kubelet reads why a container ended (core/v1 terminationMessagePath, its default)."""
+
 INPUT_PATH: Final = "/input"
 """Where the planning pod has the volume that the input is read from."""
 OUTPUT_PATH: Final = "/output"

@@ -246,8 +246,8 @@ _POD_LABELS = (JOB_LABEL, JOB_UID_LABEL, BACKEND_LABEL, CHILD_LABEL, COMPONENT_L
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ObservedDeployment:
-    """An apps/v1 Deployment."""
+class ObservedApplied:
+    """What is known of any child that is kept as it was applied."""
 
     namespace: str
     name: str
@@ -257,6 +257,25 @@ class ObservedDeployment:
     applied: Fields
     """What we set and nobody has changed since."""
     deletion: datetime | None = None
+
+
+def _applied(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of ObservedApplied."""
+    return {
+        "namespace": metadata["namespace"],
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "owner_uid": controller_uid(metadata),
+        "annotations": metadata.get("annotations") or {},
+        "applied": applied_fields(metadata),
+        "deletion": _time(metadata.get("deletionTimestamp")),
+    }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObservedDeployment(ObservedApplied):
+    """An apps/v1 Deployment."""
+
     generation: int = 0
     observed_generation: int = 0
     conditions: Mapping[str, ObservedCondition]
@@ -265,13 +284,7 @@ class ObservedDeployment:
     def from_object(cls, body: Mapping[str, Any]) -> "ObservedDeployment":
         metadata, status = body["metadata"], body.get("status") or {}
         return cls(
-            namespace=metadata["namespace"],
-            name=metadata["name"],
-            uid=metadata["uid"],
-            owner_uid=controller_uid(metadata),
-            annotations=metadata.get("annotations") or {},
-            applied=applied_fields(metadata),
-            deletion=_time(metadata.get("deletionTimestamp")),
+            **_applied(metadata),
             generation=metadata.get("generation") or 0,
             observed_generation=status.get("observedGeneration") or 0,
             conditions=_conditions(status),
@@ -279,60 +292,27 @@ class ObservedDeployment:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ObservedLeaderWorkerSet:
+class ObservedLeaderWorkerSet(ObservedApplied):
     """A leaderworkerset.x-k8s.io/v1 LeaderWorkerSet. It says of no generation that it was seen."""
 
-    namespace: str
-    name: str
-    uid: str
-    owner_uid: str | None
-    annotations: Mapping[str, str]
-    applied: Fields
-    """What we set and nobody has changed since."""
-    deletion: datetime | None = None
     conditions: Mapping[str, ObservedCondition]
     """None before its controller has seen it."""
 
     @classmethod
     def from_object(cls, body: Mapping[str, Any]) -> "ObservedLeaderWorkerSet":
-        metadata = body["metadata"]
         return cls(
-            namespace=metadata["namespace"],
-            name=metadata["name"],
-            uid=metadata["uid"],
-            owner_uid=controller_uid(metadata),
-            annotations=metadata.get("annotations") or {},
-            applied=applied_fields(metadata),
-            deletion=_time(metadata.get("deletionTimestamp")),
+            **_applied(body["metadata"]),
             conditions=_conditions(body.get("status") or {}),
         )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ObservedService:
+class ObservedService(ObservedApplied):
     """A v1 Service."""
-
-    namespace: str
-    name: str
-    uid: str
-    owner_uid: str | None
-    annotations: Mapping[str, str]
-    applied: Fields
-    """What we set and nobody has changed since."""
-    deletion: datetime | None = None
 
     @classmethod
     def from_object(cls, body: Mapping[str, Any]) -> "ObservedService":
-        metadata = body["metadata"]
-        return cls(
-            namespace=metadata["namespace"],
-            name=metadata["name"],
-            uid=metadata["uid"],
-            owner_uid=controller_uid(metadata),
-            annotations=metadata.get("annotations") or {},
-            applied=applied_fields(metadata),
-            deletion=_time(metadata.get("deletionTimestamp")),
-        )
+        return cls(**_applied(body["metadata"]))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from splai.api.plain_url import plain_url
-from splai.api.pod_contract import EXIT_DONE, EXIT_DRAINED, EXIT_RETRY
+from splai.api.pod_contract import EXIT_DONE, EXIT_DRAINED, EXIT_RETRY, TERMINATION_LOG
 from splai.inputs.errors import SourceUnavailable, SourceUnusable
 from splai.inputs.http import new_client
 from splai.inputs.resume import PATIENCE, Patience
@@ -33,7 +33,6 @@ from splai.logs import configure_logging
 from splai.weights.folder import fill
 from splai.weights.remote import Order, remote_files
 
-TERMINATION_LOG: Final = Path("/dev/termination-log")
 LONGEST_MESSAGE: Final = 1500
 """Bytes, of the 4096 that a termination message may have."""
 _log = logging.getLogger(__name__)
@@ -56,7 +55,7 @@ def fetch(
     environment: Mapping[str, str],
     *,
     patience: Patience = PATIENCE,
-    termination_log: Path = TERMINATION_LOG,
+    termination_log: Path = Path(TERMINATION_LOG),
 ) -> int:
     """Fetch the order into the folder; the exit code."""
     name = plain_url(order.source)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from splai.api.pod_contract import TERMINATION_LOG
+
 
 class SettingsInvalid(Exception):
     """The environment lacks something or holds nonsense."""
@@ -40,7 +42,7 @@ class WorkerSettings:
     identity: Identity
     closing_code: str = ""
     closing_message: str = ""
-    termination_log: Path = Path("/dev/termination-log")
+    termination_log: Path = Path(TERMINATION_LOG)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "WorkerSettings":
@@ -67,5 +69,5 @@ class WorkerSettings:
             ),
             closing_code=environment.get("SPLAI_CLOSING_CODE", ""),
             closing_message=environment.get("SPLAI_CLOSING_MESSAGE", ""),
-            termination_log=Path(environment.get("SPLAI_TERMINATION_LOG") or "/dev/termination-log"),
+            termination_log=Path(environment.get("SPLAI_TERMINATION_LOG") or TERMINATION_LOG),
         )

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from splai.api.base import wrong_fields
 from splai.api.json import compact_text, decode_strict
 from splai.api.openai_chat import ChatCompletionRequest, ModelsResponse, OpenAIError
+from splai.api.pod_contract import TERMINATION_LOG
 from splai.logs import configure_logging, origin
 from splai.workflows.answering import Answering, WorkflowFailed
 from splai.workflows.loading import WorkflowInvalid, load
@@ -31,7 +32,6 @@ from splai.workflows.streaming import Completion, openai_error
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024  # as at the gateway
 SHUTDOWN_SECONDS: Final = 50.0
 """For answers that have begun: what a pod has left of its grace after it has left the Service."""
-TERMINATION_LOG: Final = Path("/dev/termination-log")
 
 _STREAM_HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "Connection": "keep-alive"}
 # A workflow may have done something before it failed: SDKs must not do it again by themselves.
@@ -176,4 +176,4 @@ def _bytes(text: str) -> bytes:
 def _leave_termination_message(message: str) -> None:
     """Where the kubelet reads it, so that the backend's status can show it; outside a pod there is no such place."""
     with contextlib.suppress(OSError):
-        TERMINATION_LOG.write_text(message)
+        Path(TERMINATION_LOG).write_text(message)

@@ -1,6 +1,6 @@
 """Until when a call must have given something out: asyncio.timeout_at for thousands of calls, of which few time out.
 
-A timer for each request would cost a twelfth of all that a request does. Here all deadlines are looked at together, ten
+A timer for each request would be a good part of what a request costs. Here all deadlines are looked at together, ten
 times a second, while there are any.
 """
 
