@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from local_cluster.ports import free_ports
 from splai.adapter.server import check
 from splai.adapter.settings import Settings
 from tests.unit.adapter.conftest import MODEL, StartSite, running_provider
@@ -106,11 +107,12 @@ async def test_asked_to_stop_it_lets_a_streamed_answer_come_to_its_end(key_file:
             await connection.chunk(event)
 
     async with running_provider(patient) as provider, httpx.AsyncClient(timeout=30) as client:
-        arguments = ["--provider=OpenAICompatible", f"--served={MODEL}", f"--api-key-file={key_file}", "--port=0"]
+        (port,) = free_ports(1)  # of port 0 each address family would make another number
+        arguments = ["--provider=OpenAICompatible", f"--served={MODEL}", f"--api-key-file={key_file}", f"--port={port}"]
         arguments += [f"--base-url=http://{provider.address}", "--allow-private-urls"]
         process = await asyncio.create_subprocess_exec(*PROGRAM, *arguments, stdout=asyncio.subprocess.PIPE)
         assert process.stdout is not None
-        port = json.loads(await process.stdout.readline())["port"]
+        assert json.loads(await process.stdout.readline())["port"] == port
 
         url = f"http://127.0.0.1:{port}/v1/chat/completions"
         reply = asyncio.create_task(client.post(url, json={**CHAT, "stream": True}))
