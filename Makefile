@@ -21,7 +21,8 @@ help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 demo: $(VENV)/installed ## From nothing to a finished InferenceJob on a real cluster
-	@$(MAKE) --no-print-directory cluster install
+	@$(MAKE) --no-print-directory cluster
+	@$(MAKE) --no-print-directory install
 	@KUBECONFIG=$(KUBECONFIG_FILE) PATH="$(CURDIR)/.local/bin:$$PATH" $(BIN)/python demo/demo.py
 
 cluster: ## Start a Kubernetes cluster (CLUSTER=local|kind|current) and write .local/kubeconfig
@@ -50,7 +51,9 @@ test: $(VENV)/installed ## Everything that CI runs: lint, unit, integration, end
 	@echo "building the cluster's binaries and the clients' environments in the background: .local/build.log"
 	@set -m; { nice env $(CLIENT_ENVIRONMENTS); nice env $(LOCAL_CLUSTER) build $(BUILT); } > .local/build.log 2>&1 & set +m; \
 	trap 'kill %1 2> /dev/null; wait 2> /dev/null' EXIT; \
-	for part in lint test-unit test-integration test-e2e; do $(MAKE) --no-print-directory $$part || exit; done
+	$(MAKE) --no-print-directory lint && $(MAKE) --no-print-directory test-unit && $(LOCAL_CLUSTER) packages && \
+	echo "integration and end-to-end tests run beside one another, neither fills two cores: each one's output comes at its end" && \
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-integration test-e2e
 
 test-unit: $(VENV)/installed ## Fast tests, nothing but Python needed
 	$(BIN)/pytest -n auto --dist loadfile tests/unit
@@ -62,7 +65,8 @@ test-integration: $(VENV)/installed ## Against a real kube-apiserver, etcd, sche
 	$(BIN)/pytest tests/integration
 
 test-e2e: $(VENV)/installed ## On a real cluster with real pods and the real small model
-	@$(MAKE) --no-print-directory cluster install
+	@$(MAKE) --no-print-directory cluster
+	@$(MAKE) --no-print-directory install
 	@$(LOCAL_CLUSTER) packages
 	@$(LOCAL_CLUSTER) build kueue argo-workflows ollama
 	KUBECONFIG=$(KUBECONFIG_FILE) PATH="$(CURDIR)/.local/bin:$$PATH" $(BIN)/pytest tests/e2e
