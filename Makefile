@@ -83,6 +83,7 @@ format: $(VENV)/installed ## Format the code
 generate: $(VENV)/installed ## Write crds/, manifests/ and the chart's copies from their sources
 	$(BIN)/python -m splai.api.crd crds
 	$(BIN)/python -m charts.argo_cd
+	$(BIN)/python -m charts.engine_rules
 	helm=$$($(LOCAL_CLUSTER) build helm) && PATH="$$helm:$$PATH" $(BIN)/python charts/render.py
 
 lock: $(VENV)/installed ## Resolve the dependencies anew into requirements*.lock

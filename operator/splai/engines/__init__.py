@@ -3,13 +3,16 @@
 Imports api only. `core` builds Deployments (a backend's replicas) and Jobs (Dedicated workers) from the pieces.
 """
 
+from collections.abc import Mapping
+
 from splai.api.model_backend import ModelBackendSpec
 from splai.engines import custom, llamacpp, ollama, remote, sglang, tgi, transformers, vllm, workflow
 from splai.engines.images import EngineImages
+from splai.engines.metrics import Metrics
 from splai.engines.pod import ENGINE_CONTAINER, EnginePod
 from splai.engines.weights import FETCH_CONTAINER
 
-__all__ = ["ENGINE_CONTAINER", "FETCH_CONTAINER", "EngineImages", "EnginePod", "engine_pod"]
+__all__ = ["ENGINE_CONTAINER", "FETCH_CONTAINER", "METRICS", "EngineImages", "EnginePod", "engine_pod"]
 
 _ENGINES = {
     "LlamaCpp": llamacpp.engine_pod,
@@ -20,6 +23,15 @@ _ENGINES = {
     "Transformers": transformers.engine_pod,
     "Custom": custom.engine_pod,
 }
+
+METRICS: Mapping[str, Metrics] = {
+    "LlamaCpp": llamacpp.METRICS,
+    "vLLM": vllm.METRICS,
+    "SGLang": sglang.METRICS,
+    "TGI": tgi.METRICS,
+    "Remote": remote.METRICS,
+}
+"""Of the engines that have any."""
 
 
 def engine_pod(spec: ModelBackendSpec, images: EngineImages, *, allow_private_urls: bool = False) -> EnginePod:

@@ -1,4 +1,7 @@
-"""Any image that speaks the OpenAI API under /v1; its author knows the arguments, we add probes and resources."""
+"""Any image that speaks the OpenAI API under /v1; its author knows the arguments, we add probes and resources.
+
+What it tells Prometheus its author knows too: by the annotations of ``engines/metrics.py``, in ``template``.
+"""
 
 from splai.api.model_backend import ModelBackendSpec
 from splai.engines.images import EngineImages

@@ -10,6 +10,7 @@ any other, /v1/embeddings is refused until ``--pooling`` stands in ``engine.args
 
 from splai.api.model_backend import ModelBackendSpec
 from splai.engines.images import EngineImages
+from splai.engines.metrics import Metrics
 from splai.engines.pod import EnginePod, build_pod
 from splai.engines.weights import model_weights
 
@@ -17,6 +18,15 @@ PORT = 8080
 _USER = 65532  # llama.cpp's own images run as root unless told otherwise
 _PROMPT_CACHE_MIB = "128"  # llama.cpp's own default of 8 GiB fills any pod to its limit, and then it crawls
 _ALL_LAYERS = "999"
+
+METRICS = (
+    Metrics(  # with --metrics: tools/server/README.md, "GET /metrics". How full its KV cache is it no longer tells.
+        requests_running="llamacpp:requests_processing",
+        requests_waiting="llamacpp:requests_deferred",
+        prompt_tokens_total="llamacpp:prompt_tokens_total",
+        generated_tokens_total="llamacpp:tokens_predicted_total",
+    )
+)
 
 
 def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
@@ -38,4 +48,5 @@ def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
         args=args,
         user=_USER,
         weights=(model,),
+        metrics=METRICS,
     )

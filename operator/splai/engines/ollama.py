@@ -5,6 +5,7 @@ into memory when a request asks for it. A pod, though, is ready when its model i
 server, fills the store, gives the model all of its names and loads it; the startup probe waits for the script's mark.
 
 The server takes no arguments: its settings are variables, https://github.com/ollama/ollama/blob/v0.9.0/docs/faq.md
+It tells Prometheus nothing: https://github.com/ollama/ollama/issues/3144
 """
 
 from splai.api.backend_source import parse_source

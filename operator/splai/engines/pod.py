@@ -13,6 +13,7 @@ from splai.api.model_backend import Model, ModelBackendSpec
 from splai.api.pod_contract import POD_USER
 from splai.api.pod_template import PodTemplate
 from splai.engines.gpu import gpu_placement, gpu_resource
+from splai.engines.metrics import Metrics
 from splai.engines.mount import SCRATCH, Mount
 from splai.engines.weights import Fetch, Weights, cache_mount
 
@@ -41,6 +42,8 @@ class EnginePod:
     """Where the GPUs are; the first of the templates that lie over the pod."""
     other_nodes: Object | None = None
     """The container of a replica's other nodes, where it has several: it serves nobody but the first one."""
+    metrics: Metrics | None = None
+    """What the engine tells Prometheus, if it does."""
 
 
 def build_pod(
@@ -56,6 +59,7 @@ def build_pod(
     env: dict[str, str] | None = None,
     user: int | None = None,
     loaded: Sequence[str] = (),
+    metrics: Metrics | None = None,
 ) -> EnginePod:
     """Assemble the pieces; the user's own ``engine.args`` come last, where engines let the last one win.
 
@@ -89,6 +93,7 @@ def build_pod(
         placement=gpu_placement(spec.resources.gpu) if spec.resources.gpu is not None else None,
         # A claim's root belongs to root, and who writes there does not.
         security={"fsGroup": POD_USER, "fsGroupChangePolicy": "OnRootMismatch"} if spec.model.cache else {},
+        metrics=metrics,
     )
 
 

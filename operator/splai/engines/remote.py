@@ -17,11 +17,13 @@ from splai.api.base import Quantity
 from splai.api.model_backend import ModelBackendSpec
 from splai.api.pod_contract import POD_USER
 from splai.engines.images import EngineImages
+from splai.engines.metrics import Metrics
 from splai.engines.mount import Mount
 from splai.engines.pod import EnginePod, build_pod
 
 PORT = 8000
 HEALTH_PATH = "/health"
+METRICS = Metrics(requests_running="splai_adapter_requests_in_flight")  # splai/adapter/metrics.py
 _KEY_PATH = "/var/run/secrets/splai-provider"
 _KEY_FILE = "api-key"
 _CPU: Quantity = "50m"
@@ -55,6 +57,7 @@ def engine_pod(spec: ModelBackendSpec, remote: Remote, images: EngineImages, *, 
         user=POD_USER,
         weights=(),
         mounts=mounts,
+        metrics=METRICS,
     )
     return replace(pod, container={**pod.container, "terminationMessagePolicy": "FallbackToLogsOnError"})
 

@@ -7,12 +7,22 @@ then runs one token through it while nothing else does.
 from splai.api.model_backend import ModelBackendSpec
 from splai.api.pod_contract import POD_USER
 from splai.engines.images import EngineImages
+from splai.engines.metrics import Metrics
 from splai.engines.pod import EnginePod, build_pod
 from splai.engines.python_home import python_home, tensor_parallel_size
 from splai.engines.served_names import served_name
 from splai.engines.weights import adapter_weights, model_weights
 
 PORT = 8000
+
+METRICS = Metrics(  # with --enable-metrics: https://docs.sglang.io/references/production_metrics.html
+    requests_running="sglang:num_running_reqs",
+    requests_waiting="sglang:num_queue_reqs",
+    kv_cache_usage_ratio="sglang:token_usage",
+    prompt_tokens_total="sglang:prompt_tokens_total",
+    generated_tokens_total="sglang:generation_tokens_total",
+    time_to_first_token_seconds="sglang:time_to_first_token_seconds",  # noqa: S106 - no password
+)
 
 
 def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
@@ -38,4 +48,5 @@ def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
         user=POD_USER,
         weights=(model, *adapters.values()),
         mounts=home.mounts,
+        metrics=METRICS,
     )

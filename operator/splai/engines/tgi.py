@@ -7,11 +7,19 @@ adapters, so nothing has to tell it the model's id.
 from splai.api.model_backend import ModelBackendSpec
 from splai.api.pod_contract import POD_USER
 from splai.engines.images import EngineImages
+from splai.engines.metrics import Metrics
 from splai.engines.pod import EnginePod, build_pod
 from splai.engines.python_home import python_home, tensor_parallel_size
 from splai.engines.weights import adapter_weights, model_weights
 
 PORT = 8080
+
+METRICS = Metrics(  # docs/source/reference/metrics.md. Of tokens it has histograms: their sums count.
+    requests_running="tgi_batch_current_size",
+    requests_waiting="tgi_queue_size",
+    prompt_tokens_total="tgi_request_input_length_sum",
+    generated_tokens_total="tgi_request_generated_tokens_sum",
+)
 
 
 def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
@@ -37,4 +45,5 @@ def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
         user=POD_USER,
         weights=(model, *adapters.values()),
         mounts=home.mounts,
+        metrics=METRICS,
     )

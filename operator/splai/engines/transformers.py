@@ -1,6 +1,7 @@
 """``transformers serve``, for models that no other engine runs: https://huggingface.co/docs/transformers/serving
 
 It listens once its model is loaded. No published image has the extra ``serving``, so ``engine.image`` names one.
+It tells Prometheus nothing: none of its routes is one for metrics (src/transformers/cli/serving/server.py).
 """
 
 from splai.api.model_backend import ModelBackendSpec

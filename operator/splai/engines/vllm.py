@@ -15,6 +15,7 @@ from typing import Any
 
 from splai.api.model_backend import ModelBackendSpec
 from splai.engines.images import EngineImages
+from splai.engines.metrics import Metrics
 from splai.engines.pod import EnginePod, build_pod
 from splai.engines.python_home import python_home, tensor_parallel_size
 from splai.engines.weights import adapter_weights, model_weights
@@ -22,6 +23,15 @@ from splai.engines.weights import adapter_weights, model_weights
 Object = dict[str, Any]
 
 PORT = 8000
+
+METRICS = Metrics(  # https://docs.vllm.ai/en/latest/usage/metrics/, and vllm/v1/metrics/loggers.py
+    requests_running="vllm:num_requests_running",
+    requests_waiting="vllm:num_requests_waiting",
+    kv_cache_usage_ratio="vllm:kv_cache_usage_perc",
+    prompt_tokens_total="vllm:prompt_tokens_total",
+    generated_tokens_total="vllm:generation_tokens_total",
+    time_to_first_token_seconds="vllm:time_to_first_token_seconds",  # noqa: S106 - no password
+)
 
 _IMAGE_USER = 2000  # `vllm` in its image, which runs as root unless told otherwise
 
@@ -52,6 +62,7 @@ def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
         user=_IMAGE_USER,
         weights=(model, *adapters.values()),
         mounts=home.mounts,
+        metrics=METRICS,
     )
     return replace(pod, other_nodes=_on_other_nodes(pod.container)) if spec.resources.nodes > 1 else pod
 

@@ -1,18 +1,23 @@
 """What the chart makes of values other than the defaults, and that the checked-in manifest is the chart."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from charts import render
+from charts import engine_rules, render
 from splai.api.backend_remote import SecretKey
 from splai.api.model_backend import ModelBackend
 from splai.controller.policies import parse_policies
+from splai.core.modelbackend.deployment import build_deployment
+from splai.core.settings import OperatorSettings
+from splai.engines import EngineImages
 
 Objects = list[dict[str, Any]]
 
+SETTINGS = OperatorSettings(image="splai", engine_images=EngineImages(llamacpp="llamacpp", vllm="vllm"))
 TWO_TEAMS = "--set=watchNamespaces={team-a,team-b}"
 
 
@@ -294,6 +299,33 @@ def test_pod_monitor_finds_every_pod_by_the_port_they_all_have(helm: Path) -> No
         (container,) = template["spec"]["containers"]
         assert {"name": "metrics", "containerPort": 9000} in container["ports"]
     assert named(rendered(helm), "PodMonitor") == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "namespaces"), [([], {"any": True}), ([TWO_TEAMS], {"matchNames": ["team-a", "team-b"]})]
+)
+def test_engines_are_monitored_where_backends_are(helm: Path, arguments: list[str], namespaces: dict[str, Any]) -> None:
+    objects = rendered(helm, "--set=metrics.engines=true", *arguments)
+    (monitor,) = named(objects, "PodMonitor").values()
+    (rule,) = named(objects, "PrometheusRule").values()
+    backend = ModelBackend.model_validate(
+        {"metadata": {"name": "a", "namespace": "b", "uid": "c"}, "spec": {"model": {"id": "d"}}}
+    )
+    pod = build_deployment(backend, SETTINGS)["spec"]["template"]
+
+    assert monitor["spec"]["namespaceSelector"] == namespaces
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    assert endpoint["port"] in {port["name"] for port in pod["spec"]["containers"][0]["ports"]}
+    # As Prometheus's discovery writes the names of labels and annotations.
+    known = {
+        re.sub(r"\W", "_", f"__meta_kubernetes_pod_{kind[:-1]}_{name}")
+        for kind in pod["metadata"]
+        for name in pod["metadata"][kind]
+    }
+    assert {source for rule in endpoint["relabelings"] for source in rule["sourceLabels"]} <= known
+    assert rule["spec"] == engine_rules.groups()
+    assert not named(rendered(helm), "PodMonitor").keys() | named(rendered(helm), "PrometheusRule").keys()
 
 
 def test_a_misspelt_value_is_refused_by_its_name(helm: Path) -> None:

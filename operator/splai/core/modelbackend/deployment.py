@@ -57,8 +57,11 @@ def pod_template(backend: ModelBackend, settings: OperatorSettings, engine: Engi
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
     fetches = fetch_containers(engine, settings)
+    metadata: Object = {"labels": child_labels(backend, component)}
+    if engine.metrics is not None:
+        metadata["annotations"] = engine.metrics.annotations(engine.port)
     pod = {
-        "metadata": {"labels": child_labels(backend, component)},
+        "metadata": metadata,
         "spec": {
             "automountServiceAccountToken": False,
             # Kubernetes would set variables named after Services, such as VLLM_PORT, which engines take for their own.

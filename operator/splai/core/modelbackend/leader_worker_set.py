@@ -37,7 +37,7 @@ def set_name(backend: str) -> str:
 def build_leader_worker_set(backend: ModelBackend, settings: OperatorSettings) -> Object:
     """Changes to anything but ``replicas`` and the rollout itself are a new revision."""
     engine = engine_of(backend, settings)
-    others = replace(engine, container=engine.other_nodes or engine.container)
+    others = replace(engine, container=engine.other_nodes or engine.container, metrics=None)
     leader = pod_template(backend, settings, engine, "engine")
     worker = pod_template(backend, settings, others, OTHER_NODE)
     size = backend.spec.resources.nodes
