@@ -93,7 +93,7 @@ def create_nodes(
 
 
 def _node(name: str, gpus: int, labels: Mapping[str, str]) -> Json:
-    resources = {"cpu": "64", "memory": "512Gi", "pods": "512", gpu.RESOURCE: str(gpus)}
+    resources = {"cpu": "64", "memory": "512Gi", "ephemeral-storage": "1Ti", "pods": "512", gpu.RESOURCE: str(gpus)}
     return {
         "apiVersion": "v1",
         "kind": "Node",

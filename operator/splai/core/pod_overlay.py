@@ -32,6 +32,24 @@ def overlay_pod(pod: Object, templates: Sequence[PodTemplate | None], *, contain
     return {"metadata": metadata, "spec": spec}
 
 
+def with_default_requests(pod: Object, defaults: Mapping[str, str], *, container: str) -> Object:
+    """The pod template, and what ``container`` asks for of the resources that it has neither request nor limit of."""
+    spec = dict(pod["spec"])
+    for group in ("initContainers", "containers"):
+        if group in spec:
+            spec[group] = [_asking(it, defaults) if it["name"] == container else it for it in spec[group]]
+    return {**pod, "spec": spec}
+
+
+def _asking(container: Object, defaults: Mapping[str, str]) -> Object:
+    resources = container.get("resources", {})
+    said = {**resources.get("limits", {}), **resources.get("requests", {})}
+    missing = {name: amount for name, amount in defaults.items() if name not in said}
+    if not missing:
+        return container
+    return {**container, "resources": {**resources, "requests": {**resources.get("requests", {}), **missing}}}
+
+
 def _merge_container(spec: Object, name: str, fields: Object) -> None:
     for group in ("initContainers", "containers"):
         if group in spec:

@@ -10,9 +10,10 @@ from splai.engines import custom, llamacpp, ollama, remote, sglang, tgi, transfo
 from splai.engines.images import EngineImages
 from splai.engines.metrics import Metrics
 from splai.engines.pod import ENGINE_CONTAINER, EnginePod
+from splai.engines.requests import DISK
 from splai.engines.weights import FETCH_CONTAINER
 
-__all__ = ["ENGINE_CONTAINER", "FETCH_CONTAINER", "METRICS", "EngineImages", "EnginePod", "engine_pod"]
+__all__ = ["DISK", "ENGINE_CONTAINER", "FETCH_CONTAINER", "METRICS", "EngineImages", "EnginePod", "engine_pod"]
 
 _ENGINES = {
     "LlamaCpp": llamacpp.engine_pod,

@@ -6,6 +6,7 @@ What it tells Prometheus its author knows too: by the annotations of ``engines/m
 from splai.api.model_backend import ModelBackendSpec
 from splai.engines.images import EngineImages
 from splai.engines.pod import EnginePod, build_pod
+from splai.engines.requests import SMALL
 from splai.engines.weights import model_weights
 
 DEFAULT_PORT = 8000
@@ -21,4 +22,5 @@ def engine_pod(spec: ModelBackendSpec, _images: EngineImages) -> EnginePod:
         health_path=spec.engine.health_path or DEFAULT_HEALTH_PATH,
         command=spec.engine.command or (),
         weights=(model_weights(spec.model),),
+        requests=SMALL,
     )

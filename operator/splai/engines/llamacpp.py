@@ -12,7 +12,8 @@ from splai.api.model_backend import ModelBackendSpec
 from splai.engines.images import EngineImages
 from splai.engines.metrics import Metrics
 from splai.engines.pod import EnginePod, build_pod
-from splai.engines.weights import model_weights
+from splai.engines.requests import of_ggml
+from splai.engines.weights import model_weights, on_own_disk
 
 PORT = 8080
 _USER = 65532  # llama.cpp's own images run as root unless told otherwise
@@ -49,4 +50,5 @@ def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
         user=_USER,
         weights=(model,),
         metrics=METRICS,
+        requests=of_ggml(disk=on_own_disk(spec.model)),
     )

@@ -14,6 +14,7 @@ from splai.api.pod_contract import POD_USER
 from splai.engines.images import EngineImages
 from splai.engines.mount import SCRATCH, Mount
 from splai.engines.pod import EnginePod, build_pod
+from splai.engines.requests import of_ggml
 from splai.engines.weights import model_weights
 
 PORT = 11434
@@ -85,6 +86,7 @@ def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
         user=POD_USER,
         weights=weights,
         mounts=[_STORE],
+        requests=of_ggml(disk=True),  # whatever the source, the store has a copy
     )
 
 

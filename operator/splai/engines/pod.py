@@ -44,6 +44,8 @@ class EnginePod:
     """The container of a replica's other nodes, where it has several: it serves nobody but the first one."""
     metrics: Metrics | None = None
     """What the engine tells Prometheus, if it does."""
+    requests: Mapping[str, str] = field(default_factory=dict)
+    """What the container asks for of each resource that nobody else speaks of: neither the backend nor a template."""
 
 
 def build_pod(
@@ -60,6 +62,7 @@ def build_pod(
     user: int | None = None,
     loaded: Sequence[str] = (),
     metrics: Metrics | None = None,
+    requests: Mapping[str, str] | None = None,
 ) -> EnginePod:
     """Assemble the pieces; the user's own ``engine.args`` come last, where engines let the last one win.
 
@@ -94,6 +97,7 @@ def build_pod(
         # A claim's root belongs to root, and who writes there does not.
         security={"fsGroup": POD_USER, "fsGroupChangePolicy": "OnRootMismatch"} if spec.model.cache else {},
         metrics=metrics,
+        requests=requests or {},
     )
 
 
@@ -138,7 +142,10 @@ def _fetch_container(fetch: Fetch, spec: ModelBackendSpec, mounts: Sequence[Moun
 
 
 def container_resources(resources: BackendResources) -> Object:
-    """GPUs and memory as limits only: the request of a pod then equals its limit, also after an overlay changed it."""
+    """GPUs and memory as limits only: the request of a pod then equals its limit, also after an overlay changed it.
+
+    What the backend leaves out is asked for last of all, as `EnginePod.requests` says.
+    """
     limits: Object = {}
     if resources.gpu is not None:
         limits[gpu_resource(resources.gpu)] = str(resources.gpu.count)

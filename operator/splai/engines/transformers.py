@@ -9,6 +9,7 @@ from splai.api.pod_contract import POD_USER
 from splai.engines.images import EngineImages
 from splai.engines.pod import EnginePod, build_pod
 from splai.engines.python_home import python_home
+from splai.engines.requests import of_one_process
 from splai.engines.served_names import transformers_name
 from splai.engines.weights import model_weights
 
@@ -29,4 +30,5 @@ def engine_pod(spec: ModelBackendSpec, _images: EngineImages) -> EnginePod:
         user=POD_USER,
         weights=(model_weights(spec.model),),
         mounts=home.mounts,
+        requests=of_one_process(spec),
     )

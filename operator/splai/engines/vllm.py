@@ -18,6 +18,7 @@ from splai.engines.images import EngineImages
 from splai.engines.metrics import Metrics
 from splai.engines.pod import EnginePod, build_pod
 from splai.engines.python_home import python_home, tensor_parallel_size
+from splai.engines.requests import of_gpu_server
 from splai.engines.weights import adapter_weights, model_weights
 
 Object = dict[str, Any]
@@ -63,6 +64,7 @@ def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
         weights=(model, *adapters.values()),
         mounts=home.mounts,
         metrics=METRICS,
+        requests=of_gpu_server(spec),
     )
     return replace(pod, other_nodes=_on_other_nodes(pod.container)) if spec.resources.nodes > 1 else pod
 

@@ -27,6 +27,7 @@ FETCH_CONTAINER = "fetch-"
 """How the names of the init containers begin."""
 
 _DIGITS = 16
+_DOWNLOADED = frozenset({"hf", "s3", "http", "https"})
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,11 @@ def adapter_weights(model: Model) -> dict[str, Weights]:
         or _fetched(model, adapter.source, f"{FETCH_CONTAINER}adapter-{number}")
         for number, adapter in enumerate(model.adapters)
     }
+
+
+def on_own_disk(model: Model) -> bool:
+    """Whether the model is downloaded onto the disk of the pod's node."""
+    return model.source is not None and model.cache is None and parse_source(model.source).scheme in _DOWNLOADED
 
 
 def cache_mount(model: Model) -> Mount | None:

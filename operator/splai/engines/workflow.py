@@ -11,6 +11,7 @@ from splai.api.pod_contract import POD_USER
 from splai.engines.images import EngineImages
 from splai.engines.mount import SCRATCH, Mount
 from splai.engines.pod import EnginePod, build_pod
+from splai.engines.requests import SMALL
 
 PORT = 8000
 CODE_PATH = "/workflow"
@@ -39,6 +40,7 @@ def engine_pod(spec: ModelBackendSpec, workflow: Workflow, images: EngineImages)
         user=POD_USER,
         weights=(),
         mounts=mounts,
+        requests=SMALL,
     )
 
 

@@ -1,9 +1,9 @@
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from splai.api.pod_template import PodTemplate
-from splai.core.pod_overlay import overlay_pod
+from splai.core.pod_overlay import overlay_pod, with_default_requests
 
 
 def make_pod() -> dict[str, Any]:
@@ -106,3 +106,34 @@ def test_resources_are_replaced_name_by_name_in_the_named_container_only() -> No
 def test_devices_of_any_kind_reach_the_container(templates: list[dict[str, Any]], want: dict[str, Any]) -> None:
     spec = lay(*({"resources": resources} for resources in templates), container="engine")["spec"]
     assert spec["initContainers"][0]["resources"] == want
+
+
+class TestDefaultRequests:
+    DEFAULTS: ClassVar = {"cpu": "2", "memory": "6Gi"}
+
+    def asked(self, resources: dict[str, Any], *, container: str = "worker") -> Any:
+        pod = make_pod()
+        pod["spec"]["containers"][0] |= {"resources": resources}
+        made = with_default_requests(pod, self.DEFAULTS, container=container)
+        return made["spec"]["containers"][0]["resources"]
+
+    @pytest.mark.parametrize(
+        ("resources", "requests"),
+        [
+            ({}, {"cpu": "2", "memory": "6Gi"}),
+            ({"requests": {"cpu": "1"}}, {"cpu": "1", "memory": "6Gi"}),
+            ({"limits": {"memory": "1Gi"}}, {"cpu": "2"}),
+            ({"requests": {"cpu": "0", "memory": "0"}}, {"cpu": "0", "memory": "0"}),
+        ],
+        ids=["nothing is said", "a request is", "a limit is, which is the request too", "none is wanted"],
+    )
+    def test_a_resource_that_somebody_speaks_of_is_left_alone(
+        self, resources: dict[str, Any], requests: dict[str, str]
+    ) -> None:
+        made = self.asked(resources)
+
+        assert made["requests"] == requests
+        assert made.get("limits") == resources.get("limits")
+
+    def test_other_containers_are_left_alone(self) -> None:
+        assert self.asked({}, container="engine") == {}

@@ -160,8 +160,42 @@ def test_memory_is_a_limit_and_cpu_a_request() -> None:
     assert resources == {"limits": {"memory": "4Gi"}, "requests": {"cpu": "2"}}
 
 
-def test_without_resources_nothing_is_asked_for() -> None:
-    assert "resources" not in pod_of(LLAMACPP).container
+DOWNLOADED = {"source": "https://example.org/m.gguf"}
+CACHED = {"cache": {"claimName": "shared"}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "requests"),
+    [
+        (LLAMACPP, {"cpu": "100m", "memory": "1Gi"}),
+        (with_model(LLAMACPP, **DOWNLOADED), {"cpu": "100m", "memory": "1Gi", "ephemeral-storage": "2Gi"}),
+        (with_model(LLAMACPP, **DOWNLOADED, **CACHED), {"cpu": "100m", "memory": "1Gi"}),
+        (OLLAMA, {"cpu": "100m", "memory": "1Gi", "ephemeral-storage": "2Gi"}),
+        (with_model(OLLAMA, source="pvc://weights/m.gguf"), {"ephemeral-storage": "2Gi"}),
+        (VLLM, {"cpu": "2", "memory": "6Gi", "ephemeral-storage": "20Gi"}),
+        (VLLM | {"resources": {"gpu": {"count": 4}}}, {"cpu": "5", "memory": "24Gi"}),
+        (VLLM | {"resources": {"gpu": {"count": 4, "profile": "mig-1g.10gb"}}}, {"cpu": "2", "memory": "6Gi"}),
+        (SGLANG | {"resources": {"gpu": {"count": 2}}}, {"cpu": "3", "memory": "12Gi", "ephemeral-storage": "20Gi"}),
+        (TGI, {"cpu": "2", "memory": "6Gi", "ephemeral-storage": "20Gi"}),
+        (TRANSFORMERS | {"resources": {"gpu": {"count": 2}}}, {"cpu": "1", "memory": "6Gi"}),
+        (CUSTOM, {"cpu": "100m", "memory": "256Mi"}),
+        (WORKFLOW, {"cpu": "100m", "memory": "256Mi"}),
+    ],
+)
+def test_what_nobody_says_an_engine_asks_for_itself(spec: dict[str, Any], requests: dict[str, str]) -> None:
+    assert pod_of(spec).requests.items() >= requests.items()
+
+
+@ON_THE_HUB
+def test_weights_on_a_volume_take_none_of_the_nodes_disk(spec: dict[str, Any]) -> None:
+    assert "ephemeral-storage" in pod_of(spec).requests
+    assert "ephemeral-storage" not in pod_of(with_model(spec, **CACHED)).requests
+    assert "ephemeral-storage" not in pod_of(with_model(spec, source="pvc://weights/qwen")).requests
+
+
+def test_a_llama_cpp_without_download_asks_for_no_disk() -> None:
+    assert "ephemeral-storage" not in pod_of(LLAMACPP).requests
+    assert "ephemeral-storage" not in pod_of(with_model(LLAMACPP, **DOWNLOADED, **CACHED)).requests
 
 
 class TestLlamaCpp:

@@ -4,6 +4,8 @@ Worker pods form one Indexed Job with as many completions as pods, so that an in
 successor takes the seat and knows that its predecessor is gone. Failures are counted by Kubernetes and judged by us.
 """
 
+from collections.abc import Mapping
+
 from splai.api.inference_job import InferenceJob
 from splai.api.model_backend import ModelBackend
 from splai.core.engine_containers import engine_of, fetch_containers
@@ -16,9 +18,9 @@ from splai.core.inferencejob.child_job import (
     priority_template,
 )
 from splai.core.inferencejob.snapshot import QUEUE_LABEL, QUEUE_PRIORITY_LABEL, WORKER_CONTAINER
-from splai.core.pod_overlay import overlay_pod
+from splai.core.pod_overlay import overlay_pod, with_default_requests
 from splai.core.settings import OperatorSettings
-from splai.engines import ENGINE_CONTAINER, EnginePod
+from splai.engines import DISK, ENGINE_CONTAINER, EnginePod
 
 _KUEUE = "kueue.x-k8s.io"
 # A worker waits for answers most of the time: 64 requests in flight take a tenth of a core and some 100 MiB.
@@ -44,10 +46,14 @@ def build_worker_job(
     pod = child_pod(job, settings, number, "worker", command="run", requests=_REQUESTS)
     add_variables(pod, settings.worker_variables)
     templates = [priority_template(job), job.spec.workers.template]
+    in_queue = QUEUE_LABEL in job.metadata.get("labels", {})
+    defaults: Mapping[str, str] = {}
     if dedicated:
         engine = engine_of(dedicated, settings)
         _add_engine(pod, engine, settings)
         templates = [engine.placement, dedicated.spec.template, *templates]
+        # Kueue never starts what asks for a resource that its queue has no quota of, and of disks few have one.
+        defaults = {name: amount for name, amount in engine.requests.items() if not (in_queue and name == DISK)}
     main = ENGINE_CONTAINER if dedicated else WORKER_CONTAINER
     body = child_job(
         job,
@@ -60,10 +66,10 @@ def build_worker_job(
             "backoffLimit": backoff_limit,
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {"rules": FAILURE_RULES},
-            "template": overlay_pod(pod, templates, container=main),
+            "template": with_default_requests(overlay_pod(pod, templates, container=main), defaults, container=main),
         },
     )
-    if QUEUE_LABEL in job.metadata.get("labels", {}):
+    if in_queue:
         _put_in_queue(body, job)
     return body
 

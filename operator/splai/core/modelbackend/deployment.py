@@ -8,7 +8,7 @@ from splai.core.engine_containers import engine_of, fetch_containers
 from splai.core.modelbackend.rollout import rolling_update, strategy
 from splai.core.observed import BACKEND_LABEL, COMPONENT_LABEL, REVISION_LABEL
 from splai.core.ownership import Component, child_labels, child_metadata
-from splai.core.pod_overlay import overlay_pod
+from splai.core.pod_overlay import overlay_pod, with_default_requests
 from splai.core.settings import OperatorSettings
 from splai.engines import ENGINE_CONTAINER, EnginePod
 
@@ -77,4 +77,5 @@ def pod_template(backend: ModelBackend, settings: OperatorSettings, engine: Engi
             "volumes": list(engine.volumes),
         },
     }
-    return overlay_pod(pod, [engine.placement, backend.spec.template], container=ENGINE_CONTAINER)
+    laid = overlay_pod(pod, [engine.placement, backend.spec.template], container=ENGINE_CONTAINER)
+    return with_default_requests(laid, engine.requests, container=ENGINE_CONTAINER)

@@ -147,6 +147,11 @@ class TestDedicated:
         assert engine["name"] == "engine"
         assert pod["securityContext"]["fsGroup"] == 65532
 
+    def test_the_engine_asks_for_what_neither_template_speaks_of(self) -> None:
+        (engine,) = self.pod(resources={"limits": {"memory": "512Mi"}})["initContainers"]
+        assert engine["resources"]["limits"]["memory"] == "512Mi"
+        assert engine["resources"]["requests"] == {"cpu": "100m"}
+
     def test_the_jobs_template_lies_over_the_backends(self) -> None:
         pod = self.pod(nodeSelector={"zone": "b"}, env=[{"name": "HF_TOKEN", "value": "x"}])
         assert pod["nodeSelector"] == {"nvidia.com/gpu.product": "NVIDIA-L4", "zone": "b"}
@@ -220,16 +225,34 @@ def test_any_kind_of_gpu_reaches_the_engine_of_a_dedicated_worker(
     template: dict[str, Any], engine: dict[str, Any], pod: dict[str, Any]
 ) -> None:
     made = pod_of(build(workers={"mode": "Dedicated", "template": template}))
-    assert made["initContainers"][0]["resources"] == engine
+    assert made["initContainers"][0]["resources"].items() >= engine.items()
     assert made.items() >= pod.items()
 
 
 class TestQueue:
-    def build(self, *, parallelism: int = 4, labels: dict[str, str] | None = None, **workers: Any) -> dict[str, Any]:
+    def build(
+        self,
+        *,
+        parallelism: int = 4,
+        labels: dict[str, str] | None = None,
+        backend: dict[str, Any] | None = None,
+        **workers: Any,
+    ) -> dict[str, Any]:
         job = make_job(workers=workers)
         queue = {"kueue.x-k8s.io/queue-name": "gpus", "team": "a"} if labels is None else labels
         queued = job.model_copy(update={"metadata": {**job.metadata, "labels": queue}})
-        return build_worker_job(queued, make_backend(), SETTINGS, number=0, parallelism=parallelism, backoff_limit=6)
+        made = make_backend(**(backend or {}))
+        return build_worker_job(queued, made, SETTINGS, number=0, parallelism=parallelism, backoff_limit=6)
+
+    @pytest.mark.parametrize(
+        ("labels", "wants_disk"), [(None, False), ({}, True)], ids=["in a queue", "without a queue"]
+    )
+    def test_an_engine_asks_no_queue_for_a_disk(self, labels: dict[str, str] | None, wants_disk: bool) -> None:
+        backend = {"model": {"id": "llama3-8b-q4", "source": "https://example.org/m.gguf"}}
+        body = self.build(labels=labels, backend=backend, mode="Dedicated")
+        engine = body["spec"]["template"]["spec"]["initContainers"][-1]
+        assert ("ephemeral-storage" in engine["resources"]["requests"]) is wants_disk
+        assert engine["resources"]["requests"]["memory"] == "1Gi"
 
     def test_a_queued_job_waits_for_kueue_to_start_it(self) -> None:
         body = self.build()
