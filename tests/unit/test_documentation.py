@@ -19,7 +19,7 @@ MODULES = {
         "pod_problem",
     ],
     "model-backends": [
-        *(f"modelbackend/{module}" for module in ("autoscaling", "kubelet_words", "shortfall", "status")),
+        *(f"modelbackend/{module}" for module in ("autoscaling", "kubelet_words", "progress", "shortfall", "status")),
         "pod_problem",
     ],
 }

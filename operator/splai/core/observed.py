@@ -132,6 +132,7 @@ class ObservedContainer:
     exit_message: str = ""
     """What the container left as its termination message."""
     terminated: bool = False
+    running_since: datetime | None = None
 
     @classmethod
     def from_status(cls, status: Mapping[str, Any]) -> "ObservedContainer":
@@ -149,6 +150,7 @@ class ObservedContainer:
             exit_reason=ended.get("reason") or "",
             exit_message=ended.get("message") or "",
             terminated=bool(state.get("terminated")),
+            running_since=_time((state.get("running") or {}).get("startedAt")),
         )
 
 

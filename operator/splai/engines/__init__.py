@@ -11,9 +11,18 @@ from splai.engines.images import EngineImages
 from splai.engines.metrics import Metrics
 from splai.engines.pod import ENGINE_CONTAINER, EnginePod
 from splai.engines.requests import DISK
-from splai.engines.weights import FETCH_CONTAINER
+from splai.engines.weights import FETCH_CONTAINER, engine_downloads
 
-__all__ = ["DISK", "ENGINE_CONTAINER", "FETCH_CONTAINER", "METRICS", "EngineImages", "EnginePod", "engine_pod"]
+__all__ = [
+    "DISK",
+    "ENGINE_CONTAINER",
+    "FETCH_CONTAINER",
+    "METRICS",
+    "EngineImages",
+    "EnginePod",
+    "engine_downloads",
+    "engine_pod",
+]
 
 _ENGINES = {
     "LlamaCpp": llamacpp.engine_pod,

@@ -19,6 +19,7 @@ PORT = 8080
 _USER = 65532  # llama.cpp's own images run as root unless told otherwise
 _PROMPT_CACHE_MIB = "128"  # llama.cpp's own default of 8 GiB fills any pod to its limit, and then it crawls
 _ALL_LAYERS = "999"
+_LOAD_MINUTES = 20  # the file is there already: 90 GB of it at 75 MB/s. Until then /health answers 503
 
 METRICS = (
     Metrics(  # with --metrics: tools/server/README.md, "GET /metrics". How full its KV cache is it no longer tells.
@@ -51,4 +52,5 @@ def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
         weights=(model,),
         metrics=METRICS,
         requests=of_ggml(disk=on_own_disk(spec.model)),
+        load_minutes=_LOAD_MINUTES,
     )

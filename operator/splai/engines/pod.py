@@ -22,7 +22,8 @@ Object = dict[str, Any]
 ENGINE_CONTAINER = "engine"
 HUB_TOKEN = "HF_TOKEN"  # noqa: S105 - the variable and the key of a Secret, not the token
 
-_LOAD_SECONDS = 30 * 60
+LOAD_MINUTES = 30
+"""That an engine has to load its model, unless its file says otherwise."""
 _STARTUP_PERIOD_SECONDS = 3
 _FETCH_REQUESTS = {"cpu": "100m", "memory": "256Mi"}
 
@@ -63,6 +64,7 @@ def build_pod(
     loaded: Sequence[str] = (),
     metrics: Metrics | None = None,
     requests: Mapping[str, str] | None = None,
+    load_minutes: int = LOAD_MINUTES,
 ) -> EnginePod:
     """Assemble the pieces; the user's own ``engine.args`` come last, where engines let the last one win.
 
@@ -86,7 +88,7 @@ def build_pod(
         "resources": container_resources(spec.resources),
         "volumeMounts": [mount.to_wire() for mount in everywhere],
         "securityContext": _restricted(user),
-        **_probes(health_path, loaded),
+        **_probes(health_path, loaded, load_minutes),
     }
     return EnginePod(
         container={name: value for name, value in container.items() if value not in ([], {})},
@@ -155,15 +157,15 @@ def container_resources(resources: BackendResources) -> Object:
     return {name: value for name, value in (("limits", limits), ("requests", requests)) if value}
 
 
-def _probes(path: str, loaded: Sequence[str]) -> Object:
-    """Loading a model may take half an hour; after that an engine answers soon, though a busy one not at once."""
+def _probes(path: str, loaded: Sequence[str], load_minutes: int) -> Object:
+    """Loading a model takes its time; after that an engine answers soon, though a busy one not at once."""
     request = {"httpGet": {"path": path, "port": "http"}}
     return {
         "startupProbe": {
             **({"exec": {"command": list(loaded)}} if loaded else request),
             "periodSeconds": _STARTUP_PERIOD_SECONDS,
             "timeoutSeconds": 3,
-            "failureThreshold": _LOAD_SECONDS // _STARTUP_PERIOD_SECONDS,
+            "failureThreshold": load_minutes * 60 // _STARTUP_PERIOD_SECONDS,
         },
         "readinessProbe": {**request, "periodSeconds": 5, "timeoutSeconds": 5, "failureThreshold": 3},
         "livenessProbe": {**request, "periodSeconds": 20, "timeoutSeconds": 10, "failureThreshold": 6},

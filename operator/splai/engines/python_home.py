@@ -9,6 +9,8 @@ from splai.api.model_backend import ModelBackendSpec
 from splai.engines.mount import Mount
 from splai.engines.weights import CACHE_PATH
 
+LOAD_MINUTES = 60
+"""For all that comes before the first answer: a download, loading, compiling, and capturing CUDA graphs."""
 HOME = Mount({"name": "cache", "emptyDir": {}}, "/cache")
 # Processes of one engine talk through shared memory; a container's own /dev/shm has 64 MiB.
 SHARED_MEMORY = Mount({"name": "shm", "emptyDir": {"medium": "Memory"}}, "/dev/shm")  # noqa: S108 - the pod's own

@@ -9,7 +9,7 @@ from splai.api.pod_contract import POD_USER
 from splai.engines.images import EngineImages
 from splai.engines.metrics import Metrics
 from splai.engines.pod import EnginePod, build_pod
-from splai.engines.python_home import python_home, tensor_parallel_size
+from splai.engines.python_home import LOAD_MINUTES, python_home, tensor_parallel_size
 from splai.engines.requests import of_gpu_server
 from splai.engines.served_names import served_name
 from splai.engines.weights import adapter_weights, model_weights
@@ -51,4 +51,5 @@ def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
         mounts=home.mounts,
         metrics=METRICS,
         requests=of_gpu_server(spec),
+        load_minutes=LOAD_MINUTES,
     )

@@ -1,7 +1,7 @@
 """Hugging Face's Text Generation Inference, for GPUs: https://huggingface.co/docs/text-generation-inference
 
 It is in maintenance, and its authors recommend vLLM and SGLang. It answers every name with the model but those of its
-adapters, so nothing has to tell it the model's id.
+adapters, so nothing has to tell it the model's id. Its router listens once all shards have their part of the model.
 """
 
 from splai.api.model_backend import ModelBackendSpec
@@ -9,7 +9,7 @@ from splai.api.pod_contract import POD_USER
 from splai.engines.images import EngineImages
 from splai.engines.metrics import Metrics
 from splai.engines.pod import EnginePod, build_pod
-from splai.engines.python_home import python_home, tensor_parallel_size
+from splai.engines.python_home import LOAD_MINUTES, python_home, tensor_parallel_size
 from splai.engines.requests import of_gpu_server
 from splai.engines.weights import adapter_weights, model_weights
 
@@ -48,4 +48,5 @@ def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
         mounts=home.mounts,
         metrics=METRICS,
         requests=of_gpu_server(spec),
+        load_minutes=LOAD_MINUTES,
     )

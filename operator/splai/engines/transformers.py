@@ -8,7 +8,7 @@ from splai.api.model_backend import ModelBackendSpec
 from splai.api.pod_contract import POD_USER
 from splai.engines.images import EngineImages
 from splai.engines.pod import EnginePod, build_pod
-from splai.engines.python_home import python_home
+from splai.engines.python_home import LOAD_MINUTES, python_home
 from splai.engines.requests import of_one_process
 from splai.engines.served_names import transformers_name
 from splai.engines.weights import model_weights
@@ -31,4 +31,5 @@ def engine_pod(spec: ModelBackendSpec, _images: EngineImages) -> EnginePod:
         weights=(model_weights(spec.model),),
         mounts=home.mounts,
         requests=of_one_process(spec),
+        load_minutes=LOAD_MINUTES,
     )

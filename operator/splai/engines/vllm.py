@@ -1,5 +1,7 @@
 """vLLM's OpenAI-compatible server, for GPUs: https://docs.vllm.ai
 
+It listens once the model is loaded and compiled; until then its port refuses connections.
+
 Answers to the model's id, to every alias and to every adapter. Adapters of a rank above 16 need ``--max-lora-rank`` in
 ``engine.args``.
 
@@ -17,7 +19,7 @@ from splai.api.model_backend import ModelBackendSpec
 from splai.engines.images import EngineImages
 from splai.engines.metrics import Metrics
 from splai.engines.pod import EnginePod, build_pod
-from splai.engines.python_home import python_home, tensor_parallel_size
+from splai.engines.python_home import LOAD_MINUTES, python_home, tensor_parallel_size
 from splai.engines.requests import of_gpu_server
 from splai.engines.weights import adapter_weights, model_weights
 
@@ -65,6 +67,7 @@ def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
         mounts=home.mounts,
         metrics=METRICS,
         requests=of_gpu_server(spec),
+        load_minutes=LOAD_MINUTES,
     )
     return replace(pod, other_nodes=_on_other_nodes(pod.container)) if spec.resources.nodes > 1 else pod
 

@@ -95,6 +95,12 @@ def adapter_weights(model: Model) -> dict[str, Weights]:
     }
 
 
+def engine_downloads(model: Model) -> bool:
+    """Whether the engine gets the model by itself while it loads it: a repository of the Hub, or Ollama's library."""
+    source = parse_source(model.source) if model.source else None
+    return source is not None and (source.scheme == "ollama" or (source.scheme == "hf" and not source.path))
+
+
 def on_own_disk(model: Model) -> bool:
     """Whether the model is downloaded onto the disk of the pod's node."""
     return model.source is not None and model.cache is None and parse_source(model.source).scheme in _DOWNLOADED

@@ -31,6 +31,7 @@ from splai.inputs.http import new_client
 from splai.inputs.resume import PATIENCE, Patience
 from splai.logs import configure_logging
 from splai.weights.folder import fill
+from splai.weights.progress import Progress
 from splai.weights.remote import Order, remote_files
 
 LONGEST_MESSAGE: Final = 1500
@@ -62,7 +63,7 @@ def fetch(
     try:
         with new_client() as client:
             listing = partial(remote_files, order, environment, client, patience)
-            size = fill(folder, listing, owner=secrets.token_hex(8))
+            size = fill(folder, listing, Progress(name), owner=secrets.token_hex(8))
     except (SourceUnavailable, SourceUnusable) as error:
         return _failed(str(error), termination_log)
     except OSError as error:

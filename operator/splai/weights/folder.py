@@ -23,13 +23,14 @@ from pathlib import Path
 from typing import Final
 
 from splai.inputs.errors import CHANGED, SourceUnusable
+from splai.weights.progress import Progress
 from splai.weights.remote import RemoteFile
 
 RECORD: Final = ".fetched.json"
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL})
 
 
-def fill(folder: Path, listing: Callable[[], Sequence[RemoteFile]], *, owner: str) -> int:
+def fill(folder: Path, listing: Callable[[], Sequence[RemoteFile]], progress: Progress, *, owner: str) -> int:
     """Fetch what ``listing`` gives into ``folder`` unless it is there; how many bytes were fetched.
 
     ``owner`` is what no other process is called. Raises what the sources raise, and OSError of the volume.
@@ -41,7 +42,7 @@ def fill(folder: Path, listing: Callable[[], Sequence[RemoteFile]], *, owner: st
         if folder.exists():
             return 0
         partial = folder.with_name(f"{folder.name}.partial" if alone else f"{folder.name}.{owner}.partial")
-        size = _fetch(partial, listing())
+        size = _fetch(partial, listing(), progress)
         _publish(partial, folder)
         return size
 
@@ -60,7 +61,9 @@ def _lock(path: Path) -> Iterator[bool]:
         yield True
 
 
-def _fetch(partial: Path, files: Sequence[RemoteFile]) -> int:
+def _fetch(partial: Path, files: Sequence[RemoteFile], progress: Progress) -> int:
+    sizes = [remote.size for remote in files if remote.size is not None]
+    progress.begin(sum(sizes) if len(sizes) == len(files) else None)
     partial.mkdir(exist_ok=True)
     record = _read_record(partial)
     _drop_others(partial, files)
@@ -68,16 +71,17 @@ def _fetch(partial: Path, files: Sequence[RemoteFile]) -> int:
     for remote in files:
         target = partial / remote.path
         if _is_whole(target, remote, record):
+            progress.add(target.stat().st_size)
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        size += _write(target, remote)
+        size += _write(target, remote, progress)
         if remote.version is not None:
             record[remote.path] = remote.version
             _write_record(partial, record)
     return size
 
 
-def _write(target: Path, remote: RemoteFile) -> int:
+def _write(target: Path, remote: RemoteFile, progress: Progress) -> int:
     """The file, or nothing under its name."""
     digest = hashlib.sha256()
     coming = target.with_name(f"{target.name}.part")
@@ -85,6 +89,7 @@ def _write(target: Path, remote: RemoteFile) -> int:
         for block in remote.file.read():
             digest.update(block)
             file.write(block)
+            progress.add(len(block))
         size = file.tell()
         file.flush()
         os.fsync(file.fileno())

@@ -79,10 +79,22 @@ def test_every_mount_has_its_volume_and_tmp_can_be_written(spec: dict[str, Any])
     assert {"name": "tmp", "emptyDir": {}} in pod.volumes
 
 
-@EVERY_ENGINE
-def test_a_model_may_take_half_an_hour_to_load(spec: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("spec", "minutes"),
+    [
+        (LLAMACPP, 20),
+        (OLLAMA, 30),
+        (VLLM, 60),
+        (SGLANG, 60),
+        (TGI, 60),
+        (TRANSFORMERS, 60),
+        (CUSTOM, 30),
+        (WORKFLOW, 30),
+    ],
+)
+def test_a_model_may_take_its_time_to_load(spec: dict[str, Any], minutes: int) -> None:
     probe = pod_of(spec).container["startupProbe"]
-    assert probe["periodSeconds"] * probe["failureThreshold"] == 30 * 60
+    assert probe["periodSeconds"] * probe["failureThreshold"] == minutes * 60
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,7 @@ from splai.engines import ENGINE_CONTAINER, EnginePod
 
 Object = dict[str, Any]
 
-# A model may take half an hour to load (the engine's startup probe), after its image was pulled.
-_PROGRESS_DEADLINE_SECONDS = 45 * 60
+_PULL_SECONDS = 15 * 60  # the largest images of engines have some ten gigabytes
 _GRACE_SECONDS = 60
 # Time for proxies to learn that the pod is leaving, before the engine stops to take connections.
 _LEAVE_SECONDS = 5
@@ -33,7 +32,7 @@ def build_deployment(backend: ModelBackend, settings: OperatorSettings) -> Objec
         "spec": {
             "replicas": backend.spec.replicas,
             "revisionHistoryLimit": 2,
-            "progressDeadlineSeconds": _PROGRESS_DEADLINE_SECONDS,
+            "progressDeadlineSeconds": _PULL_SECONDS + load_seconds(pod),
             "selector": {"matchLabels": selector_labels(backend)},
             **strategy("Deployment", rolling_update(backend.spec.rollout)),
             "template": pod,
@@ -45,6 +44,14 @@ def selector_labels(backend: ModelBackend) -> dict[str, str]:
     """What finds the replicas; a Deployment's selector can never change."""
     labels = child_labels(backend, "engine")
     return {label: labels[label] for label in (BACKEND_LABEL, COMPONENT_LABEL)}
+
+
+def load_seconds(pod: Object) -> int:
+    """How long the startup probe waits for an engine of the pod template to load its model."""
+    engine = next(container for container in pod["spec"]["containers"] if container["name"] == ENGINE_CONTAINER)
+    probe = engine["startupProbe"]
+    seconds: int = probe["periodSeconds"] * probe["failureThreshold"]
+    return seconds
 
 
 def pod_template(backend: ModelBackend, settings: OperatorSettings, engine: EnginePod, component: Component) -> Object:

@@ -7,7 +7,7 @@ from datetime import datetime
 from splai.core.modelbackend.snapshot import BackendSnapshot
 from splai.core.observed import ObservedContainer, ObservedDeployment, ObservedLeaderWorkerSet, ObservedPod
 from splai.core.pod_problem import PodProblem, worst_problem
-from splai.engines import ENGINE_CONTAINER, FETCH_CONTAINER
+from splai.engines import ENGINE_CONTAINER
 
 
 @dataclass(frozen=True)
@@ -104,12 +104,6 @@ def runs(pod: ObservedPod) -> bool:
     """Its engine is a process."""
     engine = _engine(pod)
     return engine is not None and not engine.waiting_reason and not engine.terminated
-
-
-def fetches(pod: ObservedPod) -> bool:
-    """The container of one of the engine's fetches runs."""
-    running = [it for it in pod.containers if not it.waiting_reason and not it.terminated]
-    return any(container.name.startswith(FETCH_CONTAINER) for container in running)
 
 
 def _engine(pod: ObservedPod) -> ObservedContainer | None:

@@ -8,9 +8,10 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from splai.core.modelbackend.kubelet_words import kubelet_problem, probe_words
+from splai.core.modelbackend.kubelet_words import kubelet_problem
 from splai.core.modelbackend.last_words import last_words
-from splai.core.modelbackend.replicas import Replicas, fetches, has_started, runs
+from splai.core.modelbackend.progress import progress
+from splai.core.modelbackend.replicas import Replicas, runs
 from splai.core.modelbackend.snapshot import BackendSnapshot
 from splai.core.observed import ObservedDeployment, ObservedLeaderWorkerSet, ObservedPod
 from splai.core.pod_problem import PodProblem, pod_problem, worst_problem
@@ -28,8 +29,8 @@ _REFUSALS = (
 )
 
 
-def shortfall(snapshot: BackendSnapshot, replicas: Replicas, now: datetime) -> PodProblem:
-    """The first cause that applies."""
+def shortfall(snapshot: BackendSnapshot, replicas: Replicas, now: datetime, *, patience: timedelta) -> PodProblem:
+    """The first cause that applies; ``patience`` is for how long an engine may load its model."""
     waiting = sorted((pod for pod in replicas.members if not pod.ready), key=lambda pod: pod.name)
     problem = worst_problem(waiting)
     if problem is not None:
@@ -39,7 +40,9 @@ def shortfall(snapshot: BackendSnapshot, replicas: Replicas, now: datetime) -> P
         return told[0]
     if not any(runs(pod) for pod in waiting) and (failure := _recent_failure(replicas.failed, now)):
         return failure
-    return _progress(snapshot, replicas, waiting) if waiting else _no_pods(replicas, snapshot.own_workload)
+    if not waiting:
+        return _no_pods(replicas, snapshot.own_workload)
+    return progress(snapshot.backend.spec.model, waiting, snapshot.pod_events, patience)
 
 
 def refusal_reason(message: str) -> str:
@@ -56,22 +59,6 @@ def _no_pods(replicas: Replicas, workload: ObservedDeployment | ObservedLeaderWo
     if isinstance(workload, ObservedLeaderWorkerSet) and not workload.conditions:
         return PodProblem("Creating", f"LeaderWorkerSet {workload.name} waits for its controller")
     return PodProblem("Creating", "the pods are being created")
-
-
-def _progress(snapshot: BackendSnapshot, replicas: Replicas, waiting: Sequence[ObservedPod]) -> PodProblem:
-    started = [pod for pod in waiting if has_started(pod)]
-    running = [pod for pod in waiting if runs(pod)]
-    words = next(
-        (said for pod in started or running if (said := probe_words(snapshot.pod_events.get(pod.uid, ())))), ""
-    )
-    because = f": {words}" if words else ""
-    if started:
-        return PodProblem("NotAnswering", f"the model was loaded, but the engine fails its readiness probe{because}")
-    if running:
-        return PodProblem("Loading", f"the engine is loading the model{because}")
-    if any(fetches(pod) for pod in waiting):
-        return PodProblem("Fetching", "the weights are being fetched")
-    return PodProblem("Starting", "the pods are starting: images are pulled and volumes mounted")
 
 
 def _in_the_engines_words(problem: PodProblem, waiting: Sequence[ObservedPod]) -> PodProblem:

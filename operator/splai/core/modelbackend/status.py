@@ -12,13 +12,13 @@
 Ready may be True while Reconciling is: one of three replicas already answers.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from splai.api.model_backend import ModelBackendStatus
 from splai.core.conditions import Verdict, find_condition, merge_conditions
 from splai.core.modelbackend.asked_resources import with_demand
-from splai.core.modelbackend.deployment import selector_labels
+from splai.core.modelbackend.deployment import load_seconds, selector_labels
 from splai.core.modelbackend.kubelet_words import next_listing
 from splai.core.modelbackend.replicas import Replicas, is_observed
 from splai.core.modelbackend.rollout import BLOCKED_AFTER, ROOM_ANNOTATION
@@ -131,7 +131,8 @@ def _missing(
         return PodProblem(_STALLING.get(refusal.reason, refusal.reason), refusal.message)
     if blocked is not None:
         return PodProblem("RolloutBlocked", blocked.message)
-    return with_demand(shortfall(snapshot, replicas, now), template)
+    patience = timedelta(seconds=load_seconds(template))
+    return with_demand(shortfall(snapshot, replicas, now, patience=patience), template)
 
 
 def _ready(snapshot: BackendSnapshot, replicas: Replicas, refusal: Refusal | None, missing: PodProblem) -> Verdict:

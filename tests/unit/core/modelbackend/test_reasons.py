@@ -84,7 +84,8 @@ def looping(last: Object, **fields: Any) -> Object:
 
 SERVED_BEFORE: dict[str, Any] = {"conditions": conditions(ready_since=timedelta(minutes=1))}
 CREATING = waiting("ContainerCreating", phase="Pending")
-RUNNING = pod({"running": {}})
+RUNNING = pod({"running": {"startedAt": format_time(CREATED)}})
+LOADING = "the engine is loading the model, since 2026-05-01T11:57:00Z and until 2026-05-01T12:17:00Z at the latest"
 
 PODS: dict[str, tuple[Object, str, str]] = {
     "the image does not exist": (
@@ -158,7 +159,7 @@ PODS: dict[str, tuple[Object, str, str]] = {
     ),
     "no node has the labels": (unscheduled(NO_SELECTOR), "Unschedulable", NO_SELECTOR),
     "the PersistentVolumeClaim is missing": (unscheduled(NO_CLAIM), "Unschedulable", NO_CLAIM),
-    "the model is being loaded": (RUNNING, "Loading", "the engine is loading the model"),
+    "the model is being loaded": (RUNNING, "Loading", LOADING),
     "the engine stopped to answer": (
         pod({"running": {}}, started=True, **SERVED_BEFORE),
         "NotAnswering",
@@ -196,13 +197,13 @@ EVENTS: dict[str, tuple[Object, tuple[str, str], str, str]] = {
         RUNNING,
         ("Unhealthy", REFUSED),
         "Loading",
-        f"the engine is loading the model: {REFUSED}",
+        f"{LOADING}: {REFUSED}",
     ),
     "the engine answers that it is loading": (
         RUNNING,
         ("Unhealthy", "Startup probe failed: HTTP probe failed with statuscode: 503"),
         "Loading",
-        "the engine is loading the model: Startup probe failed: HTTP probe failed with statuscode: 503",
+        f"{LOADING}: Startup probe failed: HTTP probe failed with statuscode: 503",
     ),
     "the engine answers with an error": (
         pod({"running": {}}, started=True, **SERVED_BEFORE),

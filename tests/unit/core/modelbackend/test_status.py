@@ -99,6 +99,75 @@ def test_while_weights_are_fetched_it_says_so() -> None:
     assert said(status, "ModelLoaded") == ("False", "Fetching")
 
 
+STARTED = NOW - timedelta(minutes=1)
+ON_HUB: dict[str, Any] = {"model": {"id": "m", "source": "hf://team/m"}, "engine": {"type": "vLLM"}}
+LIBRARY: dict[str, Any] = {"model": {"id": "m", "source": "ollama://m"}, "engine": {"type": "Ollama"}}
+
+
+class TestProgress:
+    @pytest.mark.parametrize(
+        ("spec", "engine", "words"),
+        [
+            ({}, {}, "loading the model, since 2026-05-01T11:59:00Z and until 2026-05-01T12:19:00Z at the latest"),
+            (
+                ON_HUB,
+                {},
+                "downloading and loading the model, since 2026-05-01T11:59:00Z and until 2026-05-01T12:59:00Z",
+            ),
+            (
+                LIBRARY,
+                {},
+                "downloading and loading the model, since 2026-05-01T11:59:00Z and until 2026-05-01T12:29:00Z",
+            ),
+            ({}, {"restarts": 1, "exit_code": 137}, "loading the model again, since 2026-05-01T11:59:00Z"),
+        ],
+        ids=["a file that is there", "a repository of the Hub", "Ollama's library", "a second time"],
+    )
+    def test_it_says_what_an_engine_does_since_when_and_for_how_long(
+        self, spec: dict[str, Any], engine: dict[str, Any], words: str
+    ) -> None:
+        backend = make_backend(**spec)
+
+        status = decide(make_pod(backend=backend, running_since=STARTED, **engine), backend=backend).status
+
+        assert said(status, "Ready") == ("False", "Loading")
+        assert message(status, "Ready").startswith(f"the engine is {words}")
+
+    def test_of_several_engines_it_is_the_one_that_began_first(self) -> None:
+        pods = [
+            make_pod("smol-1", running_since=NOW),
+            make_pod("smol-2", running_since=STARTED),
+            make_pod("smol-3", node="", waiting_reason="ContainerCreating"),
+        ]
+
+        assert "since 2026-05-01T11:59:00Z" in message(decide(*pods).status, "Ready")
+
+    def test_it_says_which_of_several_fetches_runs_and_where_its_log_is(self) -> None:
+        containers = (
+            ObservedContainer(name="fetch-model", terminated=True, exit_code=0),
+            ObservedContainer(name="fetch-adapter-0", running_since=STARTED),
+            ObservedContainer(name="fetch-adapter-1", waiting_reason="PodInitializing"),
+            ObservedContainer(name="engine", waiting_reason="PodInitializing"),
+        )
+
+        status = decide(replace(make_pod(), containers=containers)).status
+
+        assert said(status, "Ready") == ("False", "Fetching")
+        assert message(status, "Ready") == (
+            "the weights are being fetched, since 2026-05-01T11:59:00Z: fetch-adapter-0 (2 of 3), "
+            "see `kubectl logs -n team smol-1 -c fetch-adapter-0`"
+        )
+
+    def test_nothing_is_written_while_a_stage_lasts(self) -> None:
+        pod = make_pod(running_since=STARTED)
+        before = decide(pod).status
+        backend = make_backend(status=before)
+
+        after = decide(pod, backend=backend, now=NOW + timedelta(minutes=5)).status
+
+        assert after == before
+
+
 def test_the_ids_of_adapters_are_shown() -> None:
     adapters = [{"id": "sql", "source": "hf://team/sql"}]
     backend = make_backend(
