@@ -71,7 +71,7 @@ class BackendResources(APIModel):
             ge=1,
             le=32,
             description=(
-                "Nodes that one replica spans, each with a pod of these resources (vLLM only); more than 1 needs "
+                "Nodes that one replica spans, each with a pod of these resources (vLLM, SGLang); more than 1 needs "
                 "LeaderWorkerSet in the cluster."
             ),
         ),

@@ -250,8 +250,8 @@ class ModelBackendSpec(APIModel):
                 "engine type Workflow takes no model.source: its code comes from workflow",
             ),
             (
-                "self.resources.nodes == 1 || self.engine.type == 'vLLM'",
-                "resources.nodes above 1 needs engine type vLLM",
+                "self.resources.nodes == 1 || self.engine.type in ['vLLM', 'SGLang']",
+                "resources.nodes above 1 needs engine type vLLM or SGLang",
             ),
             *OLLAMA_RULES,
         )

@@ -7,23 +7,19 @@ Answers to the model's id, to every alias and to every adapter. Adapters of a ra
 
 A replica of several nodes is one engine by "multiprocessing", without Ray: tensor parallel on each node, pipeline
 parallel over the nodes, every node started by the same command with its rank, and all but the first ``--headless``
-(https://docs.vllm.ai/en/latest/serving/parallelism_scaling/, since vLLM 0.11.1). Rank and address of the first one are
-what LeaderWorkerSet puts into each container's environment
-(https://lws.sigs.k8s.io/docs/reference/labels-annotations-and-environment-variables/).
+(https://docs.vllm.ai/en/latest/serving/parallelism_scaling/, since vLLM 0.11.1).
 """
 
 from dataclasses import replace
-from typing import Any
 
 from splai.api.model_backend import ModelBackendSpec
 from splai.engines.images import EngineImages
 from splai.engines.metrics import Metrics
+from splai.engines.nodes import FIRST, RANK, on_other_nodes
 from splai.engines.pod import EnginePod, build_pod
 from splai.engines.python_home import LOAD_MINUTES, python_home, tensor_parallel_size
 from splai.engines.requests import of_gpu_server
 from splai.engines.weights import adapter_weights, model_weights
-
-Object = dict[str, Any]
 
 PORT = 8000
 
@@ -69,19 +65,13 @@ def engine_pod(spec: ModelBackendSpec, images: EngineImages) -> EnginePod:
         requests=of_gpu_server(spec),
         load_minutes=LOAD_MINUTES,
     )
-    return replace(pod, other_nodes=_on_other_nodes(pod.container)) if spec.resources.nodes > 1 else pod
+    if spec.resources.nodes == 1:
+        return pod
+    return replace(pod, other_nodes=on_other_nodes(pod.container, "--headless"))
 
 
 def _group_arguments(nodes: int) -> list[str]:
-    """The kubelet fills in the variables, which are there before the container's own."""
     return [
         *("--pipeline-parallel-size", str(nodes), "--nnodes", str(nodes)),
-        *("--node-rank", "$(LWS_WORKER_INDEX)", "--master-addr", "$(LWS_LEADER_ADDRESS)"),
+        *("--node-rank", RANK, "--master-addr", FIRST),
     ]
-
-
-def _on_other_nodes(container: Object) -> Object:
-    """The same engine without its API server, so without a port and without anything that a probe could ask."""
-    asked = ("ports", "startupProbe", "readinessProbe", "livenessProbe")
-    rest = {name: value for name, value in container.items() if name not in asked}
-    return {**rest, "args": [*container["args"], "--headless"]}

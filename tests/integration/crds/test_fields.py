@@ -338,7 +338,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (backend(resources={"gpu": {"vendor": "intel", "driver": "nouveau"}}), 'Unsupported value: "nouveau"'),
     (backend(resources={"gpu": {"product": "NVIDIA H100"}}), "spec.resources.gpu.product in body should match"),
     (backend(resources={"nodes": 0}), "spec.resources.nodes in body should be greater than or equal to 1"),
-    (backend(resources={"nodes": 2}), "resources.nodes above 1 needs engine type vLLM"),
+    (backend(resources={"nodes": 2}), "resources.nodes above 1 needs engine type vLLM or SGLang"),
     (
         on_nodes(2, gpu={"profile": "mig-1g.10gb"}),
         "a replica of several nodes needs whole GPUs: leave out gpu.profile",

@@ -3,6 +3,7 @@
 A change here is one that users' pods see: read it, then write the file anew.
 """
 
+import json
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,6 +15,7 @@ from splai.core.modelbackend.deployment import build_deployment
 from splai.core.settings import OperatorSettings
 from splai.engines.images import EngineImages
 
+SEVERAL_NODES = Path(__file__).parents[1] / "core" / "modelbackend" / "testdata"
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.yaml"))
 IMAGES = EngineImages(llamacpp="llamacpp:1", vllm="vllm:1", sglang="sglang:1", tgi="tgi:1")
 SETTINGS = OperatorSettings(image="splai/splai:1", engine_images=IMAGES)
@@ -47,6 +49,22 @@ def test_it_says_where_its_options_are_documented(path: Path) -> None:
     users = set(yaml.safe_load(path.read_text())["spec"]["engine"].get("args", ()))
 
     assert {option for option in options - users if option not in comment} == set()
+
+
+@pytest.mark.parametrize(
+    ("engine", "name"), [("vllm", "leader_worker_set.json"), ("sglang", "leader_worker_set_sglang.json")]
+)
+def test_it_says_where_the_options_of_several_nodes_are_documented(engine: str, name: str) -> None:
+    comment = (Path(__file__).parent / "golden" / f"{engine}.yaml").read_text().partition("spec:")[0]
+    pods = json.loads((SEVERAL_NODES / name).read_text())["spec"]["leaderWorkerTemplate"]
+    options = {
+        arg
+        for pod in (pods["leaderTemplate"], pods["workerTemplate"])
+        for arg in pod["spec"]["containers"][0]["args"]
+        if arg.startswith("--")
+    }
+
+    assert {option for option in options - {"--max-model-len"} if option not in comment} == set()
 
 
 def test_there_is_one_of_every_engine_that_is_not_ours() -> None:

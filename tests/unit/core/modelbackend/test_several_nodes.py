@@ -26,7 +26,7 @@ from tests.unit.core.modelbackend.builders import (
     received,
 )
 
-GOLDEN = Path(__file__).parent / "testdata" / "leader_worker_set.json"
+GOLDEN = Path(__file__).parent / "testdata"
 ONE_NODE: dict[str, Any] = {
     "model": {"id": "big", "source": "hf://Qwen/Qwen3-235B-A22B"},
     "engine": {"type": "vLLM"},
@@ -81,10 +81,17 @@ def targets(decision: Plan[ModelBackendStatus]) -> list[tuple[str, str]]:
 
 
 class TestTheSet:
-    def test_it_is_this_one(self) -> None:
+    @pytest.mark.parametrize(
+        ("name", "engine"),
+        [
+            ("leader_worker_set.json", {"type": "vLLM", "args": ["--max-model-len", "32768"]}),
+            ("leader_worker_set_sglang.json", {"type": "SGLang"}),
+        ],
+    )
+    def test_it_is_this_one(self, name: str, engine: dict[str, Any]) -> None:
         """Beside what the test names, whatever changes it restarts every such backend of an upgraded installation."""
-        backend = with_nodes(engine={"type": "vLLM", "args": ["--max-model-len", "32768"]}, replicas=2)
-        assert applied_set(backend) == json.loads(GOLDEN.read_text())
+        backend = with_nodes(engine=engine, replicas=2)
+        assert applied_set(backend) == json.loads((GOLDEN / name).read_text())
 
     def test_only_the_first_node_is_found_by_the_service(self) -> None:
         backend = with_nodes()
