@@ -12,14 +12,12 @@ log, Events included.
 import argparse
 import asyncio
 import json
-import os
-import resource as process_limits
 import tempfile
-from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.backend_loads import Arrivals, children_of, create_directly, create_through_operator, model_backend
-from benchmarks.job_loads import AT_ONCE, NAMESPACE, ready_backend
+from benchmarks.job_loads import NAMESPACE, ready_backend
+from benchmarks.measured_cluster import make_client, measured_cluster
 from benchmarks.operator_process import (
     cost,
     kubectl,
@@ -28,11 +26,6 @@ from benchmarks.operator_process import (
     splai,
     until_steady,
 )
-from benchmarks.reconcile import STAGES, cluster_cost, count_writes, prepare
-from local_cluster.control_plane import Audit, ControlPlane
-from local_cluster.kwok import Kwok, create_nodes
-from splai.kube.client import Client
-from splai.kube.connection import load_configuration
 
 
 def main() -> None:
@@ -41,8 +34,6 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=10)
     arguments = parser.parse_args()
     require_free_ports()
-    _soft, hard = process_limits.getrlimit(process_limits.RLIMIT_NOFILE)
-    process_limits.setrlimit(process_limits.RLIMIT_NOFILE, (hard, hard))
     with tempfile.TemporaryDirectory() as directory:
         result = asyncio.run(measure(Path(directory), backends=arguments.backends, nodes=arguments.nodes))
     print("RESULT", json.dumps(result))
@@ -50,36 +41,26 @@ def main() -> None:
 
 async def measure(directory: Path, *, backends: int, nodes: int) -> dict[str, float]:
     """Run both loads on one control plane, the direct one first, and compare."""
-    audit = Audit(policy=STAGES / "audit-policy.yaml", log=directory / "audit.log")
-    with ExitStack() as stack:
-        control_plane = stack.enter_context(
-            ControlPlane(directory / "control-plane", audit=audit, queries_per_second=1000)
-        )
-        stack.enter_context(Kwok(control_plane))
-        create_nodes(control_plane, nodes)
-        prepare(control_plane)
-        os.environ["KUBECONFIG"] = str(control_plane.kubeconfig)
-        configuration = await load_configuration()
-        configuration.connection_pool_maxsize = AT_ONCE + 4  # watches beside the creates
-        client = Client(configuration, component="benchmark")
+    with measured_cluster(directory, nodes=nodes) as cluster:
+        client = await make_client()
         bodies = [model_backend(number) for number in range(backends)]
 
-        with cluster_cost(control_plane, backends):
+        with cluster.cpu_shown(backends):
             direct = await create_directly(client, [children_of(body) for body in bodies])
         report("a loop of creates", direct)
         foreground = ("--all", "--cascade=foreground", "-n", NAMESPACE)
-        await asyncio.to_thread(kubectl, control_plane, "delete", "deployments,services", *foreground)
+        await asyncio.to_thread(kubectl, cluster.control_plane, "delete", "deployments,services", *foreground)
 
-        environment = operator_environment(control_plane, directory)
+        environment = operator_environment(cluster.control_plane, directory)
         with splai("operator", "run", environment) as operator:
             await ready_backend(client)  # it leads
-            before, started_with = cost(operator.pid), count_writes(audit.log, "splai-operator/")
-            with cluster_cost(control_plane, backends):
+            before, started_with = cost(operator.pid), cluster.writes()
+            with cluster.cpu_shown(backends, {"operator": operator.pid}):
                 through = await create_through_operator(client, bodies)
             report("the operator", through)
             await until_steady(environment["SPLAI_METRICS_PORT"], objects=backends + 1)
             after = cost(operator.pid)
-        writes = count_writes(audit.log, "splai-operator/") - started_with
+        writes = cluster.writes() - started_with
         for what, count in writes.most_common():
             print(f"  {what}: {count / backends:.2f} a backend", flush=True)
         await client.close()

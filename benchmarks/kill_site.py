@@ -15,9 +15,9 @@ from typing import Any
 
 from benchmarks.job_loads import NAMESPACE
 from benchmarks.kill_run import FIRST_MOMENT, Outcome, Run, Victim, judge
+from benchmarks.measured_cluster import prepare
 from benchmarks.operator_process import QuietHandler, kubectl
 from benchmarks.pod_processes import PodProcesses
-from benchmarks.reconcile import prepare
 from benchmarks.restartable import Restartable
 from local_cluster.control_plane import ISSUER, ControlPlane
 from local_cluster.kwok import Kwok, create_nodes, default_stages

@@ -61,7 +61,7 @@ def require_free_ports() -> None:
 
 
 @contextmanager
-def artifact_server(control_plane: ControlPlane, directory: Path) -> Iterator[None]:
+def artifact_server(control_plane: ControlPlane, directory: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The real server on a folder; it checks the operator's real token against this cluster's keys."""
     published = directory / "keys"
     published.mkdir()
@@ -76,8 +76,8 @@ def artifact_server(control_plane: ControlPlane, directory: Path) -> Iterator[No
         "SPLAI_OIDC_ISSUER": ISSUER,
         "SPLAI_OIDC_JWKS_URI": f"http://127.0.0.1:{keys.server_port}/jwks",
     }
-    with keys, splai("artifacts", "serve", environment):
-        yield
+    with keys, splai("artifacts", "serve", environment) as server:
+        yield server
         keys.shutdown()
 
 

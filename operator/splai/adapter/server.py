@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import signal
 import sys
 from collections.abc import AsyncIterator
 
@@ -19,6 +18,7 @@ from splai.adapter.upstream import Upstream
 from splai.api.json import encode_compact
 from splai.logs import configure_logging
 from splai.providers.errors import RequestError
+from splai.serving import listening, told_to_stop
 from splai.url_guard import AddressRefused, URLGuard
 
 SHUTDOWN_SECONDS = 45.0
@@ -52,17 +52,15 @@ def check(settings: Settings) -> None:
 
 
 async def run(settings: Settings) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with listening(settings) as port:
+    stop = told_to_stop()
+    async with adapting(settings) as port:
         _log.info("serving", extra={"port": port, "provider": settings.provider, "models": settings.served})
         await stop.wait()
         _log.info("stopping")
 
 
 @contextlib.asynccontextmanager
-async def listening(settings: Settings, host: str | None = None) -> AsyncIterator[int]:
+async def adapting(settings: Settings, host: str | None = None) -> AsyncIterator[int]:
     """Serve on the settings' port, or on any free one for 0, which is given back."""
     metrics = Metrics()
     provider = settings.open_provider()
@@ -70,14 +68,13 @@ async def listening(settings: Settings, host: str | None = None) -> AsyncIterato
     app = web.Application(client_max_size=MOST_REQUEST_BYTES, middlewares=[_in_openais_shape])
     app.add_routes(Handlers(provider, upstream, settings.served, metrics).routes())
     app.add_routes([web.get("/metrics", _exposed(metrics))])
-    # A handler is cancelled when its caller leaves: the provider then stops to compute for nobody.
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, handler_cancellation=True)
-    await runner.setup()
     try:
-        await web.TCPSite(runner, host, settings.port).start()
-        yield runner.addresses[0][1]
+        # A handler is cancelled when its caller leaves: the provider then stops to compute for nobody.
+        async with listening(
+            app, settings.port, host, shutdown_seconds=SHUTDOWN_SECONDS, handler_cancellation=True
+        ) as port:
+            yield port
     finally:
-        await runner.cleanup()
         await upstream.close()
 
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -25,6 +24,7 @@ from splai.artifacts.metrics import Metrics
 from splai.artifacts.settings import Settings
 from splai.artifacts.store_folder import PROBE, StoreFolder
 from splai.logs import configure_logging
+from splai.serving import listening, told_to_stop
 
 SHUTDOWN_SECONDS = 20.0
 _CLIENT_WENT_AWAY = 499
@@ -49,10 +49,11 @@ async def run(settings: Settings, store: ObjectStore, space: MeasureSpace | None
     metrics = Metrics(space)
     authenticator = Authenticator(keys, trusted=settings.trusted, readers=settings.readers)
     app = build_app(store, keys, authenticator, metrics, space)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with listening(app, settings.port), listening(metrics_app(metrics), settings.metrics_port):
+    stop = told_to_stop()
+    async with (
+        listening(app, settings.port, shutdown_seconds=SHUTDOWN_SECONDS),
+        listening(metrics_app(metrics), settings.metrics_port, shutdown_seconds=SHUTDOWN_SECONDS),
+    ):
         _log.info("serving artifacts", extra={"port": settings.port, "backend": settings.backend})
         await stop.wait()
         _log.info("stopping")
@@ -91,18 +92,6 @@ def metrics_app(metrics: Metrics) -> web.Application:
 def server_folder(store: ObjectStore) -> StoreFolder:
     """Where the server keeps what is its own; no namespace and no uid can have this name."""
     return StoreFolder(store, "_server", "state")
-
-
-@contextlib.asynccontextmanager
-async def listening(app: web.Application, port: int, host: str | None = None) -> AsyncIterator[int]:
-    """Serve on the port, or on any free one for 0; at the end requests that have begun are answered first."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
 
 
 def _answering(metrics: Metrics) -> Middleware:

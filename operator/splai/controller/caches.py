@@ -37,6 +37,8 @@ _JobIndex = tuple[str, str | None, str | None]
 _BackendIndex = tuple[str, bool]
 """Namespace, and whether it is open to others."""
 
+OWN_KINDS = (INFERENCE_JOBS, MODEL_BACKENDS)
+CHILDREN = (DEPLOYMENTS, SERVICES, JOBS, PODS)
 CHILD_SELECTOR = f"{MANAGED_BY_LABEL}=splai"
 SETTLE_SECONDS = {INFERENCE_JOBS.kind: 0.5, MODEL_BACKENDS.kind: 0.1}
 """A pod's start and end are bursts of events of the pod and its Job: one reconcile and one patch a burst are enough.
@@ -49,7 +51,7 @@ PACE_SECONDS = 0.02
 
 def selector_of(resource: Resource) -> str:
     """Our own kinds are ours whatever their labels; of the others only those that we made."""
-    return "" if resource in (INFERENCE_JOBS, MODEL_BACKENDS) else CHILD_SELECTOR
+    return "" if resource in OWN_KINDS else CHILD_SELECTOR
 
 
 def pods_of_job(namespace: str, name: str) -> Hashable:
@@ -86,6 +88,10 @@ class Caches:
 
     def __iter__(self) -> Iterator[Collection[Any]]:
         return iter(self._collections.values())
+
+    def of(self, resource: Resource) -> Collection[Any]:
+        """The collection of one of these kinds."""
+        return self._collections[resource]
 
     def changed(self, resource: Resource, body: Object) -> None:
         """A watch told that an object is there, or is different."""
@@ -125,7 +131,7 @@ class Caches:
         entry = after or before
         if entry is None:
             return
-        if resource in (INFERENCE_JOBS, MODEL_BACKENDS):
+        if resource in OWN_KINDS:
             if before is None or after is None or _intent(before.value) != _intent(after.value):
                 self._enqueue(Key.of(resource, entry.namespace, entry.name), 0.0)
             if resource == MODEL_BACKENDS:

@@ -1,9 +1,10 @@
 """The tour starts here: everything kopf does for us, and every one of its decorators.
 
-kopf logs in, lists and watches, survives broken connections and serves the liveness probe. Its events go into the
-caches, which put the keys of affected resources into the work queue; from there on it is `reconcile.py`. Handlers per
-change, timers and daemons of kopf are not used, for reasons that were measured: two patches a change, start-up that
-grows with the square of the objects, and a failed status patch that is never tried again.
+kopf logs in, lists and watches our two kinds, survives broken connections and serves the liveness probe. Its events go
+into the caches, as those of `child_watches.py` do, which put the keys of affected resources into the work queue; from
+there on it is `reconcile.py`. Handlers per change, timers and daemons of kopf are not used, for reasons that were
+measured: two patches a change, start-up that grows with the square of the objects, and a failed status patch that is
+never tried again.
 """
 
 import asyncio
@@ -13,13 +14,12 @@ from typing import Any, cast
 
 import kopf
 
-from splai.controller.caches import CHILD_SELECTOR, Caches
+from splai.controller.caches import OWN_KINDS, Caches
 from splai.controller.kopf_logs import plain_records_only
 from splai.kube.client import Object
 from splai.kube.connection import load_configuration
-from splai.kube.resource import DEPLOYMENTS, INFERENCE_JOBS, JOBS, MODEL_BACKENDS, PODS, SERVICES, Resource
+from splai.kube.resource import Resource
 
-CHILDREN = (DEPLOYMENTS, SERVICES, JOBS, PODS)
 TOKEN_LIFETIME = timedelta(minutes=5)
 EXIT_SECONDS = 25.0
 
@@ -35,8 +35,6 @@ def registry(caches: Caches, probes: dict[str, Callable[[], Any]]) -> kopf.Opera
         settings.posting.enabled = False  # Events are ours, with deduplication
         settings.watching.chunk_size = 500
         settings.queueing.idle_timeout = 0.5  # of a task an object: at start all objects would have one together
-        for resource in CHILDREN:
-            settings.watching.label_selectors[resource.plural] = CHILD_SELECTOR
         settings.persistence.diffbase_storage = NoDifferences()
         settings.networking.request_timeout = 30
         settings.networking.connect_timeout = 10
@@ -71,7 +69,7 @@ def registry(caches: Caches, probes: dict[str, Callable[[], Any]]) -> kopf.Opera
             else:
                 caches.changed(resource, body)
 
-    for resource in (INFERENCE_JOBS, MODEL_BACKENDS, *CHILDREN):
+    for resource in OWN_KINDS:
         watch(resource)
 
     for name, probe in probes.items():

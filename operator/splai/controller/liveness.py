@@ -40,7 +40,7 @@ class Liveness:
         return {"leader": lambda: self._elector.leading, "watches": self.watches, "queue": self.waiting}
 
     def watches(self) -> int:
-        """How many streams of events there are: one for each kind and namespace."""
+        """How many streams of events kopf has: one for each of our kinds and each namespace."""
         running = sum(task.get_name().startswith(_WATCH) for task in asyncio.all_tasks())
         if running < self._watches:
             raise Unhealthy(f"{running} of {self._watches} watches run")

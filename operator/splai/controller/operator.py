@@ -2,7 +2,7 @@
 
 ::
 
-    access check ─▶ caches filled by LIST ─▶ kopf watches ─▶ Lease held ─▶ reconcile workers
+    access check ─▶ caches filled by LIST ─▶ watches ─▶ Lease held ─▶ reconcile workers
                                              (also on standby, so that a takeover finds warm caches)
 
 Every long task lives in one TaskGroup: when any of them fails the process ends with an exit code, because an operator
@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import NoReturn
+from typing import Any, NoReturn
 from uuid import uuid4
 
 from prometheus_client import start_http_server
@@ -29,7 +29,8 @@ from splai.artifacts.client import ArtifactClient
 from splai.artifacts.folder import JobFolder
 from splai.controller import handlers
 from splai.controller.autoscaler import Autoscaler
-from splai.controller.caches import Caches
+from splai.controller.caches import OWN_KINDS, Caches
+from splai.controller.child_watches import ChildWatches
 from splai.controller.decide import Decider
 from splai.controller.gateways import Gateways
 from splai.controller.liveness import Liveness
@@ -158,6 +159,9 @@ class Operator:
         self._queue = WorkQueue(observer=metrics, clock=time.monotonic)
         self._caches = Caches(lambda key, delay: self._queue.add(key, delay=delay))
         self._resync = Resync(self._client, self._caches, namespaces=settings.watch_namespaces)
+        self._child_watches = ChildWatches(
+            self._client, self._caches, self._resync, namespaces=settings.watch_namespaces
+        )
         self._retention = Retention(
             artifacts,
             keep=settings.artifact_retention,
@@ -171,7 +175,7 @@ class Operator:
             self._gateways, self._caches, policies=policies.current, enqueue=self._queue.add, now=_now
         )
         self._reconciler = self._make_reconciler()
-        watches = len(tuple(self._caches)) * (len(settings.watch_namespaces) or 1)
+        watches = len(OWN_KINDS) * (len(settings.watch_namespaces) or 1)
         self._liveness = Liveness(self._queue, self._elector, watches=watches)
         self._stop = asyncio.Event()
         metrics.show(queue_depth=lambda: len(self._queue), phases=self._caches.phases)
@@ -197,9 +201,10 @@ class Operator:
                 kopf_stop = asyncio.Event()
                 watching = tasks.create_task(self._watch(kopf_stop))
                 workers: list[asyncio.Task[None]] = []
-                others: list[asyncio.Task[NoReturn]] = [
+                others: list[asyncio.Task[Any]] = [
                     tasks.create_task(self._lead(tasks, workers)),
                     tasks.create_task(self._resync.run()),
+                    tasks.create_task(self._child_watches.run()),
                     tasks.create_task(self._follow_policies()),
                 ]
                 await self._stop.wait()

@@ -5,13 +5,14 @@ left out on purpose: they drop fields they do not know and cost six times the CP
 """
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Callable
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlencode
 
 import aiohttp
+import orjson
 from kubernetes.aio.client import ApiClient, Configuration
 
 from splai import __version__
@@ -53,7 +54,7 @@ class WatchEvent:
 
 
 class Client:
-    """Calls to one apiserver over one bounded connection pool; make one for the life of the process.
+    """Calls to one apiserver over one bounded connection pool, watches beside it; make one for a process's life.
 
     Every call raises ApiError, in the class that says how to react; a write also what the fence raises.
     """
@@ -66,13 +67,16 @@ class Client:
         observe: RequestObserver = lambda *_: None,
         fence: Fence = lambda: None,
     ) -> None:
-        self._transport: Any = cast("Any", ApiClient)(configuration)
-        self._transport.user_agent = f"splai-{component}/{__version__}"
+        streams = copy(configuration)
+        streams.connection_pool_maxsize = 0  # no limit: watches hold theirs for ever, and calls must not wait for one
+        self._transport = _transport(configuration, component)
+        self._streams = _transport(streams, component)
         self._observe = observe
         self._fence = fence
 
     async def close(self) -> None:
         await self._transport.close()
+        await self._streams.close()
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
         """One object; raises NotFound."""
@@ -184,10 +188,11 @@ class Client:
             "timeoutSeconds": str(timeout_seconds),
         }
         timeout = aiohttp.ClientTimeout(total=None, connect=10, sock_read=WATCH_SILENCE)
-        response = await self._send("watch", "GET", resource, resource.path(namespace), query, timeout=timeout)
+        path = resource.path(namespace)
+        response = await self._send("watch", "GET", resource, path, query, timeout=timeout, transport=self._streams)
         try:
             async for line in _lines(response):
-                event = json.loads(line)
+                event = orjson.loads(line)
                 if event["type"] == "ERROR":
                     raise error_from_status(event["object"].get("code", 500), event["object"])
                 yield WatchEvent(event["type"], event["object"])
@@ -209,7 +214,7 @@ class Client:
     ) -> Object:
         response = await self._send(verb, method, resource, path, query, body, content_type, accept)
         try:
-            return cast("Object", json.loads(await response.read()))
+            return cast("Object", orjson.loads(await response.read()))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise unreachable(resource, error) from error
 
@@ -224,17 +229,19 @@ class Client:
         content_type: str = _JSON,
         accept: str = _JSON,
         timeout: aiohttp.ClientTimeout = REQUEST_TIMEOUT,  # noqa: ASYNC109 - it is the transport's own
+        transport: Any = None,
     ) -> aiohttp.ClientResponse:
         """The reply with its body still to be read; raises for anything but success."""
         if method != "GET":
             self._fence()
-        headers = {"Content-Type": content_type, "Accept": accept, **self._transport.default_headers}
-        await self._transport.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
-        url = self._transport.configuration.host + path
+        transport = transport or self._transport
+        headers = {"Content-Type": content_type, "Accept": accept, **transport.default_headers}
+        await transport.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        url = transport.configuration.host + path
         if parameters := {key: value for key, value in (query or {}).items() if value}:
             url += "?" + urlencode(parameters)
         try:
-            reply = await self._transport.call_api(method, url, headers, body, _request_timeout=timeout)
+            reply = await transport.call_api(method, url, headers, body, _request_timeout=timeout)
             response = cast("aiohttp.ClientResponse", reply.response)
             if response.status < 400:
                 self._observe(verb, resource, response.status)
@@ -247,9 +254,15 @@ class Client:
         raise error_from_status(response.status, _decoded(text), retry_after=response.headers.get("Retry-After"))
 
 
+def _transport(configuration: Configuration, component: str) -> Any:
+    transport = cast("Any", ApiClient)(configuration)
+    transport.user_agent = f"splai-{component}/{__version__}"
+    return transport
+
+
 def _decoded(text: bytes) -> Any:
     try:
-        return json.loads(text)
+        return orjson.loads(text)
     except ValueError:
         return text.decode(errors="replace")
 

@@ -8,10 +8,9 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +23,7 @@ from splai.api.json import compact_text, decode_strict
 from splai.api.openai_chat import ChatCompletionRequest, ModelsResponse, OpenAIError
 from splai.api.pod_contract import TERMINATION_LOG
 from splai.logs import configure_logging, origin
+from splai.serving import listening, told_to_stop
 from splai.workflows.answering import Answering, WorkflowFailed
 from splai.workflows.loading import WorkflowInvalid, load
 from splai.workflows.registry import UnknownWorkflow, WorkflowRegistry
@@ -54,26 +54,17 @@ def serve(target: str, models: Sequence[str], *, code: Path | None, port: int) -
 
 
 async def _run(port: int) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with listening(build_app(), port):
+    stop = told_to_stop()
+    async with serving(port):
         models = [model.id for model in WorkflowRegistry.get_available_models()]
         _log.info("serving a workflow", extra={"port": port, "models": models})
         await stop.wait()
         _log.info("stopping")
 
 
-@contextlib.asynccontextmanager
-async def listening(app: web.Application, port: int, host: str | None = None) -> AsyncIterator[int]:
-    """Serve on the port, or on any free one for 0; at the end answers that have begun may end."""
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=SHUTDOWN_SECONDS)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
+def serving(port: int, host: str | None = None) -> AbstractAsyncContextManager[int]:
+    """The port, while what the registry holds is served there; 0 takes any free one."""
+    return listening(build_app(), port, host, shutdown_seconds=SHUTDOWN_SECONDS, handler_cancellation=True)
 
 
 def build_app() -> web.Application:

@@ -11,7 +11,7 @@ from typing import Any
 import openai
 import pytest
 
-from splai.adapter.server import listening
+from splai.adapter.server import adapting
 from splai.adapter.settings import Settings
 from splai.api.backend_remote import Provider as ProviderName
 from tests.unit.adapter.fake_providers import KEY, Fake
@@ -89,7 +89,7 @@ def start(key_file: Path) -> StartSite:
                     **options,
                 }
             )
-            async with listening(settings, "127.0.0.1") as port:
+            async with adapting(settings, "127.0.0.1") as port:
                 yield Site(f"http://127.0.0.1:{port}", engine, key_file)
 
     return site

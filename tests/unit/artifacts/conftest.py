@@ -21,7 +21,8 @@ from splai.artifacts.client import ArtifactClient, HTTPJobFolder
 from splai.artifacts.disk import Space
 from splai.artifacts.keys import ClusterKeys, ClusterKeySource
 from splai.artifacts.metrics import Metrics
-from splai.artifacts.server import build_app, listening, server_folder
+from splai.artifacts.server import build_app, server_folder
+from splai.serving import listening
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 OPERATOR = "splai-system/splai-operator"
@@ -103,7 +104,7 @@ async def cluster() -> AsyncIterator[Cluster]:
     cluster = Cluster()
     app = web.Application()
     app.add_routes([web.get("/{path:.*}", cluster.answer)])
-    async with listening(app, 0, "127.0.0.1") as port:
+    async with listening(app, 0, "127.0.0.1", shutdown_seconds=5) as port:
         cluster.url = f"http://127.0.0.1:{port}"
         yield cluster
 
@@ -139,7 +140,7 @@ async def running_server(
     keys = ClusterKeys(cluster.source(directory).fetch, server_folder(store))
     authenticator = Authenticator(keys, trusted=frozenset({OPERATOR}), readers=frozenset({GATEWAY}))
     app = build_app(store, keys, authenticator, metrics, lambda: running.space)
-    async with listening(app, 0, "127.0.0.1") as port:
+    async with listening(app, 0, "127.0.0.1", shutdown_seconds=5) as port:
         running.url = f"http://127.0.0.1:{port}"
         yield running
 

@@ -70,24 +70,24 @@ async def test_a_list_older_than_what_was_seen_is_a_rollback(world: World) -> No
 @pytest.mark.looptime
 async def test_what_vanished_before_the_watches_began_is_found_soon(world: World) -> None:
     await world.resync.once()
-    world.client.remove(JOBS, "n", "j-0")
+    world.client.remove(INFERENCE_JOBS, "n", "j")
 
     running = asyncio.create_task(world.resync.run())
     await asyncio.sleep(FIRST_INTERVAL + 1)
 
-    assert world.caches.child_jobs.get("n", "j-0") is None
+    assert world.caches.jobs.get("n", "j") is None
     running.cancel()
 
 
 @pytest.mark.looptime
 async def test_an_apiserver_that_is_away_is_asked_again_next_time(world: World) -> None:
     await world.resync.once()
-    world.client.remove(JOBS, "n", "j-0")
+    world.client.remove(INFERENCE_JOBS, "n", "j")
     world.client.fail = [Unavailable("away")]
 
     running = asyncio.create_task(world.resync.run())
     await asyncio.sleep(FIRST_INTERVAL + 1)
-    assert world.caches.child_jobs.get("n", "j-0")
+    assert world.caches.jobs.get("n", "j")
     await asyncio.sleep(INTERVAL + 1)
-    assert world.caches.child_jobs.get("n", "j-0") is None
+    assert world.caches.jobs.get("n", "j") is None
     running.cancel()

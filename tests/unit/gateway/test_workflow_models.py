@@ -8,7 +8,7 @@ import openai
 import pytest
 
 from splai.workflows.registry import WorkflowRegistry
-from splai.workflows.server import build_app, listening
+from splai.workflows.server import serving
 from splai.workflows.workflow import GeneratorWorkflow, State
 from tests.unit.gateway.conftest import Gateway
 from tests.unit.gateway.until import until
@@ -20,7 +20,7 @@ ASKED: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "
 async def sdk(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[openai.AsyncOpenAI]:
     """With its own retries on: the gateway and the server tell it not to use them."""
     monkeypatch.setattr(WorkflowRegistry, "_workflows", {})
-    async with listening(build_app(), 0, "127.0.0.1") as port:
+    async with serving(0, "127.0.0.1") as port:
         gateway.serve("desk", f"127.0.0.1:{port}", aliases=("gpt-4o-mini",), runs_once=True)
         async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key="any", timeout=10) as sdk:
             yield sdk

@@ -27,7 +27,7 @@ async def start_client() -> AsyncIterator[StartClient]:
     runners: list[web.AppRunner] = []
     clients: list[Client] = []
 
-    async def start(handler: Handler, **options: Any) -> Client:
+    async def start(handler: Handler, connections: int = 10, **options: Any) -> Client:
         application = web.Application()
         application.router.add_route("*", "/{path:.*}", handler)
         runner = web.AppRunner(application)
@@ -36,7 +36,9 @@ async def start_client() -> AsyncIterator[StartClient]:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         host, port = runner.addresses[0][:2]
-        client = Client(Configuration(host=f"http://{host}:{port}"), component="test", **options)
+        configuration = Configuration(host=f"http://{host}:{port}")
+        configuration.connection_pool_maxsize = connections
+        client = Client(configuration, component="test", **options)
         clients.append(client)
         return client
 
@@ -168,3 +170,26 @@ async def test_a_watch_that_falls_silent_is_unavailable(
     with pytest.raises(Unavailable):
         await watch_all(client)
     silent.set()
+
+
+async def test_calls_do_not_wait_for_watches(start_client: StartClient) -> None:
+    ended, watching = asyncio.Event(), asyncio.Semaphore(0)
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if "watch" not in request.query:
+            return await empty(request)
+        response = web.StreamResponse()
+        await response.prepare(request)
+        watching.release()
+        await ended.wait()
+        return response
+
+    client = await start_client(handler, connections=1)
+    watches = [asyncio.create_task(watch_all(client)) for _ in range(3)]
+    for _ in watches:
+        await watching.acquire()
+
+    await client.list(CONFIG_MAPS, "n")
+
+    ended.set()
+    assert await asyncio.gather(*watches) == [[], [], []]

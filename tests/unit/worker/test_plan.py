@@ -20,7 +20,7 @@ from splai.api.ledger import InputManifest, ReadingOrder, Validation, chunk_path
 from splai.artifacts import input_chunks
 from splai.artifacts.client import ArtifactClient, HTTPJobFolder
 from splai.artifacts.folder import INSUFFICIENT_STORAGE, StoreUnavailable
-from splai.artifacts.server import listening
+from splai.serving import listening
 from splai.worker.ledger import encode
 from splai.worker.plan import LONGEST_SUMMARY, PUTS_AT_ONCE, FolderOfThread, in_thread, summarize
 from splai.worker.store import PatientFolder
@@ -256,7 +256,7 @@ async def stalling(content: bytes, *, at: int) -> AsyncIterator[str]:
 
     application = web.Application()
     application.router.add_get("/lines.jsonl", answer)
-    async with listening(application, 0, "127.0.0.1") as port:
+    async with listening(application, 0, "127.0.0.1", shutdown_seconds=5) as port:
         try:
             yield f"http://127.0.0.1:{port}/lines.jsonl"
         finally:

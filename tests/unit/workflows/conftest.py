@@ -8,7 +8,7 @@ import openai
 import pytest
 
 from splai.workflows.registry import WorkflowRegistry
-from splai.workflows.server import build_app, listening
+from splai.workflows.server import serving
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def _imports_of_the_test_alone() -> Iterator[None]:
 
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
-    async with listening(build_app(), 0, "127.0.0.1") as port:
+    async with serving(0, "127.0.0.1") as port:
         yield f"http://127.0.0.1:{port}"
 
 

@@ -12,7 +12,7 @@ import yaml
 from splai.api.model_backend import ModelBackend
 from splai.workflows.loading import load
 from splai.workflows.registry import WorkflowRegistry
-from splai.workflows.server import build_app, listening
+from splai.workflows.server import serving
 from splai.workflows.workflow import GeneratorWorkflow
 
 FOLDER = Path(__file__).parents[3] / "manifests" / "support-desk"
@@ -109,7 +109,7 @@ async def a_model(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[dict[st
             yield message["content"] + "\n"
 
     WorkflowRegistry.register("llama3-8b-q4", GeneratorWorkflow(repeating))  # type: ignore[arg-type]
-    async with listening(build_app(), 0, "127.0.0.1") as port:
+    async with serving(0, "127.0.0.1") as port:
         monkeypatch.setenv("SUPPORT_DESK_MODEL", "llama3-8b-q4")
         monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{port}/v1")
         yield asked
