@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from splai.gateway.http.request_head import decoded_path
+from splai.gateway.http.request_head import RequestLine
 
 if TYPE_CHECKING:
     from splai.gateway.http.server_connection import ServerConnection
@@ -31,27 +31,20 @@ class Exchange:
     def __init__(
         self,
         connection: "ServerConnection",
-        method: str,
-        raw_path: bytes,
-        query_string: bytes,
+        line: RequestLine,
         headers: list[tuple[bytes, bytes]],
         fields: dict[bytes, bytes],
         *,
-        http_1_0: bool,
         keep_alive: bool,
     ) -> None:
         self._connection = connection
-        self.method = method
-        self.raw_path = raw_path
-        self.path = decoded_path(raw_path)
-        self.query_string = query_string
+        self.method, self.raw_path, self.path, self.query_string, self.http_1_0 = line
         self.headers = headers
         self._fields = fields
-        self.http_1_0 = http_1_0
         self._keep_alive = keep_alive
         self.request_id = _request_id(fields.get(b"x-request-id"))
         self.started = time.perf_counter()
-        self._bodiless = method == "HEAD"
+        self._bodiless = self.method == "HEAD"
         self._chunked = False
         self._left: int | None = None
         self.persistent = keep_alive

@@ -82,10 +82,12 @@ class RequestBody:
         self._wake()
 
     def _read_counted(self, data: bytes) -> bytes:
-        piece = data[: self._left]
-        self._connection.parse(piece)
-        self._left -= len(piece)
-        return data[len(piece) :]
+        left, rest = self._left, b""
+        if len(data) > left:
+            data, rest = data[:left], data[left:]
+        self._connection.parse(data)
+        self._left = left - len(data)
+        return rest
 
     def _read_chunked(self, data: bytes) -> bytes:
         """The parser cannot be stopped, but a chunked body ends only behind an empty line: it gets that much a time."""

@@ -3,6 +3,8 @@
 Rules are those of RFC 9112; where it leaves a choice between refusing and repairing, the request is refused.
 """
 
+from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from splai.gateway.http.limits import Limits
@@ -28,17 +30,44 @@ def check_head_size(head: bytes, limits: Limits) -> None:
         raise RequestRefused(431, "The request has too many headers")
 
 
-def request_line(head: bytes) -> tuple[str, bytes, bool]:
-    """Method, target, and whether it is HTTP/1.0; raises RequestRefused, with 505 for other versions (RFC 9112 §3)."""
+class RequestLine(NamedTuple):
+    """What the first line of a head asks for."""
+
+    method: str
+    raw_path: bytes
+    path: str
+    """With its percent escapes decoded; what is no UTF-8 becomes U+FFFD."""
+    query_string: bytes
+    http_1_0: bool
+
+
+NO_REQUEST = RequestLine("", b"", "", b"", http_1_0=False)
+"""In the place of one that was refused."""
+
+
+@lru_cache(maxsize=64)  # callers ask for the same few paths again and again
+def request_line(line: bytes) -> RequestLine:
+    """Raises RequestRefused, with 505 for other versions than HTTP/1.1 and HTTP/1.0 (RFC 9112 §3)."""
     try:
-        method, target, version = head[: head.find(b"\r\n")].split(b" ")
+        name, target, version = line.split(b" ")
         if version in (b"HTTP/1.1", b"HTTP/1.0"):
-            return method.decode("ascii"), target, version == b"HTTP/1.0"
+            method = name.decode("ascii")
+            raw_path, query = split_target(method, target)
+            return RequestLine(method, raw_path, decoded_path(raw_path), query, version == b"HTTP/1.0")
     except ValueError:
         version = b""
     if version.startswith(b"HTTP/"):
         raise RequestRefused(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here")
     raise RequestRefused(400, "The request line is not that of HTTP/1.1")
+
+
+def header_pairs(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
+    """Names in lower case and values, of the lines of a head that the parser has found to be well-formed."""
+    pairs = []
+    for line in lines:
+        name, _, value = line.partition(b":")
+        pairs.append((name.lower(), value.strip(b" \t")))
+    return pairs
 
 
 def split_target(method: str, target: bytes) -> tuple[bytes, bytes]:
@@ -52,7 +81,6 @@ def split_target(method: str, target: bytes) -> tuple[bytes, bytes]:
 
 
 def decoded_path(raw_path: bytes) -> str:
-    """With its percent escapes decoded; what is no UTF-8 becomes U+FFFD."""
     path = raw_path.decode("ascii", "replace")
     return unquote(path) if "%" in path else path
 
