@@ -207,11 +207,10 @@ class Attempts:
         try:
             if not reply.delimited:  # its end is the connection's, for whatever reason that closed
                 check_json(body)
-            answer = dialect.whole(body)
+            body, call.usage = dialect.whole(body)
         except BrokenAnswer as error:
             raise AttemptFailed(BROKEN) from error
-        call.usage = answer.usage
-        return Reply(reply.status, json_headers(reply.headers), answer.body)
+        return Reply(reply.status, json_headers(reply.headers), body)
 
 
 def _head(call: Call, target: Target, dialect: Dialect, length: int) -> bytes:
