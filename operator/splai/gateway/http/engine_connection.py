@@ -131,6 +131,7 @@ class EngineReply:
         "_connection",
         "_ended",
         "_error",
+        "_fields",
         "_given",
         "_in_head",
         "_on_data",
@@ -149,6 +150,7 @@ class EngineReply:
     def __init__(self, connection: EngineConnection, *, without_body: bool) -> None:
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []  # names in lower case
+        self._fields: dict[bytes, bytes] = {}
         self.delimited = False
         """Whether HTTP itself tells a whole body from a cut one; if not, the body's end is the connection's."""
         self.arrived: asyncio.Future[None] = connection.loop.create_future()
@@ -162,6 +164,10 @@ class EngineReply:
         self._streamed: asyncio.Future[None] | None = None
         self._unasked: list[bytes] = []
         self._unasked_bytes = 0
+
+    def header(self, name: bytes) -> bytes | None:
+        """The value of a header, by its lower-case name."""
+        return self._fields.get(name)
 
     def stream(self, on_data: Callable[[bytes], None]) -> asyncio.Future[None]:
         """Give the body to ``on_data`` piece by piece, what is already there at once.
@@ -276,9 +282,9 @@ class EngineReply:
             return
         self.status, self.headers = status, headers
         self._in_head = False
-        framing = dict(headers)
-        encoding = framing.get(b"transfer-encoding")
-        has_length = b"content-length" in framing
+        self._fields = fields = dict(headers)
+        encoding = fields.get(b"transfer-encoding")
+        has_length = b"content-length" in fields
         if encoding is None:
             self.delimited = has_length or status in (204, 304) or self._without_body
         else:

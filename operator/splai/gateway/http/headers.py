@@ -22,32 +22,32 @@ def forwarded(headers: Sequence[tuple[bytes, bytes]], request_id: str, tracepare
     A ``traceparent`` of ours takes the place of the caller's, which else goes on as it is.
     """
     dropped = _NOT_FORWARDED if traceparent is None else _NOT_FORWARDED_TRACED
-    lines = [b"%b: %b\r\n" % header for header in _without(headers, dropped, ())]
+    lines = b"".join([b"%b: %b\r\n" % header for header in _without(headers, dropped)])
     if traceparent is not None:
-        lines.append(b"traceparent: %b\r\n" % traceparent)
-    lines.append(b"content-type: application/json\r\naccept-encoding: identity\r\nx-request-id: ")
-    lines.append(request_id.encode("ascii"))
-    lines.append(b"\r\n")
-    return b"".join(lines)
+        lines += b"traceparent: %b\r\n" % traceparent
+    return b"%bcontent-type: application/json\r\naccept-encoding: identity\r\nx-request-id: %b\r\n" % (
+        lines,
+        request_id.encode(),
+    )
 
 
 def returned(headers: Sequence[tuple[bytes, bytes]], own: Collection[bytes] = ()) -> list[tuple[bytes, bytes]]:
     """The headers of an engine's reply for the caller, but for the gateway's ``own`` and for CORS."""
-    kept = _without(headers, _NOT_RETURNED, own)
-    return [header for header in kept if not header[0].startswith(b"access-control-")]
+    return [
+        header
+        for header in _without(headers, _NOT_RETURNED)
+        if header[0] not in own and not header[0].startswith(b"access-control-")
+    ]
 
 
-def _without(
-    headers: Sequence[tuple[bytes, bytes]], dropped: frozenset[bytes], own: Collection[bytes]
-) -> list[tuple[bytes, bytes]]:
+def _without(headers: Sequence[tuple[bytes, bytes]], dropped: frozenset[bytes]) -> list[tuple[bytes, bytes]]:
     """Also without those that a Connection header declares to be for the next hop alone."""
     kept, options = [], b""
     for header in headers:
-        name, value = header
-        if name == b"connection":
-            options += value + b","
-        elif name not in dropped and name not in own:
+        if header[0] not in dropped:
             kept.append(header)
+        elif header[0] == b"connection":
+            options += header[1] + b","
     if not options:
         return kept
     hop = [option.strip() for option in options.lower().split(b",")]
