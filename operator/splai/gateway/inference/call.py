@@ -1,17 +1,15 @@
 """One request on its way: what is known of it, and what it has cost so far."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from splai.gateway.http.exchange import Exchange
 from splai.gateway.inference.deadline import Deadline
-from splai.gateway.inference.dialect import Dialect
 from splai.gateway.inference.request import InferenceRequest
 from splai.gateway.inference.spans import RequestSpan
 from splai.gateway.metrics import RouteMetrics
-from splai.gateway.routing.routes import BackendRoute
 
 _STREAM_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"content-type", b"text/event-stream"),
@@ -30,8 +28,6 @@ class Call:
     api: str
     """One of ``paths.APIS``."""
     request: InferenceRequest
-    dialect: Callable[[BackendRoute], Dialect]
-    """The request in the words of an engine: engines differ in the APIs that they speak."""
     metrics: RouteMetrics
     deadline: float
     """Until when something must have been given out, on the event loop's clock."""

@@ -1,7 +1,6 @@
 """How one API of the gateway is spoken with an engine: the path and body it gets, what becomes of its answer."""
 
 import re
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import orjson
@@ -122,12 +121,11 @@ class NativeResponses:
         return response.body, response.usage
 
 
-def dialects(api: str, request: InferenceRequest) -> Callable[[BackendRoute], Dialect]:
-    """How each backend is to be spoken to about a request to ``api``, one of ``paths.APIS``."""
+def dialect_for(api: str, request: InferenceRequest, backend: BackendRoute) -> Dialect:
+    """How a backend is to be spoken to about a request to ``api``, one of ``paths.APIS``."""
     if api != RESPONSES:
-        dialect = PassThrough(api.encode(), request)
-        return lambda _: dialect
-    return lambda backend: NativeResponses(request) if backend.native_responses else TranslatedResponses(request)
+        return PassThrough(api.encode(), request)
+    return NativeResponses(request) if backend.native_responses else TranslatedResponses(request)
 
 
 def failed_event(api: str, body: bytes) -> bytes:

@@ -7,16 +7,16 @@ import orjson
 
 from splai.gateway.errors import RequestError
 
-_NUMBER = (int, float)
-_TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
-    "stream": (bool, "a boolean"),
-    "stream_options": (dict, "an object"),
-    "messages": (list, "an array"),
-    "tools": (list, "an array"),
-    "n": (int, "an integer"),
-    "max_tokens": (int, "an integer"),
-    "max_completion_tokens": (int, "an integer"),
-    "max_output_tokens": (int, "an integer"),
+_INTEGER, _NUMBER = (int, type(None)), (int, float, type(None))
+_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "stream": ((bool, type(None)), "a boolean"),
+    "stream_options": ((dict, type(None)), "an object"),
+    "messages": ((list, type(None)), "an array"),
+    "tools": ((list, type(None)), "an array"),
+    "n": (_INTEGER, "an integer"),
+    "max_tokens": (_INTEGER, "an integer"),
+    "max_completion_tokens": (_INTEGER, "an integer"),
+    "max_output_tokens": (_INTEGER, "an integer"),
     "temperature": (_NUMBER, "a number"),
     "top_p": (_NUMBER, "a number"),
 }
@@ -48,7 +48,8 @@ def parse_request(body: bytes, *, streams: bool = True) -> InferenceRequest:
         raise RequestError(400, "The request body must be a JSON object", code="invalid_json")
     model = _model(document)
     for name, value in document.items():
-        if (expected := _TYPES.get(name)) and value is not None and not _is_a(value, expected[0]):
+        expected = _TYPES.get(name)
+        if expected is not None and type(value) not in expected[0]:  # true and false are integers only to isinstance
             raise _wrong_type(name, expected[1])
     return InferenceRequest(
         body=body,
@@ -77,11 +78,6 @@ def _model(document: dict[str, Any]) -> str:
     if not isinstance(model, str):
         raise _wrong_type("model", "a string")
     return model
-
-
-def _is_a(value: Any, expected: type | tuple[type, ...]) -> bool:
-    """True and false are Python's integers, and no numbers in JSON."""
-    return isinstance(value, expected) and (expected is bool or not isinstance(value, bool))
 
 
 def _wrong_type(name: str, expected: str) -> RequestError:

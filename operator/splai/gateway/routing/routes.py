@@ -64,15 +64,9 @@ class Pool:
     """The backends of each priority that have a ready pod, the first to be asked first."""
     max_in_flight: int | None
     """Of all ready pods together; None where one of them has no limit."""
-
-    @property
-    def policy(self) -> Policy:
-        """Where the settings of one backend hold for the whole pool, they are the first one's."""
-        return self.backends[0].policy
-
-    @property
-    def is_ready(self) -> bool:
-        return bool(self.tiers)
+    policy: Policy
+    """Where the settings of one backend hold for the whole pool, they are the first one's."""
+    is_ready: bool
 
     @property
     def addresses(self) -> Iterator[str]:
@@ -111,9 +105,8 @@ class RouteTable:
     def find(self, model: str) -> Pool | None:
         return self.pools.get(model)
 
-    def chain(self, pool: Pool) -> Iterator[Pool]:
-        """The pool, then its backends' fallbacks in order, then theirs; no backend twice, so circles end."""
-        yield pool
+    def fallbacks(self, pool: Pool) -> Iterator[Pool]:
+        """Those of the pool's backends in order, then theirs; no backend twice, so circles end."""
         seen = {backend.key for backend in pool.backends}
         waiting = [key for backend in pool.backends for key in backend.policy.fallbacks]
         for key in waiting:  # grows on the way
@@ -226,6 +219,8 @@ def _pool(members: Sequence[Backend], name: str, routes: Mapping[str, BackendRou
         backends=backends,
         tiers=tuple([tuple(tier) for _, tier in groupby(ready, key=_priority)]),
         max_in_flight=_most_in_flight(ready),
+        policy=backends[0].policy,
+        is_ready=bool(ready),
     )
 
 

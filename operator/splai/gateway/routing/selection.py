@@ -60,7 +60,7 @@ class Lease:
 
     def left(self) -> None:
         """The caller went away, or the engine answered with a 4xx, which is the caller's affair."""
-        if self._end():
+        if self._is_open and self._end():
             self._breaker.abandon(self._token)
 
     def _end(self) -> bool:
@@ -189,15 +189,13 @@ class Selection:
 
     def _open(self, backend: BackendRoute, tried: Collection[str], *, room_only: bool) -> Sequence[str]:
         most = backend.policy.max_in_flight if room_only else None
-        if most is None and not tried and not self._troubled:
-            return backend.addresses
-        return [
-            address
-            for address in backend.addresses
-            if address not in tried
-            and self._admits(address)
-            and (most is None or self._in_flight.get(address, 0) < most)
-        ]
+        addresses: Sequence[str] = backend.addresses
+        if tried or self._troubled:
+            addresses = [address for address in addresses if address not in tried and self._admits(address)]
+        if most is not None:
+            in_flight = self._in_flight
+            addresses = [address for address in addresses if in_flight.get(address, 0) < most]
+        return addresses
 
     def _admits(self, address: str) -> bool:
         return address not in self._troubled or self._breakers[address].admits()
