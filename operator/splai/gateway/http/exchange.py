@@ -9,10 +9,11 @@
 
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from splai.gateway.http.headers import header_lines
 from splai.gateway.http.request_head import RequestLine
 
 if TYPE_CHECKING:
@@ -85,14 +86,14 @@ class Exchange:
 
     # the reply
 
-    def reply(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
+    def reply(self, status: int, headers: Collection[tuple[bytes, bytes]], body: bytes) -> None:
         """Head and body in one write. Length, coding and connection headers are ours: ``headers`` has none of them."""
         framing = b"" if status in (204, 304) else b"content-length: %d\r\n" % len(body)
         head = self._head(status, headers, framing)
         self.ended = True
         self._connection.write(head if self._bodiless else head + body)
 
-    def start(self, status: int, headers: Iterable[tuple[bytes, bytes]], *, length: int | None = None) -> None:
+    def start(self, status: int, headers: Collection[tuple[bytes, bytes]], *, length: int | None = None) -> None:
         """The head of a reply whose body follows; without a length it is chunked (1.1) or ends with the connection."""
         if length is not None:
             framing = b"content-length: %d\r\n" % length
@@ -146,13 +147,12 @@ class Exchange:
                 raise ValueError("more data than the reply's length")
         return data
 
-    def _head(self, status: int, headers: Iterable[tuple[bytes, bytes]], framing: bytes) -> bytes:
+    def _head(self, status: int, headers: Collection[tuple[bytes, bytes]], framing: bytes) -> bytes:
         """Raises ValueError for a second reply, and for a header that would be more than one line (RFC 9110 §5.5)."""
         if self.reply_started:
             raise ValueError("the reply has started already")
-        lines = [b"%b: %b\r\n" % header for header in headers]
-        block = b"".join(lines)
-        if not block.count(b"\r") == block.count(b"\n") == len(lines) or b"\0" in block:
+        block = header_lines(headers)
+        if not block.count(b"\r") == block.count(b"\n") == len(headers) or block.find(b"\0") >= 0:
             raise ValueError("a reply's header holds CR, LF or NUL")
         self.reply_started = True
         if status in (204, 304):

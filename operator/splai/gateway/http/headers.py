@@ -1,6 +1,6 @@
 """Which headers cross the gateway, in either direction. Names are lower-case."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 _HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding"
@@ -16,13 +16,21 @@ _NOT_FORWARDED_TRACED = _NOT_FORWARDED | {b"traceparent"}
 _NOT_RETURNED = _HOP_BY_HOP | frozenset(b"content-encoding content-length date server set-cookie x-request-id".split())
 
 
+def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """As they stand in a head."""
+    pieces: list[bytes] = []
+    for name, value in headers:
+        pieces += (name, b": ", value, b"\r\n")
+    return b"".join(pieces)
+
+
 def forwarded(headers: Sequence[tuple[bytes, bytes]], request_id: str, traceparent: bytes | None = None) -> bytes:
     """Header lines of the request to the engine; identity coding, because replies are changed on their bytes.
 
     A ``traceparent`` of ours takes the place of the caller's, which else goes on as it is.
     """
     dropped = _NOT_FORWARDED if traceparent is None else _NOT_FORWARDED_TRACED
-    lines = b"".join([b"%b: %b\r\n" % header for header in _without(headers, dropped)])
+    lines = header_lines(_without(headers, dropped))
     if traceparent is not None:
         lines += b"traceparent: %b\r\n" % traceparent
     return b"%bcontent-type: application/json\r\naccept-encoding: identity\r\nx-request-id: %b\r\n" % (

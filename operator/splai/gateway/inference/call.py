@@ -1,7 +1,7 @@
 """One request on its way: what is known of it, and what it has cost so far."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,7 +56,7 @@ class Call:
         self._start(())
         self.exchange.write(comment)
 
-    def begin_stream(self, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    def begin_stream(self, headers: Collection[tuple[bytes, bytes]] = ()) -> None:
         """The first byte of a streamed answer is about to leave."""
         if self.first_byte is None:
             self.first_byte = time.perf_counter() - self.exchange.started
@@ -64,7 +64,7 @@ class Call:
             self.clock.lift()
             self._start(headers)
 
-    def _start(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def _start(self, headers: Collection[tuple[bytes, bytes]]) -> None:
         if not self.exchange.reply_started:
             self.exchange.start(200, (*headers, *_STREAM_HEADERS))
 
