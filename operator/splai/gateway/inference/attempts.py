@@ -114,7 +114,7 @@ class Attempts:
         if target is None:
             target = self._of_fallbacks(call, table.fallbacks(own), tried)
         if target is not None and target.backend.adapters:
-            return target._replace(model=target.backend.named(call.request.model))
+            target.model = target.backend.named(call.request.model)
         return target
 
     def _of_fallbacks(self, call: Call, fallbacks: Iterable[Pool], tried: set[str]) -> Target | None:

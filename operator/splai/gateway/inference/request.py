@@ -1,7 +1,8 @@
 """A request to a model: what the gateway reads of it. Everything that is not named here is the engine's business."""
 
 import json
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -23,7 +24,8 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
 """Members whose type is the same for every engine; null means that a member is left out."""
 
 
-class InferenceRequest(NamedTuple):
+@dataclass(slots=True)  # not frozen: one is made for each request
+class InferenceRequest:
     """A checked body."""
 
     body: bytes

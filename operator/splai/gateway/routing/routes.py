@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from splai.gateway.routing.observed import Backend, Endpoints, Policy
 
@@ -73,7 +73,8 @@ class Pool:
         return (address for tier in self.tiers for backend in tier for address in backend.addresses)
 
 
-class Target(NamedTuple):
+@dataclass(slots=True)  # not frozen: one is made for each request
+class Target:
     """A ready engine pod that was chosen for a request."""
 
     address: str
