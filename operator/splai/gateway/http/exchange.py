@@ -182,4 +182,4 @@ def _request_id(asked: bytes | None) -> str:
     """The caller's, if it is fit for logs and headers, else a fresh one."""
     if asked and len(asked) <= _MAX_ID_LENGTH and not asked.translate(None, _ID_CHARACTERS):
         return asked.decode("ascii")
-    return f"{random.getrandbits(128):032x}"
+    return random.getrandbits(128).to_bytes(16, "little").hex()

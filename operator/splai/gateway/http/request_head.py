@@ -85,7 +85,7 @@ def decoded_path(raw_path: bytes) -> str:
     return unquote(path) if "%" in path else path
 
 
-def fields_by_name(headers: list[tuple[bytes, bytes]], *, http_1_0: bool) -> dict[bytes, bytes]:
+def fields_by_name(headers: list[tuple[bytes, bytes]], http_1_0: bool) -> dict[bytes, bytes]:
     """The first value of each header; raises RequestRefused if what frames or addresses the request is ambiguous."""
     fields = dict(headers)
     if not http_1_0 and b"host" not in fields:
@@ -98,7 +98,7 @@ def fields_by_name(headers: list[tuple[bytes, bytes]], *, http_1_0: bool) -> dic
     return dict(reversed(headers))
 
 
-def body_length(fields: dict[bytes, bytes], limits: Limits, *, http_1_0: bool) -> int:
+def body_length(fields: dict[bytes, bytes], limits: Limits, http_1_0: bool) -> int:
     """Bytes, or CHUNKED. The parser has refused what is no number, and both headers together (RFC 9112 §6)."""
     coding = fields.get(b"transfer-encoding")
     if coding is None:
@@ -117,7 +117,7 @@ def body_too_large(limits: Limits) -> RequestRefused:
     return RequestRefused(413, f"The request body is larger than {limits.body_bytes} bytes")
 
 
-def expects_continue(fields: dict[bytes, bytes], *, http_1_0: bool) -> bool:
+def expects_continue(fields: dict[bytes, bytes], http_1_0: bool) -> bool:
     """Whether the caller waits for a word before it sends its body (RFC 9110 §10.1.1)."""
     expected = fields.get(b"expect")
     return expected is not None and not http_1_0 and expected.lower() == b"100-continue"

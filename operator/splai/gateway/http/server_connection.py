@@ -157,7 +157,7 @@ class ServerConnection(asyncio.Protocol):
             rest = self.body.read(rest)
         if rest:
             self._hold(rest)
-        self._task = self._loop.create_task(self._serve(exchange))
+        self._task = asyncio.Task(self._serve(exchange), loop=self._loop, name="request")  # a number costs its text
 
     def _await_head(self, data: bytes) -> None:
         check_head_size(data, self.service.limits)
@@ -179,12 +179,12 @@ class ServerConnection(asyncio.Protocol):
         upgrade = self.parse(head)
         headers = header_pairs(lines)
         http_1_0 = line.http_1_0
-        fields = fields_by_name(headers, http_1_0=http_1_0)
-        length = body_length(fields, limits, http_1_0=http_1_0)
+        fields = fields_by_name(headers, http_1_0)
+        length = body_length(fields, limits, http_1_0)
         keep_alive = self._keep_alive
         if length and upgrade:
             self._parse_framing(length)
-        self.body.begin(length, continue_due=expects_continue(fields, http_1_0=http_1_0))
+        self.body.begin(length, continue_due=expects_continue(fields, http_1_0))
         return Exchange(self, line, headers, fields, keep_alive=keep_alive)
 
     def _parse_framing(self, length: int) -> None:

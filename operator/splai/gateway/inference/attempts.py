@@ -110,7 +110,7 @@ class Attempts:
         """A pod of the pool, as it is now, that was not tried; else one of its fallbacks."""
         table = self._routes.table
         own = table.find(pool.name) or pool
-        target = self._selection.choose(own, tried=tried, prefix=call.prefix)
+        target = self._selection.choose(own, tried, call.prefix)
         if target is None:
             target = self._of_fallbacks(call, table.fallbacks(own), tried)
         if target is not None and target.backend.adapters:
@@ -119,7 +119,7 @@ class Attempts:
 
     def _of_fallbacks(self, call: Call, fallbacks: Iterable[Pool], tried: set[str]) -> Target | None:
         for fallback in fallbacks:
-            target = self._selection.choose(fallback, tried=tried, prefix=call.prefix)
+            target = self._selection.choose(fallback, tried, call.prefix)
             if target is not None:
                 call.metrics.model.fell_back()
                 return target

@@ -99,7 +99,7 @@ class Selection:
         """Addresses whose breaker has to be asked; of all others it is known that they may be."""
         self._rings: dict[tuple[str, ...], HashRing] = {}
 
-    def choose(self, pool: Pool, *, tried: Collection[str] = (), prefix: bytes | None = None) -> Target | None:
+    def choose(self, pool: Pool, tried: Collection[str] = (), prefix: bytes | None = None) -> Target | None:
         """A pod for a request, none of the addresses that were ``tried``; None when no pod may be asked now.
 
         Pods that have as many requests as ``maxInFlight`` allows come after all others, of whatever priority.
