@@ -52,6 +52,7 @@ class EngineConnection(asyncio.Protocol):
         self.idle_since = 0.0  # by the loop's clock
         self._reply: EngineReply | None = None
         self._headers: list[tuple[bytes, bytes]] = []
+        self._fields: dict[bytes, bytes] = {}
         self.parser = HttpResponseParser(self)  # one for all replies: to make it costs as much as to parse with it
         # Transfer-Encoding overrides Content-Length (RFC 9112, 6.3); such a connection is not used again.
         self.parser.set_dangerous_leniencies(lenient_chunked_length=True)
@@ -103,17 +104,20 @@ class EngineConnection(asyncio.Protocol):
     # closed meanwhile nothing more is told.
 
     def on_message_begin(self) -> None:
-        self._headers = []
+        self._headers, self._fields = [], {}
         if self._reply is not None:
             self._reply.begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name.lower(), value.strip()))
+        name, value = name.lower(), value.strip()
+        self._headers.append((name, value))
+        self._fields[name] = value
 
     def on_headers_complete(self) -> None:
-        headers, self._headers = self._headers, []  # what follows are trailers
+        headers, fields = self._headers, self._fields
+        self._headers, self._fields = [], {}  # what follows are trailers
         if self._reply is not None:
-            self._reply.take_head(self.parser.get_status_code(), headers, self.parser.should_keep_alive())
+            self._reply.take_head(self.parser.get_status_code(), headers, fields, self.parser.should_keep_alive())
 
     def on_body(self, data: bytes) -> None:
         if self._reply is not None:
@@ -277,12 +281,13 @@ class EngineReply:
     def begin(self) -> None:
         self._reusable = self._reusable and not self._ended
 
-    def take_head(self, status: int, headers: list[tuple[bytes, bytes]], keep_alive: bool) -> None:
+    def take_head(
+        self, status: int, headers: list[tuple[bytes, bytes]], fields: dict[bytes, bytes], keep_alive: bool
+    ) -> None:
         if self._ended or status < 200:  # an interim reply, after which the parser goes on with the next
             return
-        self.status, self.headers = status, headers
+        self.status, self.headers, self._fields = status, headers, fields
         self._in_head = False
-        self._fields = fields = dict(headers)
         encoding = fields.get(b"transfer-encoding")
         has_length = b"content-length" in fields
         if encoding is None:

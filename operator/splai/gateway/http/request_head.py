@@ -61,13 +61,26 @@ def request_line(line: bytes) -> RequestLine:
     raise RequestRefused(400, "The request line is not that of HTTP/1.1")
 
 
-def header_pairs(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
-    """Names in lower case and values, of the lines of a head that the parser has found to be well-formed."""
-    pairs = []
+def header_fields(lines: list[bytes], http_1_0: bool) -> tuple[list[tuple[bytes, bytes]], dict[bytes, bytes]]:
+    """All headers of a head that the parser has found to be well-formed, and the first value of each.
+
+    Names are in lower case. Raises RequestRefused if what frames or addresses the request is ambiguous.
+    """
+    headers: list[tuple[bytes, bytes]] = []
+    fields: dict[bytes, bytes] = {}
     for line in lines:
         name, _, value = line.partition(b":")
-        pairs.append((name.lower(), value.strip(b" \t")))
-    return pairs
+        name, value = name.lower(), value.strip(b" \t")
+        headers.append((name, value))
+        fields[name] = value
+    if not http_1_0 and b"host" not in fields:
+        raise RequestRefused(400, "The request has no host header")
+    if len(fields) == len(headers):
+        return headers, fields
+    for name in _LISTED_ONCE:
+        if sum(name == header for header, _ in headers) > 1:
+            raise RequestRefused(400, f"The header {name.decode()} is there more than once")
+    return headers, dict(reversed(headers))
 
 
 def split_target(method: str, target: bytes) -> tuple[bytes, bytes]:
@@ -83,19 +96,6 @@ def split_target(method: str, target: bytes) -> tuple[bytes, bytes]:
 def decoded_path(raw_path: bytes) -> str:
     path = raw_path.decode("ascii", "replace")
     return unquote(path) if "%" in path else path
-
-
-def fields_by_name(headers: list[tuple[bytes, bytes]], http_1_0: bool) -> dict[bytes, bytes]:
-    """The first value of each header; raises RequestRefused if what frames or addresses the request is ambiguous."""
-    fields = dict(headers)
-    if not http_1_0 and b"host" not in fields:
-        raise RequestRefused(400, "The request has no host header")
-    if len(fields) == len(headers):
-        return fields
-    for name in _LISTED_ONCE:
-        if sum(name == header for header, _ in headers) > 1:
-            raise RequestRefused(400, f"The header {name.decode()} is there more than once")
-    return dict(reversed(headers))
 
 
 def body_length(fields: dict[bytes, bytes], limits: Limits, http_1_0: bool) -> int:

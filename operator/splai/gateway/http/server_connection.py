@@ -29,8 +29,7 @@ from splai.gateway.http.request_head import (
     body_length,
     check_head_size,
     expects_continue,
-    fields_by_name,
-    header_pairs,
+    header_fields,
     request_line,
 )
 from splai.gateway.http.service import Service
@@ -177,9 +176,8 @@ class ServerConnection(asyncio.Protocol):
         first, *lines = head[:-4].split(b"\r\n")
         line = request_line(first)
         upgrade = self.parse(head)
-        headers = header_pairs(lines)
         http_1_0 = line.http_1_0
-        fields = fields_by_name(headers, http_1_0)
+        headers, fields = header_fields(lines, http_1_0)
         length = body_length(fields, limits, http_1_0)
         keep_alive = self._keep_alive
         if length and upgrade:

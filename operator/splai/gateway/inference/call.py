@@ -76,6 +76,7 @@ class Call:
     def tokens(self) -> tuple[int, int]:
         """Of the prompt and of the answer, whichever of OpenAI's two spellings the engine uses."""
         usage = self.usage or {}
-        spent = usage.get("prompt_tokens", usage.get("input_tokens"))
-        made = usage.get("completion_tokens", usage.get("output_tokens"))
+        spent, made = usage.get("prompt_tokens"), usage.get("completion_tokens")
+        if spent is None and made is None:
+            spent, made = usage.get("input_tokens"), usage.get("output_tokens")
         return (spent if isinstance(spent, int) else 0, made if isinstance(made, int) else 0)

@@ -48,7 +48,9 @@ def parse_request(body: bytes, *, streams: bool = True) -> InferenceRequest:
         raise _not_json(body, error) from error
     if not isinstance(document, dict):
         raise RequestError(400, "The request body must be a JSON object", code="invalid_json")
-    model = _model(document)
+    model = document.get("model")
+    if type(model) is not str or not model:
+        raise _no_model(model)
     for name, value in document.items():
         expected = _TYPES.get(name)
         if expected is not None and type(value) not in expected[0]:  # true and false are integers only to isinstance
@@ -73,13 +75,10 @@ def _not_json(body: bytes, error: json.JSONDecodeError) -> RequestError:
     return RequestError(400, f"The request body is not JSON: {error.msg} at {place}", code="invalid_json")
 
 
-def _model(document: dict[str, Any]) -> str:
-    model = document.get("model")
-    if model is None or model == "":
-        raise RequestError(400, "The request names no model: set `model`", param="model", code="missing_model")
-    if not isinstance(model, str):
-        raise _wrong_type("model", "a string")
-    return model
+def _no_model(said: Any) -> RequestError:
+    if said is None or said == "":
+        return RequestError(400, "The request names no model: set `model`", param="model", code="missing_model")
+    return _wrong_type("model", "a string")
 
 
 def _wrong_type(name: str, expected: str) -> RequestError:
@@ -92,6 +91,8 @@ def _includes_usage(stream_options: Any) -> bool:
 
 def _choices(document: dict[str, Any]) -> int:
     """`n` for each prompt; a list of integers is one prompt, in tokens."""
+    if "n" not in document and "prompt" not in document:
+        return 1
     count = document.get("n") or 1
     prompt = document.get("prompt")
     prompts = len(prompt) if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int) else 1
