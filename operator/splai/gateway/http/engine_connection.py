@@ -65,15 +65,14 @@ class EngineConnection(asyncio.Protocol):
             if (option := getattr(socket, name, None)) is not None:  # not every platform has them
                 connected.setsockopt(socket.IPPROTO_TCP, option, value)
 
-    async def exchange(self, head: bytes, body: bytes) -> "EngineReply":
-        """Send a request; its reply once the head is there. Raises EngineDisconnected, EngineBroken.
+    def ask(self, head: bytes, body: bytes) -> "EngineReply":
+        """Send a request; its reply, of which nothing is there before it has ``arrived``.
 
         What the engine has not taken yet is sent meanwhile by the loop, so that one that refuses a body early is heard.
         """
         self._reply = reply = EngineReply(self, without_body=head.startswith(b"HEAD "))
         try:
             self.transport.writelines((head, body))
-            await reply.arrived
         except BaseException:
             reply.close()
             raise
@@ -158,6 +157,7 @@ class EngineReply:
         self.delimited = False
         """Whether HTTP itself tells a whole body from a cut one; if not, the body's end is the connection's."""
         self.arrived: asyncio.Future[None] = connection.loop.create_future()
+        """Ends with the head, or with EngineDisconnected or EngineBroken."""
         self._connection: EngineConnection | None = connection
         self._without_body = without_body
         self._in_head = True
@@ -197,11 +197,19 @@ class EngineReply:
             _settle(streamed, self._error)
         return streamed
 
+    def whole(self, limit: int) -> bytes | None:
+        """The whole body if it has come with its head, and has no more than ``limit`` bytes."""
+        if not self._ended or self._error is not None or self._given or self._connection is None:
+            return None
+        if self._unasked_bytes > limit:
+            return None
+        self._given = True
+        return self._unasked[0] if len(self._unasked) == 1 else b"".join(self._unasked)
+
     async def read(self, limit: int) -> bytes:
         """The whole body; raises EngineBroken, or EngineReplyTooLarge if it has more than ``limit`` bytes."""
-        if self._is_whole and self._unasked_bytes <= limit:
-            self._given = True
-            return b"".join(self._unasked)
+        if (whole := self.whole(limit)) is not None:
+            return whole
         pieces: list[bytes] = []
         room = limit
 
@@ -218,11 +226,6 @@ class EngineReply:
             self.close()
             raise
         return b"".join(pieces)
-
-    @property
-    def _is_whole(self) -> bool:
-        """All of it is there, as when it came with its head, and nobody asked for it yet."""
-        return self._ended and self._error is None and not self._given and self._connection is not None
 
     def pause(self) -> None:
         """Read no more from the engine; what one read of the loop has already brought still comes."""

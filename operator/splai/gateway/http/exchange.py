@@ -71,6 +71,11 @@ class Exchange:
 
     # the request's body
 
+    def whole_body(self) -> bytes | None:
+        """All of it, if it has arrived and was not received yet."""
+        body = self._connection.body
+        return body.take() if body.complete else None
+
     def body(self) -> Coroutine[Any, Any, bytes]:
         """All of it; raises RequestRefused if it is too large, too slow or malformed."""
         return self._connection.body.all()

@@ -41,11 +41,8 @@ def forwarded(headers: Sequence[tuple[bytes, bytes]], request_id: str, tracepare
 
 def returned(headers: Sequence[tuple[bytes, bytes]], own: Collection[bytes] = ()) -> list[tuple[bytes, bytes]]:
     """The headers of an engine's reply for the caller, but for the gateway's ``own`` and for CORS."""
-    return [
-        header
-        for header in _without(headers, _NOT_RETURNED)
-        if header[0] not in own and not header[0].startswith(b"access-control-")
-    ]
+    kept = _without(headers, _NOT_RETURNED)
+    return [it for it in kept if it[0] not in own and not it[0].startswith(b"access-control-")]
 
 
 def _without(headers: Sequence[tuple[bytes, bytes]], dropped: frozenset[bytes]) -> list[tuple[bytes, bytes]]:

@@ -124,14 +124,15 @@ class RequestBody:
     async def all(self) -> bytes:
         while not self.complete:
             await self._more()
-        return self._take()
+        return self.take()
 
     async def piece(self) -> bytes:
         while not self._arrived and not self.complete:
             await self._more()
-        return self._take()
+        return self.take()
 
-    def _take(self) -> bytes:
+    def take(self) -> bytes:
+        """What has arrived and was not taken yet."""
         taken, self._arrived = bytes(self._arrived), b""
         return taken
 

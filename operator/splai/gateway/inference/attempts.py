@@ -209,7 +209,9 @@ class Attempts:
                 call.interrupted = True
                 self._count(call, lease.target, failure)
             return None
-        body = await reply.read(MAX_REPLY_BYTES)
+        body = reply.whole(MAX_REPLY_BYTES)
+        if body is None:
+            body = await reply.read(MAX_REPLY_BYTES)
         try:
             if not reply.delimited:  # its end is the connection's, for whatever reason that closed
                 check_json(body)

@@ -75,7 +75,9 @@ class Relay:
         span = None if self._tracing is None else RequestSpan(self._tracing, exchange, api)
         code = CALLER_LEFT
         try:
-            body = await exchange.body()
+            body = exchange.whole_body()
+            if body is None:
+                body = await exchange.body()
             arrived = time.perf_counter()
             call, pool = self._begin(exchange, api, parse_request(body, streams=api != EMBEDDINGS), span)
             call.waited = arrived - exchange.started
