@@ -27,7 +27,7 @@ class AccessLog:
         self._second = 0
         self._beginning = ""
 
-    def add(self, *, request_id: str, path: str, model: str, stream: bool, status: int, seconds: float) -> None:
+    def add(self, request_id: str, path: str, model: str, stream: bool, status: int, seconds: float) -> None:
         """``model`` is the caller's text, and so is quoted; path and id are made of safe characters only."""
         now = int(time.time())
         if now != self._second:

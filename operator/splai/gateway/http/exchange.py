@@ -35,7 +35,6 @@ class Exchange:
         line: RequestLine,
         headers: list[tuple[bytes, bytes]],
         fields: dict[bytes, bytes],
-        *,
         keep_alive: bool,
     ) -> None:
         self._connection = connection

@@ -26,7 +26,7 @@ class RequestBody:
         self._waiter: asyncio.Future[None] | None = None
         self.begin(0, continue_due=False)
 
-    def begin(self, length: int, *, continue_due: bool) -> None:
+    def begin(self, length: int, continue_due: bool) -> None:
         """Wait for ``length`` bytes or CHUNKED; the caller may want to hear first that it should send them."""
         self.complete = length == 0
         self.deadline = inf

@@ -182,8 +182,8 @@ class ServerConnection(asyncio.Protocol):
         keep_alive = self._keep_alive
         if length and upgrade:
             self._parse_framing(length)
-        self.body.begin(length, continue_due=expects_continue(fields, http_1_0))
-        return Exchange(self, line, headers, fields, keep_alive=keep_alive)
+        self.body.begin(length, expects_continue(fields, http_1_0))
+        return Exchange(self, line, headers, fields, keep_alive)
 
     def _parse_framing(self, length: int) -> None:
         """An upgrade is declined by ignoring it; but httptools skipped the body of the request that asked for it."""

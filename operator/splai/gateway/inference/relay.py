@@ -181,13 +181,12 @@ class Relay:
         if call is None:
             metrics.began()
         elif call.usage is not None:
-            metrics.model.used(*call.tokens())
+            spent, made = call.tokens()
+            metrics.model.used(spent, made)
         metrics.ended(code, seconds, None if call is None else call.waited)
         if self._access_log is not None:
             stream = call is not None and call.request.stream
-            self._access_log.add(
-                request_id=exchange.request_id, path=api, model=model, stream=stream, status=code, seconds=seconds
-            )
+            self._access_log.add(exchange.request_id, api, model, stream, code, seconds)
 
 
 @contextmanager

@@ -26,25 +26,35 @@ COOL_DOWN_SECONDS: Final = 5.0
 """Where an engine answers 429 and says no time."""
 
 
-class _Pod:
+class _Load:
+    """Requests in flight to a backend."""
+
+    __slots__ = ("in_flight",)
+
+    def __init__(self) -> None:
+        self.in_flight = 0
+
+
+class _Pod(_Load):
     """What is remembered of an address."""
 
-    __slots__ = ("breaker", "in_flight")
+    __slots__ = ("breaker",)
 
     def __init__(self, breaker: CircuitBreaker) -> None:
-        self.breaker = breaker
         self.in_flight = 0
+        self.breaker = breaker
 
 
 class Lease:
     """A request in flight to a pod. The first of the four endings counts, whatever is called after it."""
 
-    __slots__ = ("_breaker", "_is_open", "_pod", "_selection", "_token", "target")
+    __slots__ = ("_backend", "_breaker", "_is_open", "_pod", "_selection", "_token", "target")
 
-    def __init__(self, selection: "Selection", target: Target, pod: _Pod) -> None:
+    def __init__(self, selection: "Selection", target: Target, pod: _Pod, backend: _Load) -> None:
         self.target = target
         self._selection = selection
         self._pod = pod
+        self._backend = backend
         self._breaker = pod.breaker  # that of now: another pod may get the address
         self._token = self._breaker.begin()
         self._is_open = True
@@ -79,7 +89,7 @@ class Lease:
             return False
         self._is_open = False
         self._pod.in_flight -= 1
-        self._selection.leave(self.target.backend.key)
+        self._backend.in_flight -= 1
         return True
 
 
@@ -92,7 +102,7 @@ class Selection:
         self._chance = chance or random.Random()  # noqa: S311 - balance, not secrecy
         self._new_breaker = new_breaker
         self._pods: dict[str, _Pod] = {}
-        self._in_flight_by_backend: dict[str, int] = {}
+        self._backends: dict[str, _Load] = {}
         self.peaks = RecentPeaks()
         """Of the requests to each backend, by its key."""
         self._troubled: set[str] = set()
@@ -121,14 +131,13 @@ class Selection:
         pod = self._pods.get(target.address)
         if pod is None:
             pod = self._pods[target.address] = _Pod(self._new_breaker())
+        backend = self._backends.get(key)
+        if backend is None:
+            backend = self._backends[key] = _Load()
         pod.in_flight += 1
-        self._in_flight_by_backend[key] = count = self._in_flight_by_backend.get(key, 0) + 1
-        self.peaks.note(key, count)
-        return Lease(self, target, pod)
-
-    def leave(self, key: str) -> None:
-        """For leases alone."""
-        self._in_flight_by_backend[key] -= 1
+        backend.in_flight += 1
+        self.peaks.note(key, backend.in_flight)
+        return Lease(self, target, pod, backend)
 
     def note(self, address: str, breaker: CircuitBreaker) -> None:
         """For leases alone: whether the address has to be asked about from now on."""
@@ -161,7 +170,7 @@ class Selection:
 
     def in_flight_by_backend(self) -> dict[str, int]:
         """Requests to each backend that has any, by its key."""
-        return {key: count for key, count in self._in_flight_by_backend.items() if count}
+        return {key: backend.in_flight for key, backend in self._backends.items() if backend.in_flight}
 
     def state(self, address: str) -> State:
         """Of the breaker of one pod."""
@@ -177,7 +186,7 @@ class Selection:
                 pod.breaker = self._new_breaker()
             else:
                 del self._pods[address]
-        self._in_flight_by_backend = self.in_flight_by_backend()
+        self._backends = {key: backend for key, backend in self._backends.items() if backend.in_flight}
         self._troubled &= known
         self._rings = {members: ring for members, ring in self._rings.items() if known.issuperset(members)}
 
@@ -187,9 +196,9 @@ class Selection:
         first = tier[0]
         point = hash_of(prefix) if prefix is not None and first.policy.strategy == "PrefixHash" else None
         if len(tier) == 1:
-            addresses = self._open(first, tried, room_only=room_only)
+            addresses = self._open(first, tried, room_only)
             return self._target(pool, tier, addresses, point) if addresses else None
-        able = [(it, open_ones) for it in tier if (open_ones := self._open(it, tried, room_only=room_only))]
+        able = [(it, open_ones) for it in tier if (open_ones := self._open(it, tried, room_only))]
         if not able:
             return None
         if len({backend.policy.weight for backend, _ in able}) > 1:
@@ -204,7 +213,7 @@ class Selection:
         backend = backends[0] if len(backends) == 1 else next(it for it in backends if address in it.addresses)
         return Target(address, backend.model, backend, pool)
 
-    def _open(self, backend: BackendRoute, tried: Collection[str], *, room_only: bool) -> Sequence[str]:
+    def _open(self, backend: BackendRoute, tried: Collection[str], room_only: bool) -> Sequence[str]:
         most = backend.policy.max_in_flight if room_only else None
         addresses: Sequence[str] = backend.addresses
         if tried or self._troubled:
