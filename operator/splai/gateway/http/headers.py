@@ -11,6 +11,7 @@ _NOT_FORWARDED = _HOP_BY_HOP | frozenset(
     b"accept-encoding authorization content-encoding content-length content-type cookie expect host origin"
     b" x-request-id".split()
 )
+_OURS = b"content-type: application/json\r\naccept-encoding: identity\r\n"
 _NOT_FORWARDED_TRACED = _NOT_FORWARDED | {b"traceparent"}
 # Set anew for the caller: length and coding are those of our bytes, CORS is our policy.
 _NOT_RETURNED = _HOP_BY_HOP | frozenset(b"content-encoding content-length date server set-cookie x-request-id".split())
@@ -33,10 +34,7 @@ def forwarded(headers: Sequence[tuple[bytes, bytes]], request_id: str, tracepare
     lines = header_lines(_without(headers, dropped))
     if traceparent is not None:
         lines += b"traceparent: %b\r\n" % traceparent
-    return b"%bcontent-type: application/json\r\naccept-encoding: identity\r\nx-request-id: %b\r\n" % (
-        lines,
-        request_id.encode(),
-    )
+    return b"".join((lines, _OURS, b"x-request-id: ", request_id.encode(), b"\r\n"))
 
 
 def returned(headers: Sequence[tuple[bytes, bytes]], own: Collection[bytes] = ()) -> list[tuple[bytes, bytes]]:
