@@ -51,8 +51,8 @@ class EngineConnection(asyncio.Protocol):
         self.loop = asyncio.get_running_loop()  # asking for it is a system call
         self.idle_since = 0.0  # by the loop's clock
         self._reply: EngineReply | None = None
+        self._parsed: EngineReply  # also when it is closed: the last one
         self._headers: list[tuple[bytes, bytes]] = []
-        self._fields: dict[bytes, bytes] = {}
         self.parser = HttpResponseParser(self)  # one for all replies: to make it costs as much as to parse with it
         # Transfer-Encoding overrides Content-Length (RFC 9112, 6.3); such a connection is not used again.
         self.parser.set_dangerous_leniencies(lenient_chunked_length=True)
@@ -65,14 +65,15 @@ class EngineConnection(asyncio.Protocol):
             if (option := getattr(socket, name, None)) is not None:  # not every platform has them
                 connected.setsockopt(socket.IPPROTO_TCP, option, value)
 
-    def ask(self, head: bytes, body: bytes) -> "EngineReply":
-        """Send a request; its reply, of which nothing is there before it has ``arrived``.
+    async def exchange(self, head: bytes, body: bytes) -> "EngineReply":
+        """Send a request; its reply once the head is there. Raises EngineDisconnected, EngineBroken.
 
         What the engine has not taken yet is sent meanwhile by the loop, so that one that refuses a body early is heard.
         """
-        self._reply = reply = EngineReply(self, without_body=head.startswith(b"HEAD "))
+        self._reply = self._parsed = reply = EngineReply(self, head.startswith(b"HEAD "))
         try:
             self.transport.writelines((head, body))
+            await reply.arrived
         except BaseException:
             reply.close()
             raise
@@ -99,65 +100,36 @@ class EngineConnection(asyncio.Protocol):
         else:
             self._on_idle_lost(self)
 
-    # The parser's callbacks. It goes on after the end of a reply, and so finds what comes after it; of one that was
-    # closed meanwhile nothing more is told.
+    # The parser's callbacks. It goes on after the end of a reply, or its closing, and so finds what comes after it.
 
     def on_message_begin(self) -> None:
-        self._headers, self._fields = [], {}
-        if self._reply is not None:
-            self._reply.begin()
+        self._headers = []
+        self._parsed.begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        name, value = name.lower(), value.strip()
-        self._headers.append((name, value))
-        self._fields[name] = value
+        self._headers.append((name.lower(), value.strip()))
 
     def on_headers_complete(self) -> None:
-        headers, fields = self._headers, self._fields
-        self._headers, self._fields = [], {}  # what follows are trailers
-        if self._reply is not None:
-            self._reply.take_head(self.parser.get_status_code(), headers, fields, self.parser.should_keep_alive())
+        headers, self._headers = self._headers, []  # what follows are trailers
+        self._parsed.take_head(self.parser.get_status_code(), headers, self.parser.should_keep_alive())
 
     def on_body(self, data: bytes) -> None:
-        if self._reply is not None:
-            self._reply.take_body(data)
+        self._parsed.take_body(data)
 
     def on_message_complete(self) -> None:
-        if self._reply is not None:
-            self._reply.complete()
+        self._parsed.complete()
 
 
 class EngineReply:
     """The reply to one request. Whoever got it must close it; ``stream`` or ``read`` gives its body, once."""
 
-    __slots__ = (
-        "_connection",
-        "_ended",
-        "_error",
-        "_fields",
-        "_given",
-        "_in_head",
-        "_on_data",
-        "_reusable",
-        "_room",
-        "_streamed",
-        "_unasked",
-        "_unasked_bytes",
-        "_without_body",
-        "arrived",
-        "delimited",
-        "headers",
-        "status",
-    )
-
-    def __init__(self, connection: EngineConnection, *, without_body: bool) -> None:
-        self.status = 0
+    def __init__(self, connection: EngineConnection, without_body: bool) -> None:
+        self.status = self._unasked_bytes = 0
         self.headers: list[tuple[bytes, bytes]] = []  # names in lower case
-        self._fields: dict[bytes, bytes] = {}
+        self.fields: dict[bytes, bytes] = {}  # the headers by name
         self.delimited = False
         """Whether HTTP itself tells a whole body from a cut one; if not, the body's end is the connection's."""
         self.arrived: asyncio.Future[None] = connection.loop.create_future()
-        """Ends with the head, or with EngineDisconnected or EngineBroken."""
         self._connection: EngineConnection | None = connection
         self._without_body = without_body
         self._in_head = True
@@ -167,11 +139,6 @@ class EngineReply:
         self._on_data: Callable[[bytes], None] | None = None
         self._streamed: asyncio.Future[None] | None = None
         self._unasked: list[bytes] = []
-        self._unasked_bytes = 0
-
-    def header(self, name: bytes) -> bytes | None:
-        """The value of a header, by its lower-case name."""
-        return self._fields.get(name)
 
     def stream(self, on_data: Callable[[bytes], None]) -> asyncio.Future[None]:
         """Give the body to ``on_data`` piece by piece, what is already there at once.
@@ -199,12 +166,11 @@ class EngineReply:
 
     def whole(self, limit: int) -> bytes | None:
         """The whole body if it has come with its head, and has no more than ``limit`` bytes."""
-        if not self._ended or self._error is not None or self._given or self._connection is None:
-            return None
-        if self._unasked_bytes > limit:
+        ended = self._ended and self._error is None and self._connection is not None
+        if not ended or self._given or self._unasked_bytes > limit:
             return None
         self._given = True
-        return self._unasked[0] if len(self._unasked) == 1 else b"".join(self._unasked)
+        return b"".join(self._unasked)
 
     async def read(self, limit: int) -> bytes:
         """The whole body; raises EngineBroken, or EngineReplyTooLarge if it has more than ``limit`` bytes."""
@@ -245,6 +211,7 @@ class EngineReply:
         reusable = self._ended and self._reusable
         self._ended = True
         self._connection = self._on_data = None
+        self._unasked = []
         if self._streamed is not None:
             self._streamed.cancel()
         connection.free(reusable)
@@ -284,12 +251,11 @@ class EngineReply:
     def begin(self) -> None:
         self._reusable = self._reusable and not self._ended
 
-    def take_head(
-        self, status: int, headers: list[tuple[bytes, bytes]], fields: dict[bytes, bytes], keep_alive: bool
-    ) -> None:
+    def take_head(self, status: int, headers: list[tuple[bytes, bytes]], keep_alive: bool) -> None:
         if self._ended or status < 200:  # an interim reply, after which the parser goes on with the next
             return
-        self.status, self.headers, self._fields = status, headers, fields
+        self.status, self.headers = status, headers
+        self.fields = fields = dict(headers)
         self._in_head = False
         encoding = fields.get(b"transfer-encoding")
         has_length = b"content-length" in fields

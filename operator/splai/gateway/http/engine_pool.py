@@ -40,21 +40,14 @@ class EnginePool:
         once; what must be sent ``once`` only gets a fresh one at the start. No deadline but that of connecting: the
         caller sets one. Raises EngineUnreachable, by which nothing was sent, EngineDisconnected, EngineBroken.
         """
-        connection = None if once else self._take(address)
-        while True:
-            fresh = connection is None
-            if connection is None:
-                connection = await self._connect(address)
-            reply = connection.ask(head, body)
+        kept = None if once else self._take(address)
+        if kept is not None:
             try:
-                await reply.arrived
-            except BaseException as error:
-                reply.close()
-                if fresh or not isinstance(error, EngineDisconnected):
-                    raise
-                connection = None  # the engine closed it while the request was on its way
-            else:
-                return reply
+                return await kept.exchange(head, body)
+            except EngineDisconnected:
+                pass  # closed by the engine while the request was on its way
+        connection = await self._connect(address)
+        return await connection.exchange(head, body)
 
     def close(self) -> None:
         """Close what is idle; a connection in use closes with its exchange."""

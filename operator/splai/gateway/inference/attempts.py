@@ -197,7 +197,7 @@ class Attempts:
     async def _judge(self, call: Call, dialect: Dialect, reply: EngineReply, lease: Lease) -> Reply | None:
         if reply.status >= 300:
             return Refusal(reply.status, reply.headers, await reply.read(MAX_REPLY_BYTES)).judge(call.request.model)
-        content_type = reply.header(b"content-type") or b""
+        content_type = reply.fields.get(b"content-type", b"")
         is_stream = content_type.lower().startswith(b"text/event-stream")
         if is_stream != call.request.stream:  # which callers would take for an empty answer, or for garbage
             raise AttemptFailed(BROKEN)

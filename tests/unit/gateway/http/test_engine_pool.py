@@ -201,12 +201,6 @@ def pieces_of(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in pairwise(places)]
 
 
-async def asked(connection: EngineConnection) -> EngineReply:
-    reply = connection.ask(GET, b"")
-    await reply.arrived
-    return reply
-
-
 @asynccontextmanager
 async def fed_by_hand() -> AsyncIterator[tuple[asyncio.Task[EngineReply], Callable[[bytes], None], Callable[[], None]]]:
     """A request on a real connection; the reply's bytes, and their end, are as if the loop had read them."""
@@ -219,7 +213,7 @@ async def fed_by_hand() -> AsyncIterator[tuple[asyncio.Task[EngineReply], Callab
         transport, connection = await asyncio.get_running_loop().create_connection(
             lambda: EngineConnection(engine.address, lambda *_: None, lambda _: None), host, int(port)
         )
-        reply = asyncio.ensure_future(asked(connection))
+        reply = asyncio.ensure_future(connection.exchange(GET, b""))
         await asyncio.sleep(0)
         yield reply, connection.data_received, connection.eof_received
         transport.abort()
