@@ -7,6 +7,7 @@ put together here and written many at a time.
 import asyncio
 import sys
 import time
+from functools import lru_cache
 from typing import TextIO
 
 import orjson
@@ -26,14 +27,13 @@ class AccessLog:
         self._second = 0
         self._beginning = ""
 
-    def add(self, *, request_id: str, path: str, model: str, stream: bool, status: int, seconds: float) -> None:
+    def add(self, request_id: str, path: str, model: str, stream: bool, status: int, seconds: float) -> None:
         """``model`` is the caller's text, and so is quoted; path and id are made of safe characters only."""
         now = int(time.time())
         if now != self._second:
             self._second, self._beginning = now, _beginning(now)
-        quoted = orjson.dumps(model).decode()
         line = (
-            f'{self._beginning}"request_id": "{request_id}", "path": "{path}", "model": {quoted}, '
+            f'{self._beginning}"request_id": "{request_id}", "path": "{path}", "model": {_quoted(model)}, '
             f'"stream": {"true" if stream else "false"}, "status": {status}, "seconds": {seconds:.6f}}}\n'
         )
         self._lines.append(line)
@@ -55,6 +55,11 @@ class AccessLog:
             self._stream.flush()
             self._lines.clear()
             self._bytes = 0
+
+
+@lru_cache(maxsize=1024)
+def _quoted(model: str) -> str:
+    return orjson.dumps(model).decode()
 
 
 def _beginning(now: int) -> str:

@@ -1,6 +1,7 @@
 """Who answers a request: the relay for the APIs that end at an engine, the endpoints for everything else."""
 
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
 from splai.gateway.authorization import Authorization
 from splai.gateway.errors import RequestError
@@ -14,17 +15,17 @@ _API_AT: Final = {prefix + path: api for prefix in PREFIXES for path, api in zip
 def dispatcher(authorization: Authorization, relay: Relay, endpoints: Handler) -> Handler:
     """The handler of all requests that reach the gateway."""
 
-    async def handle(exchange: Exchange) -> None:
+    def handle(exchange: Exchange) -> Coroutine[Any, Any, None]:
         if exchange.method != "OPTIONS":  # a browser asks what it may send before it sends a credential
             try:
                 authorization.check(exchange.path, exchange.header(b"authorization"))
             except RequestError as error:
-                exchange.reply(error.status, error.header_pairs(), error.body())
-                return
+                return _refuse(exchange, error)
         api = _API_AT.get(exchange.path) if exchange.method == "POST" else None
-        if api is None:
-            await endpoints(exchange)
-        else:
-            await relay.serve(exchange, api)
+        return endpoints(exchange) if api is None else relay.serve(exchange, api)
 
     return handle
+
+
+async def _refuse(exchange: Exchange, error: RequestError) -> None:
+    exchange.reply(error.status, error.header_pairs(), error.body())

@@ -9,6 +9,7 @@ requests here have heard of it, connections are taken as ever.
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -70,6 +71,17 @@ def serve() -> None:
             tracing.close()
 
 
+def spare_garbage_collection() -> None:
+    """Leave what the process is made of out of the search for garbage, and search ten times less often.
+
+    Requests leave no cycles behind, only connections do; looking for them took a fortieth of a request's time, and now
+    and then 40 ms at once.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(7000, *gc.get_threshold()[1:])
+
+
 async def run(settings: GatewaySettings, authorization: Authorization, tracing: Tracing | None = None) -> None:
     """Serve until SIGTERM or SIGINT."""
     stop = asyncio.Event()
@@ -105,6 +117,7 @@ async def run(settings: GatewaySettings, authorization: Authorization, tracing: 
         numbers = asgi_handler(metrics_application(metrics, load))
         await stack.enter_async_context(listening(numbers, settings.metrics_port, drain_seconds=METRICS_DRAIN_SECONDS))
         await stack.enter_async_context(listening(handler, settings.port))
+        spare_garbage_collection()
         _log.info("serving", extra={"port": settings.port, "namespaces": settings.namespaces or "all"})
         await stop.wait()
         _log.info("stopping")

@@ -35,21 +35,22 @@ class RetryBudget:
 
     def request(self) -> None:
         """A request came in; its retries are not requests."""
-        self._advance()
-        self._requests[self._slot % _SLOTS] += 1
+        self._requests[self._current() % _SLOTS] += 1
 
     def try_spend(self) -> bool:
         """Whether a retry may be made now; if so, it is counted."""
-        self._advance()
+        slot = self._current()
         if sum(self._retries) >= max(self._minimum, int(self._ratio * sum(self._requests))):
             return False
-        self._retries[self._slot % _SLOTS] += 1
+        self._retries[slot % _SLOTS] += 1
         return True
 
-    def _advance(self) -> None:
+    def _current(self) -> int:
+        """The slot of now, with those since the last one emptied."""
         slot = int(self._clock() / self._slot_seconds)
         if slot == self._slot:
-            return
+            return slot
         for passed in range(max(self._slot + 1, slot - _SLOTS + 1), slot + 1):
             self._requests[passed % _SLOTS] = self._retries[passed % _SLOTS] = 0
         self._slot = slot
+        return slot

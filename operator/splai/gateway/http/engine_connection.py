@@ -51,6 +51,11 @@ class EngineConnection(asyncio.Protocol):
         self.loop = asyncio.get_running_loop()  # asking for it is a system call
         self.idle_since = 0.0  # by the loop's clock
         self._reply: EngineReply | None = None
+        self._parsed: EngineReply  # also when it is closed: the last one
+        self._headers: list[tuple[bytes, bytes]] = []
+        self.parser = HttpResponseParser(self)  # one for all replies: to make it costs as much as to parse with it
+        # Transfer-Encoding overrides Content-Length (RFC 9112, 6.3); such a connection is not used again.
+        self.parser.set_dangerous_leniencies(lenient_chunked_length=True)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -65,7 +70,7 @@ class EngineConnection(asyncio.Protocol):
 
         What the engine has not taken yet is sent meanwhile by the loop, so that one that refuses a body early is heard.
         """
-        self._reply = reply = EngineReply(self, without_body=head.startswith(b"HEAD "))
+        self._reply = self._parsed = reply = EngineReply(self, head.startswith(b"HEAD "))
         try:
             self.transport.writelines((head, body))
             await reply.arrived
@@ -95,32 +100,45 @@ class EngineConnection(asyncio.Protocol):
         else:
             self._on_idle_lost(self)
 
+    # The parser's callbacks. It goes on after the end of a reply, or its closing, and so finds what comes after it.
+
+    def on_message_begin(self) -> None:
+        self._headers = []
+        self._parsed.begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name.lower(), value.strip()))
+
+    def on_headers_complete(self) -> None:
+        headers, self._headers = self._headers, []  # what follows are trailers
+        self._parsed.take_head(self.parser.get_status_code(), headers, self.parser.should_keep_alive())
+
+    def on_body(self, data: bytes) -> None:
+        self._parsed.take_body(data)
+
+    def on_message_complete(self) -> None:
+        self._parsed.complete()
+
 
 class EngineReply:
     """The reply to one request. Whoever got it must close it; ``stream`` or ``read`` gives its body, once."""
 
-    status = 0
-    delimited = False
-    """Whether HTTP itself tells a whole body from a cut one; if not, the body's end is the connection's."""
-    _in_head = True
-    _room = HEAD_BYTES
-    _reusable = False
-    _ended = False
-    _error: Exception | None = None
-    _on_data: Callable[[bytes], None] | None = None
-    _streamed: asyncio.Future[None] | None = None
-    _given = False
-    _unasked_bytes = 0
-
-    def __init__(self, connection: EngineConnection, *, without_body: bool) -> None:
+    def __init__(self, connection: EngineConnection, without_body: bool) -> None:
+        self.status = self._unasked_bytes = 0
         self.headers: list[tuple[bytes, bytes]] = []  # names in lower case
+        self.fields: dict[bytes, bytes] = {}  # the headers by name
+        self.delimited = False
+        """Whether HTTP itself tells a whole body from a cut one; if not, the body's end is the connection's."""
         self.arrived: asyncio.Future[None] = connection.loop.create_future()
         self._connection: EngineConnection | None = connection
         self._without_body = without_body
+        self._in_head = True
+        self._room = HEAD_BYTES
+        self._reusable = self._ended = self._given = False
+        self._error: Exception | None = None
+        self._on_data: Callable[[bytes], None] | None = None
+        self._streamed: asyncio.Future[None] | None = None
         self._unasked: list[bytes] = []
-        self._parser = HttpResponseParser(self)
-        # Transfer-Encoding overrides Content-Length (RFC 9112, 6.3); such a connection is not used again.
-        self._parser.set_dangerous_leniencies(lenient_chunked_length=True)
 
     def stream(self, on_data: Callable[[bytes], None]) -> asyncio.Future[None]:
         """Give the body to ``on_data`` piece by piece, what is already there at once.
@@ -146,11 +164,18 @@ class EngineReply:
             _settle(streamed, self._error)
         return streamed
 
+    def whole(self, limit: int) -> bytes | None:
+        """The whole body if it has come with its head, and has no more than ``limit`` bytes."""
+        ended = self._ended and self._error is None and self._connection is not None
+        if not ended or self._given or self._unasked_bytes > limit:
+            return None
+        self._given = True
+        return b"".join(self._unasked)
+
     async def read(self, limit: int) -> bytes:
         """The whole body; raises EngineBroken, or EngineReplyTooLarge if it has more than ``limit`` bytes."""
-        if self._is_whole and self._unasked_bytes <= limit:
-            self._given = True
-            return b"".join(self._unasked)
+        if (whole := self.whole(limit)) is not None:
+            return whole
         pieces: list[bytes] = []
         room = limit
 
@@ -167,11 +192,6 @@ class EngineReply:
             self.close()
             raise
         return b"".join(pieces)
-
-    @property
-    def _is_whole(self) -> bool:
-        """All of it is there, as when it came with its head, and nobody asked for it yet."""
-        return self._ended and self._error is None and not self._given and self._connection is not None
 
     def pause(self) -> None:
         """Read no more from the engine; what one read of the loop has already brought still comes."""
@@ -191,7 +211,7 @@ class EngineReply:
         reusable = self._ended and self._reusable
         self._ended = True
         self._connection = self._on_data = None
-        del self._parser  # it refers to this object
+        self._unasked = []
         if self._streamed is not None:
             self._streamed.cancel()
         connection.free(reusable)
@@ -207,11 +227,11 @@ class EngineReply:
                 self.feed(data[room:])
             return
         self._room = room - len(data)
-        if self._ended:
+        if self._ended or self._connection is None:
             self._reusable = False
             return
         try:
-            self._parser.feed_data(data)
+            self._connection.parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             self._end(EngineBroken(f"the engine's reply is not HTTP: {error}"))
         if self._room < 0:
@@ -226,37 +246,30 @@ class EngineReply:
         else:
             self._end()
 
-    # The parser's callbacks. It goes on after the end, and so finds what comes after it.
+    # From the parser, by way of the connection.
 
-    def on_message_begin(self) -> None:
+    def begin(self) -> None:
         self._reusable = self._reusable and not self._ended
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:  # not a trailer
-            self.headers.append((name.lower(), value.strip()))
-
-    def on_headers_complete(self) -> None:
-        if self._ended:
+    def take_head(self, status: int, headers: list[tuple[bytes, bytes]], keep_alive: bool) -> None:
+        if self._ended or status < 200:  # an interim reply, after which the parser goes on with the next
             return
-        self.status = self._parser.get_status_code()
-        if self.status < 200:  # an interim reply, after which the parser goes on with the next
-            self.headers.clear()
-            return
+        self.status, self.headers = status, headers
+        self.fields = fields = dict(headers)
         self._in_head = False
-        framing = dict(self.headers)
-        encoding = framing.get(b"transfer-encoding")
-        has_length = b"content-length" in framing
+        encoding = fields.get(b"transfer-encoding")
+        has_length = b"content-length" in fields
         if encoding is None:
-            self.delimited = has_length or self.status in (204, 304) or self._without_body
+            self.delimited = has_length or status in (204, 304) or self._without_body
         else:
             self.delimited = encoding.lower().rpartition(b",")[2].strip() == b"chunked"
-        self._reusable = self._parser.should_keep_alive() and (encoding is None or not has_length)
+        self._reusable = keep_alive and (encoding is None or not has_length)
         _settle(self.arrived, None)
         if self._without_body:
             self._reusable = False  # the parser waits for the body that the head promises
             self._end()
 
-    def on_body(self, data: bytes) -> None:
+    def take_body(self, data: bytes) -> None:
         self._room = HEAD_BYTES
         if self._ended:
             return
@@ -271,7 +284,7 @@ class EngineReply:
         except Exception as error:
             self._end(error)
 
-    def on_message_complete(self) -> None:
+    def complete(self) -> None:
         if not self._in_head:
             self._end()
 

@@ -58,9 +58,9 @@ class EnginePool:
             self._sweep_timer.cancel()
 
     def _take(self, address: str) -> EngineConnection | None:
-        while (idle := self._idle.get(address)) is not None:
-            connection = next(reversed(idle))
-            self._forget(connection)
+        idle = self._idle.get(address)
+        while idle:
+            connection, _ = idle.popitem()
             if not connection.transport.is_closing():
                 self.in_use += 1
                 return connection
@@ -82,11 +82,12 @@ class EnginePool:
 
     def _freed(self, connection: EngineConnection, reusable: bool) -> None:
         self.in_use -= 1
-        idle = self._idle.get(connection.address, {})
+        idle = self._idle.get(connection.address)
+        if idle is None:
+            idle = self._idle[connection.address] = {}
         if self._closed or not reusable or connection.transport.is_closing() or len(idle) >= IDLE_PER_ADDRESS:
             connection.transport.abort()
             return
-        self._idle[connection.address] = idle
         idle[connection] = None
         connection.idle_since = connection.loop.time()
         if self._sweep_timer is None:
@@ -94,10 +95,8 @@ class EnginePool:
 
     def _forget(self, connection: EngineConnection) -> None:
         idle = self._idle.get(connection.address)
-        if idle is not None and connection in idle:
-            del idle[connection]
-            if not idle:
-                del self._idle[connection.address]
+        if idle is not None:
+            idle.pop(connection, None)
 
     def _drop(self, connection: EngineConnection) -> None:
         self._forget(connection)
@@ -107,9 +106,11 @@ class EnginePool:
         """Close what would be too old at the next sweep; the oldest come first."""
         loop = asyncio.get_running_loop()
         oldest = loop.time() + SWEEP_SECONDS - IDLE_SECONDS
-        for idle in list(self._idle.values()):
+        for address, idle in list(self._idle.items()):
             for connection in list(idle):
                 if connection.idle_since > oldest:
                     break
                 self._drop(connection)
+            if not idle:
+                del self._idle[address]
         self._sweep_timer = loop.call_later(SWEEP_SECONDS, self._sweep) if self._idle else None

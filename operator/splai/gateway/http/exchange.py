@@ -9,11 +9,12 @@
 
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from splai.gateway.http.request_head import decoded_path
+from splai.gateway.http.headers import header_lines
+from splai.gateway.http.request_head import RequestLine
 
 if TYPE_CHECKING:
     from splai.gateway.http.server_connection import ServerConnection
@@ -31,27 +32,19 @@ class Exchange:
     def __init__(
         self,
         connection: "ServerConnection",
-        method: str,
-        raw_path: bytes,
-        query_string: bytes,
+        line: RequestLine,
         headers: list[tuple[bytes, bytes]],
         fields: dict[bytes, bytes],
-        *,
-        http_1_0: bool,
         keep_alive: bool,
     ) -> None:
         self._connection = connection
-        self.method = method
-        self.raw_path = raw_path
-        self.path = decoded_path(raw_path)
-        self.query_string = query_string
+        self.method, self.raw_path, self.path, self.query_string, self.http_1_0 = line
         self.headers = headers
         self._fields = fields
-        self.http_1_0 = http_1_0
         self._keep_alive = keep_alive
         self.request_id = _request_id(fields.get(b"x-request-id"))
         self.started = time.perf_counter()
-        self._bodiless = method == "HEAD"
+        self._bodiless = self.method == "HEAD"
         self._chunked = False
         self._left: int | None = None
         self.persistent = keep_alive
@@ -77,6 +70,11 @@ class Exchange:
 
     # the request's body
 
+    def whole_body(self) -> bytes | None:
+        """All of it, if it has arrived and was not received yet."""
+        body = self._connection.body
+        return body.take() if body.complete else None
+
     def body(self) -> Coroutine[Any, Any, bytes]:
         """All of it; raises RequestRefused if it is too large, too slow or malformed."""
         return self._connection.body.all()
@@ -92,14 +90,14 @@ class Exchange:
 
     # the reply
 
-    def reply(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
+    def reply(self, status: int, headers: Collection[tuple[bytes, bytes]], body: bytes) -> None:
         """Head and body in one write. Length, coding and connection headers are ours: ``headers`` has none of them."""
         framing = b"" if status in (204, 304) else b"content-length: %d\r\n" % len(body)
         head = self._head(status, headers, framing)
         self.ended = True
         self._connection.write(head if self._bodiless else head + body)
 
-    def start(self, status: int, headers: Iterable[tuple[bytes, bytes]], *, length: int | None = None) -> None:
+    def start(self, status: int, headers: Collection[tuple[bytes, bytes]], *, length: int | None = None) -> None:
         """The head of a reply whose body follows; without a length it is chunked (1.1) or ends with the connection."""
         if length is not None:
             framing = b"content-length: %d\r\n" % length
@@ -153,13 +151,12 @@ class Exchange:
                 raise ValueError("more data than the reply's length")
         return data
 
-    def _head(self, status: int, headers: Iterable[tuple[bytes, bytes]], framing: bytes) -> bytes:
+    def _head(self, status: int, headers: Collection[tuple[bytes, bytes]], framing: bytes) -> bytes:
         """Raises ValueError for a second reply, and for a header that would be more than one line (RFC 9110 §5.5)."""
         if self.reply_started:
             raise ValueError("the reply has started already")
-        lines = [b"%b: %b\r\n" % header for header in headers]
-        block = b"".join(lines)
-        if not block.count(b"\r") == block.count(b"\n") == len(lines) or b"\0" in block:
+        block = header_lines(headers)
+        if not block.count(b"\r") == block.count(b"\n") == len(headers) or block.find(b"\0") >= 0:
             raise ValueError("a reply's header holds CR, LF or NUL")
         self.reply_started = True
         if status in (204, 304):
@@ -189,4 +186,4 @@ def _request_id(asked: bytes | None) -> str:
     """The caller's, if it is fit for logs and headers, else a fresh one."""
     if asked and len(asked) <= _MAX_ID_LENGTH and not asked.translate(None, _ID_CHARACTERS):
         return asked.decode("ascii")
-    return f"{random.getrandbits(128):032x}"
+    return random.getrandbits(128).to_bytes(16, "little").hex()

@@ -26,7 +26,7 @@ class RequestBody:
         self._waiter: asyncio.Future[None] | None = None
         self.begin(0, continue_due=False)
 
-    def begin(self, length: int, *, continue_due: bool) -> None:
+    def begin(self, length: int, continue_due: bool) -> None:
         """Wait for ``length`` bytes or CHUNKED; the caller may want to hear first that it should send them."""
         self.complete = length == 0
         self.deadline = inf
@@ -82,10 +82,12 @@ class RequestBody:
         self._wake()
 
     def _read_counted(self, data: bytes) -> bytes:
-        piece = data[: self._left]
-        self._connection.parse(piece)
-        self._left -= len(piece)
-        return data[len(piece) :]
+        left, rest = self._left, b""
+        if len(data) > left:
+            data, rest = data[:left], data[left:]
+        self._connection.parse(data)
+        self._left = left - len(data)
+        return rest
 
     def _read_chunked(self, data: bytes) -> bytes:
         """The parser cannot be stopped, but a chunked body ends only behind an empty line: it gets that much a time."""
@@ -122,14 +124,15 @@ class RequestBody:
     async def all(self) -> bytes:
         while not self.complete:
             await self._more()
-        return self._take()
+        return self.take()
 
     async def piece(self) -> bytes:
         while not self._arrived and not self.complete:
             await self._more()
-        return self._take()
+        return self.take()
 
-    def _take(self) -> bytes:
+    def take(self) -> bytes:
+        """What has arrived and was not taken yet."""
         taken, self._arrived = bytes(self._arrived), b""
         return taken
 

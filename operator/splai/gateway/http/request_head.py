@@ -3,6 +3,8 @@
 Rules are those of RFC 9112; where it leaves a choice between refusing and repairing, the request is refused.
 """
 
+from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from splai.gateway.http.limits import Limits
@@ -28,17 +30,57 @@ def check_head_size(head: bytes, limits: Limits) -> None:
         raise RequestRefused(431, "The request has too many headers")
 
 
-def request_line(head: bytes) -> tuple[str, bytes, bool]:
-    """Method, target, and whether it is HTTP/1.0; raises RequestRefused, with 505 for other versions (RFC 9112 §3)."""
+class RequestLine(NamedTuple):
+    """What the first line of a head asks for."""
+
+    method: str
+    raw_path: bytes
+    path: str
+    """With its percent escapes decoded; what is no UTF-8 becomes U+FFFD."""
+    query_string: bytes
+    http_1_0: bool
+
+
+NO_REQUEST = RequestLine("", b"", "", b"", http_1_0=False)
+"""In the place of one that was refused."""
+
+
+@lru_cache(maxsize=64)  # callers ask for the same few paths again and again
+def request_line(line: bytes) -> RequestLine:
+    """Raises RequestRefused, with 505 for other versions than HTTP/1.1 and HTTP/1.0 (RFC 9112 §3)."""
     try:
-        method, target, version = head[: head.find(b"\r\n")].split(b" ")
+        name, target, version = line.split(b" ")
         if version in (b"HTTP/1.1", b"HTTP/1.0"):
-            return method.decode("ascii"), target, version == b"HTTP/1.0"
+            method = name.decode("ascii")
+            raw_path, query = split_target(method, target)
+            return RequestLine(method, raw_path, decoded_path(raw_path), query, version == b"HTTP/1.0")
     except ValueError:
         version = b""
     if version.startswith(b"HTTP/"):
         raise RequestRefused(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here")
     raise RequestRefused(400, "The request line is not that of HTTP/1.1")
+
+
+def header_fields(lines: list[bytes], http_1_0: bool) -> tuple[list[tuple[bytes, bytes]], dict[bytes, bytes]]:
+    """All headers of a head that the parser has found to be well-formed, and the first value of each.
+
+    Names are in lower case. Raises RequestRefused if what frames or addresses the request is ambiguous.
+    """
+    headers: list[tuple[bytes, bytes]] = []
+    fields: dict[bytes, bytes] = {}
+    for line in lines:
+        name, _, value = line.partition(b":")
+        name, value = name.lower(), value.strip(b" \t")
+        headers.append((name, value))
+        fields[name] = value
+    if not http_1_0 and b"host" not in fields:
+        raise RequestRefused(400, "The request has no host header")
+    if len(fields) == len(headers):
+        return headers, fields
+    for name in _LISTED_ONCE:
+        if sum(name == header for header, _ in headers) > 1:
+            raise RequestRefused(400, f"The header {name.decode()} is there more than once")
+    return headers, dict(reversed(headers))
 
 
 def split_target(method: str, target: bytes) -> tuple[bytes, bytes]:
@@ -52,25 +94,11 @@ def split_target(method: str, target: bytes) -> tuple[bytes, bytes]:
 
 
 def decoded_path(raw_path: bytes) -> str:
-    """With its percent escapes decoded; what is no UTF-8 becomes U+FFFD."""
     path = raw_path.decode("ascii", "replace")
     return unquote(path) if "%" in path else path
 
 
-def fields_by_name(headers: list[tuple[bytes, bytes]], *, http_1_0: bool) -> dict[bytes, bytes]:
-    """The first value of each header; raises RequestRefused if what frames or addresses the request is ambiguous."""
-    fields = dict(headers)
-    if not http_1_0 and b"host" not in fields:
-        raise RequestRefused(400, "The request has no host header")
-    if len(fields) == len(headers):
-        return fields
-    for name in _LISTED_ONCE:
-        if sum(name == header for header, _ in headers) > 1:
-            raise RequestRefused(400, f"The header {name.decode()} is there more than once")
-    return dict(reversed(headers))
-
-
-def body_length(fields: dict[bytes, bytes], limits: Limits, *, http_1_0: bool) -> int:
+def body_length(fields: dict[bytes, bytes], limits: Limits, http_1_0: bool) -> int:
     """Bytes, or CHUNKED. The parser has refused what is no number, and both headers together (RFC 9112 §6)."""
     coding = fields.get(b"transfer-encoding")
     if coding is None:
@@ -89,7 +117,7 @@ def body_too_large(limits: Limits) -> RequestRefused:
     return RequestRefused(413, f"The request body is larger than {limits.body_bytes} bytes")
 
 
-def expects_continue(fields: dict[bytes, bytes], *, http_1_0: bool) -> bool:
+def expects_continue(fields: dict[bytes, bytes], http_1_0: bool) -> bool:
     """Whether the caller waits for a word before it sends its body (RFC 9110 §10.1.1)."""
     expected = fields.get(b"expect")
     return expected is not None and not http_1_0 and expected.lower() == b"100-continue"

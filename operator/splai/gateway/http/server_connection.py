@@ -24,13 +24,13 @@ from splai.gateway.http.exchange import Exchange
 from splai.gateway.http.request_body import RequestBody
 from splai.gateway.http.request_head import (
     CHUNKED,
+    NO_REQUEST,
     RequestRefused,
     body_length,
     check_head_size,
     expects_continue,
-    fields_by_name,
+    header_fields,
     request_line,
-    split_target,
 )
 from splai.gateway.http.service import Service
 from splai.logs import origin
@@ -59,7 +59,6 @@ class ServerConnection(asyncio.Protocol):
         self.on_body = self.body.on_body
         self.on_message_complete = self.body.on_message_complete
         self._parser = httptools.HttpRequestParser(self)
-        self._headers: list[tuple[bytes, bytes]] = []
         self._keep_alive = False
         self._held = b""  # an incomplete head, or what came behind the request that is being served
         self._exchange: Exchange | None = None
@@ -157,7 +156,7 @@ class ServerConnection(asyncio.Protocol):
             rest = self.body.read(rest)
         if rest:
             self._hold(rest)
-        self._task = self._loop.create_task(self._serve(exchange))
+        self._task = asyncio.Task(self._serve(exchange), loop=self._loop, name="request")  # a number costs its text
 
     def _await_head(self, data: bytes) -> None:
         check_head_size(data, self.service.limits)
@@ -174,25 +173,23 @@ class ServerConnection(asyncio.Protocol):
     def _parse_head(self, head: bytes) -> Exchange:
         limits = self.service.limits
         check_head_size(head, limits)
-        method, target, http_1_0 = request_line(head)
-        headers = self._headers = []
+        first, *lines = head[:-4].split(b"\r\n")
+        line = request_line(first)
         upgrade = self.parse(head)
+        http_1_0 = line.http_1_0
+        headers, fields = header_fields(lines, http_1_0)
+        length = body_length(fields, limits, http_1_0)
         keep_alive = self._keep_alive
-        self._headers = []  # for trailers, which are dropped
-        fields = fields_by_name(headers, http_1_0=http_1_0)
-        path, query = split_target(method, target)
-        length = body_length(fields, limits, http_1_0=http_1_0)
         if length and upgrade:
             self._parse_framing(length)
-        self.body.begin(length, continue_due=expects_continue(fields, http_1_0=http_1_0))
-        return Exchange(self, method, path, query, headers, fields, http_1_0=http_1_0, keep_alive=keep_alive)
+        self.body.begin(length, expects_continue(fields, http_1_0))
+        return Exchange(self, line, headers, fields, keep_alive)
 
     def _parse_framing(self, length: int) -> None:
         """An upgrade is declined by ignoring it; but httptools skipped the body of the request that asked for it."""
         framing = b"transfer-encoding: chunked" if length == CHUNKED else b"content-length: %d" % length
         self._parser = httptools.HttpRequestParser(self)  # the old one may have ended with the head
         self.parse(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % framing)
-        self._headers = []
 
     def parse(self, data: bytes | memoryview) -> bool:
         """Feed the parser; gives back whether it thinks that another protocol follows."""
@@ -203,10 +200,6 @@ class ServerConnection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             raise RequestRefused(400, f"The request is not valid HTTP/1.1: {error}") from None
         return False
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """From the parser."""
-        self._headers.append((name.lower(), value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         """From the parser, which forgets it as soon as the message is complete."""
@@ -267,7 +260,7 @@ class ServerConnection(asyncio.Protocol):
     def _refuse(self, refusal: RequestRefused) -> None:
         """Answer what never became an exchange for the handler."""
         self.body.begin(CHUNKED, continue_due=False)  # whatever may still come of it
-        exchange = Exchange(self, "", b"", b"", [], {}, http_1_0=False, keep_alive=False)
+        exchange = Exchange(self, NO_REQUEST, [], {}, keep_alive=False)
         self._fail(exchange, refusal.status, refusal.message)
         self._close()
 

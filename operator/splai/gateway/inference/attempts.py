@@ -13,13 +13,13 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from splai.gateway.errors import RequestError
 from splai.gateway.http.engine_pool import EngineError, EnginePool, EngineReply
 from splai.gateway.http.headers import forwarded, returned
 from splai.gateway.inference.call import STREAM_OWN, Call
-from splai.gateway.inference.dialect import BrokenAnswer, Dialect, check_json
+from splai.gateway.inference.dialect import BrokenAnswer, Dialect, check_json, dialect_for
 from splai.gateway.inference.failure import (
     BROKEN,
     TIMED_OUT,
@@ -109,13 +109,19 @@ class Attempts:
     def _next(self, call: Call, pool: Pool, tried: set[str]) -> Target | None:
         """A pod of the pool, as it is now, that was not tried; else one of its fallbacks."""
         table = self._routes.table
-        for candidates in table.chain(table.find(pool.name) or pool):
-            target = self._selection.choose(candidates, tried=tried, prefix=call.prefix)
+        own = table.find(pool.name) or pool
+        target = self._selection.choose(own, tried, call.prefix)
+        if target is None:
+            target = self._of_fallbacks(call, table.fallbacks(own), tried)
+        if target is not None and target.backend.adapters:
+            target.model = target.backend.named(call.request.model)
+        return target
+
+    def _of_fallbacks(self, call: Call, fallbacks: Iterable[Pool], tried: set[str]) -> Target | None:
+        for fallback in fallbacks:
+            target = self._selection.choose(fallback, tried, call.prefix)
             if target is not None:
-                if candidates.key != pool.key:
-                    call.metrics.model.fell_back()
-                if target.backend.adapters:
-                    return target._replace(model=target.backend.named(call.request.model))
+                call.metrics.model.fell_back()
                 return target
         return None
 
@@ -158,7 +164,7 @@ class Attempts:
         began = time.perf_counter()
         reply: EngineReply | None = None
         try:
-            dialect = call.dialect(target.backend)
+            dialect = dialect_for(call.api, call.request, target.backend)
             body = dialect.body_for(target.model)
             head = _head(call, target, dialect, len(body))
             reply = await self._engines.send(target.address, head, body, once=target.backend.runs_once)
@@ -191,7 +197,7 @@ class Attempts:
     async def _judge(self, call: Call, dialect: Dialect, reply: EngineReply, lease: Lease) -> Reply | None:
         if reply.status >= 300:
             return Refusal(reply.status, reply.headers, await reply.read(MAX_REPLY_BYTES)).judge(call.request.model)
-        content_type = next((value for name, value in reply.headers if name == b"content-type"), b"")
+        content_type = reply.fields.get(b"content-type", b"")
         is_stream = content_type.lower().startswith(b"text/event-stream")
         if is_stream != call.request.stream:  # which callers would take for an empty answer, or for garbage
             raise AttemptFailed(BROKEN)
@@ -203,15 +209,16 @@ class Attempts:
                 call.interrupted = True
                 self._count(call, lease.target, failure)
             return None
-        body = await reply.read(MAX_REPLY_BYTES)
+        body = reply.whole(MAX_REPLY_BYTES)
+        if body is None:
+            body = await reply.read(MAX_REPLY_BYTES)
         try:
             if not reply.delimited:  # its end is the connection's, for whatever reason that closed
                 check_json(body)
-            answer = dialect.whole(body)
+            body, call.usage = dialect.whole(body)
         except BrokenAnswer as error:
             raise AttemptFailed(BROKEN) from error
-        call.usage = answer.usage
-        return Reply(reply.status, json_headers(reply.headers), answer.body)
+        return Reply(reply.status, json_headers(reply.headers), body)
 
 
 def _head(call: Call, target: Target, dialect: Dialect, length: int) -> bytes:

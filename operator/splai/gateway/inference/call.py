@@ -1,17 +1,15 @@
 """One request on its way: what is known of it, and what it has cost so far."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 from splai.gateway.http.exchange import Exchange
 from splai.gateway.inference.deadline import Deadline
-from splai.gateway.inference.dialect import Dialect
 from splai.gateway.inference.request import InferenceRequest
 from splai.gateway.inference.spans import RequestSpan
 from splai.gateway.metrics import RouteMetrics
-from splai.gateway.routing.routes import BackendRoute
 
 _STREAM_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"content-type", b"text/event-stream"),
@@ -30,8 +28,6 @@ class Call:
     api: str
     """One of ``paths.APIS``."""
     request: InferenceRequest
-    dialect: Callable[[BackendRoute], Dialect]
-    """The request in the words of an engine: engines differ in the APIs that they speak."""
     metrics: RouteMetrics
     deadline: float
     """Until when something must have been given out, on the event loop's clock."""
@@ -60,7 +56,7 @@ class Call:
         self._start(())
         self.exchange.write(comment)
 
-    def begin_stream(self, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    def begin_stream(self, headers: Collection[tuple[bytes, bytes]] = ()) -> None:
         """The first byte of a streamed answer is about to leave."""
         if self.first_byte is None:
             self.first_byte = time.perf_counter() - self.exchange.started
@@ -68,7 +64,7 @@ class Call:
             self.clock.lift()
             self._start(headers)
 
-    def _start(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def _start(self, headers: Collection[tuple[bytes, bytes]]) -> None:
         if not self.exchange.reply_started:
             self.exchange.start(200, (*headers, *_STREAM_HEADERS))
 
@@ -80,6 +76,7 @@ class Call:
     def tokens(self) -> tuple[int, int]:
         """Of the prompt and of the answer, whichever of OpenAI's two spellings the engine uses."""
         usage = self.usage or {}
-        spent = usage.get("prompt_tokens", usage.get("input_tokens"))
-        made = usage.get("completion_tokens", usage.get("output_tokens"))
+        spent, made = usage.get("prompt_tokens"), usage.get("completion_tokens")
+        if spent is None and made is None:
+            spent, made = usage.get("input_tokens"), usage.get("output_tokens")
         return (spent if isinstance(spent, int) else 0, made if isinstance(made, int) else 0)

@@ -17,8 +17,8 @@ class Deadlines:
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()  # asking for it is a system call
-        self._watched: dict[Deadline, None] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self.watched: dict[Deadline, None] = {}
+        self.timer: asyncio.TimerHandle | None = None
 
     def after(self, seconds: float) -> float:
         """The point on the loop's clock that is so far from now."""
@@ -28,22 +28,16 @@ class Deadlines:
         """A context whose body is cancelled at ``when``, on the loop's clock, and then raises TimeoutError."""
         return Deadline(self, when)
 
-    def watch(self, deadline: "Deadline") -> None:
-        """For deadlines alone."""
-        self._watched[deadline] = None
-        if self._timer is None:
-            self._timer = self.loop.call_later(SWEEP_SECONDS, self._sweep)
-
-    def forget(self, deadline: "Deadline") -> None:
-        """For deadlines alone."""
-        self._watched.pop(deadline, None)
+    def start(self) -> None:
+        """For deadlines alone: from now on there are some."""
+        self.timer = self.loop.call_later(SWEEP_SECONDS, self._sweep)
 
     def _sweep(self) -> None:
         now = self.loop.time()
-        for deadline in [it for it in self._watched if it.when <= now]:
-            del self._watched[deadline]
+        for deadline in [it for it in self.watched if it.when <= now]:
+            del self.watched[deadline]
             deadline.expire()
-        self._timer = self.loop.call_later(SWEEP_SECONDS, self._sweep) if self._watched else None
+        self.timer = self.loop.call_later(SWEEP_SECONDS, self._sweep) if self.watched else None
 
 
 class Deadline:
@@ -58,7 +52,7 @@ class Deadline:
 
     def lift(self) -> None:
         """There is no deadline any more."""
-        self._deadlines.forget(self)
+        self._deadlines.watched.pop(self, None)
 
     def expire(self) -> None:
         """For the sweep alone."""
@@ -66,18 +60,21 @@ class Deadline:
         self._task.cancel()
 
     def __enter__(self) -> Self:
-        task = asyncio.current_task(self._deadlines.loop)
+        deadlines = self._deadlines
+        task = asyncio.current_task(deadlines.loop)
         if task is None:
             raise RuntimeError("a deadline is entered in a task")
         self._task = task
         self._cancelling = task.cancelling()
-        self._deadlines.watch(self)
+        deadlines.watched[self] = None
+        if deadlines.timer is None:
+            deadlines.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._deadlines.forget(self)
+        self._deadlines.watched.pop(self, None)
         # Who cancelled the task as well must find it cancelled: so does asyncio.timeout tell them apart.
         if self.expired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error

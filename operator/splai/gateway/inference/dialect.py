@@ -1,8 +1,7 @@
 """How one API of the gateway is spoken with an engine: the path and body it gets, what becomes of its answer."""
 
 import re
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import orjson
 
@@ -11,7 +10,7 @@ from splai.gateway.inference.model_field import has_model, with_model
 from splai.gateway.inference.request import InferenceRequest
 from splai.gateway.inference.sse import DONE
 from splai.gateway.paths import RESPONSES
-from splai.gateway.responses.chat_reply import NotAnAnswer
+from splai.gateway.responses.chat_reply import GIVEN_UP, NotAnAnswer
 from splai.gateway.responses.event_writer import error_event
 from splai.gateway.responses.json_bytes import decode
 from splai.gateway.responses.native_response import native_response
@@ -24,18 +23,15 @@ from splai.gateway.routing.routes import BackendRoute
 STREAM_OPTIONS = b'{"stream_options":{"include_usage":true},'
 _FINISH = re.compile(rb'"finish_reason"\s*:\s*"([^"]*)"')
 _MOST_PARSED_BYTES = 256 * 1024
+_GIVEN_UP = tuple(GIVEN_UP)  # an engine may put there what has no hash
 
 
 class BrokenAnswer(Exception):
     """A reply with status 200 that is no whole answer."""
 
 
-class WholeAnswer(NamedTuple):
-    """A whole answer as the caller gets it."""
-
-    body: bytes
-    usage: dict[str, Any] | None = None
-    """The tokens that it took, if the engine says so."""
+WholeAnswer = tuple[bytes, dict[str, Any] | None]
+"""A whole answer as the caller gets it; the tokens that it took, if the engine says so."""
 
 
 class Dialect(Protocol):
@@ -72,9 +68,11 @@ class PassThrough:
         return AnswerStream(self._request)
 
     def whole(self, reply: bytes) -> WholeAnswer:
-        usage = checked_usage(reply)
-        model = self._request.model.encode()
-        return WholeAnswer(reply if has_model(reply, model) else with_model(reply, model), usage)
+        document, model = checked_document(reply), self._request.model
+        if document is None:
+            encoded = model.encode()
+            return (reply if has_model(reply, encoded) else with_model(reply, encoded)), None
+        return (reply if document.get("model") == model else with_model(reply, model.encode())), usage_of(document)
 
 
 class TranslatedResponses:
@@ -98,7 +96,7 @@ class TranslatedResponses:
             response = whole_response(self._document, reply)
         except NotAnAnswer as error:
             raise BrokenAnswer from error
-        return WholeAnswer(response.body, response.usage)
+        return response.body, response.usage
 
 
 class NativeResponses:
@@ -120,15 +118,14 @@ class NativeResponses:
             response = native_response(self._request.model, reply)
         except NotAnAnswer as error:
             raise BrokenAnswer from error
-        return WholeAnswer(response.body, response.usage)
+        return response.body, response.usage
 
 
-def dialects(api: str, request: InferenceRequest) -> Callable[[BackendRoute], Dialect]:
-    """How each backend is to be spoken to about a request to ``api``, one of ``paths.APIS``."""
+def dialect_for(api: str, request: InferenceRequest, backend: BackendRoute) -> Dialect:
+    """How a backend is to be spoken to about a request to ``api``, one of ``paths.APIS``."""
     if api != RESPONSES:
-        dialect = PassThrough(api.encode(), request)
-        return lambda _: dialect
-    return lambda backend: NativeResponses(request) if backend.native_responses else TranslatedResponses(request)
+        return PassThrough(api.encode(), request)
+    return NativeResponses(request) if backend.native_responses else TranslatedResponses(request)
 
 
 def failed_event(api: str, body: bytes) -> bytes:
@@ -147,21 +144,34 @@ def check_json(reply: bytes) -> Any:
         raise BrokenAnswer from error
 
 
-def checked_usage(reply: bytes) -> dict[str, Any] | None:
-    """The ``usage`` of a whole reply.
+def checked_document(reply: bytes) -> dict[str, Any] | None:
+    """A whole reply, read.
 
     Raises BrokenAnswer if it is no JSON object, an error, or an answer that was given up. A large one, a batch of
-    embeddings, is judged by its two ends: reading millions of numbers would hold up everybody.
+    embeddings, is judged by its two ends, and None: reading millions of numbers would hold up everybody.
     """
-    if b'"finish_reason"' in reply and not UNFINISHED.isdisjoint(_FINISH.findall(reply)):
-        raise BrokenAnswer
     if len(reply) > _MOST_PARSED_BYTES:
         if not (reply.lstrip()[:1] == b"{" and reply.rstrip()[-1:] == b"}"):
             raise BrokenAnswer
+        if not UNFINISHED.isdisjoint(_FINISH.findall(reply)):
+            raise BrokenAnswer
         return None
     document = check_json(reply)
-    if not isinstance(document, dict) or document.get("error"):
+    if not isinstance(document, dict) or document.get("error") or _was_given_up(document.get("choices")):
         raise BrokenAnswer
+    return document
+
+
+def _was_given_up(choices: Any) -> bool:
+    if isinstance(choices, list):
+        for choice in choices:
+            if isinstance(choice, dict) and choice.get("finish_reason") in _GIVEN_UP:
+                return True
+    return False
+
+
+def usage_of(document: dict[str, Any]) -> dict[str, Any] | None:
+    """The tokens of an answer, if it tells them."""
     usage = document.get("usage")
     return usage if isinstance(usage, dict) else None
 

@@ -10,7 +10,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from splai.gateway.errors import UPSTREAM, RequestError, completed_error_body, is_unknown_model
 from splai.gateway.http.engine_pool import (
@@ -59,7 +58,8 @@ _FAILURES: dict[type[EngineError], Failure] = {
 }
 
 
-class Reply(NamedTuple):
+@dataclass(slots=True)  # not frozen: one is made for each request
+class Reply:
     """A whole reply for the caller."""
 
     status: int

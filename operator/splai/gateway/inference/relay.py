@@ -22,7 +22,7 @@ from splai.gateway.http.request_head import RequestRefused
 from splai.gateway.inference.attempts import Attempts
 from splai.gateway.inference.call import Call
 from splai.gateway.inference.deadline import Deadlines
-from splai.gateway.inference.dialect import dialects, failed_event
+from splai.gateway.inference.dialect import failed_event
 from splai.gateway.inference.failure import TIMED_OUT, Reply
 from splai.gateway.inference.request import InferenceRequest, parse_request
 from splai.gateway.inference.spans import RequestSpan
@@ -70,12 +70,14 @@ class Relay:
         self._deadlines = Deadlines()
 
     async def serve(self, exchange: Exchange, api: str) -> None:
-        """Answer one request to ``api``, one of the keys of ``dialects``."""
+        """Answer one request to ``api``, one of ``paths.APIS``."""
         call: Call | None = None
         span = None if self._tracing is None else RequestSpan(self._tracing, exchange, api)
         code = CALLER_LEFT
         try:
-            body = await exchange.body()
+            body = exchange.whole_body()
+            if body is None:
+                body = await exchange.body()
             arrived = time.perf_counter()
             call, pool = self._begin(exchange, api, parse_request(body, streams=api != EMBEDDINGS), span)
             call.waited = arrived - exchange.started
@@ -113,7 +115,6 @@ class Relay:
             exchange=exchange,
             api=api,
             request=request,
-            dialect=dialects(api, request),
             metrics=self._metrics.for_route(api, model),
             deadline=self._deadlines.after(policy.timeout),
             silence=policy.timeout,
@@ -151,7 +152,7 @@ class Relay:
             with _counted(call.metrics.model.held, call):
                 return await wait(call, self._hold.until_ready(pool.name, call.deadline))
         except RequestError as error:
-            if error.status == 503 and any(fallback.is_ready for fallback in self._routes.table.chain(pool)):
+            if error.status == 503 and any(fallback.is_ready for fallback in self._routes.table.fallbacks(pool)):
                 return pool
             raise
 
@@ -180,13 +181,12 @@ class Relay:
         if call is None:
             metrics.began()
         elif call.usage is not None:
-            metrics.model.used(*call.tokens())
+            spent, made = call.tokens()
+            metrics.model.used(spent, made)
         metrics.ended(code, seconds, None if call is None else call.waited)
         if self._access_log is not None:
             stream = call is not None and call.request.stream
-            self._access_log.add(
-                request_id=exchange.request_id, path=api, model=model, stream=stream, status=code, seconds=seconds
-            )
+            self._access_log.add(exchange.request_id, api, model, stream, code, seconds)
 
 
 @contextmanager

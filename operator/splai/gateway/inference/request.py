@@ -1,29 +1,31 @@
 """A request to a model: what the gateway reads of it. Everything that is not named here is the engine's business."""
 
 import json
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
 from splai.gateway.errors import RequestError
 
-_NUMBER = (int, float)
-_TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
-    "stream": (bool, "a boolean"),
-    "stream_options": (dict, "an object"),
-    "messages": (list, "an array"),
-    "tools": (list, "an array"),
-    "n": (int, "an integer"),
-    "max_tokens": (int, "an integer"),
-    "max_completion_tokens": (int, "an integer"),
-    "max_output_tokens": (int, "an integer"),
+_INTEGER, _NUMBER = (int, type(None)), (int, float, type(None))
+_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "stream": ((bool, type(None)), "a boolean"),
+    "stream_options": ((dict, type(None)), "an object"),
+    "messages": ((list, type(None)), "an array"),
+    "tools": ((list, type(None)), "an array"),
+    "n": (_INTEGER, "an integer"),
+    "max_tokens": (_INTEGER, "an integer"),
+    "max_completion_tokens": (_INTEGER, "an integer"),
+    "max_output_tokens": (_INTEGER, "an integer"),
     "temperature": (_NUMBER, "a number"),
     "top_p": (_NUMBER, "a number"),
 }
 """Members whose type is the same for every engine; null means that a member is left out."""
 
 
-class InferenceRequest(NamedTuple):
+@dataclass(slots=True)  # not frozen: one is made for each request
+class InferenceRequest:
     """A checked body."""
 
     body: bytes
@@ -46,9 +48,12 @@ def parse_request(body: bytes, *, streams: bool = True) -> InferenceRequest:
         raise _not_json(body, error) from error
     if not isinstance(document, dict):
         raise RequestError(400, "The request body must be a JSON object", code="invalid_json")
-    model = _model(document)
+    model = document.get("model")
+    if type(model) is not str or not model:
+        raise _no_model(model)
     for name, value in document.items():
-        if (expected := _TYPES.get(name)) and value is not None and not _is_a(value, expected[0]):
+        expected = _TYPES.get(name)
+        if expected is not None and type(value) not in expected[0]:  # true and false are integers only to isinstance
             raise _wrong_type(name, expected[1])
     return InferenceRequest(
         body=body,
@@ -70,18 +75,10 @@ def _not_json(body: bytes, error: json.JSONDecodeError) -> RequestError:
     return RequestError(400, f"The request body is not JSON: {error.msg} at {place}", code="invalid_json")
 
 
-def _model(document: dict[str, Any]) -> str:
-    model = document.get("model")
-    if model is None or model == "":
-        raise RequestError(400, "The request names no model: set `model`", param="model", code="missing_model")
-    if not isinstance(model, str):
-        raise _wrong_type("model", "a string")
-    return model
-
-
-def _is_a(value: Any, expected: type | tuple[type, ...]) -> bool:
-    """True and false are Python's integers, and no numbers in JSON."""
-    return isinstance(value, expected) and (expected is bool or not isinstance(value, bool))
+def _no_model(said: Any) -> RequestError:
+    if said is None or said == "":
+        return RequestError(400, "The request names no model: set `model`", param="model", code="missing_model")
+    return _wrong_type("model", "a string")
 
 
 def _wrong_type(name: str, expected: str) -> RequestError:
@@ -94,6 +91,8 @@ def _includes_usage(stream_options: Any) -> bool:
 
 def _choices(document: dict[str, Any]) -> int:
     """`n` for each prompt; a list of integers is one prompt, in tokens."""
+    if "n" not in document and "prompt" not in document:
+        return 1
     count = document.get("n") or 1
     prompt = document.get("prompt")
     prompts = len(prompt) if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int) else 1

@@ -25,7 +25,7 @@ class EventSplitter:
 
     def feed(self, data: bytes) -> list[bytes]:
         """The events that ``data`` completes."""
-        if self._held_carriage_return or b"\r" in data:
+        if self._held_carriage_return or data.find(b"\r") >= 0:
             data = self._with_line_feeds(data)
         *events, self._rest = (self._rest + data).split(b"\n\n")
         if len(self._rest) > MAX_EVENT_BYTES:
@@ -48,6 +48,6 @@ class EventSplitter:
 
 def _tidy(event: bytes) -> bytes:
     """``data:`` with its space; an empty line too many between two events goes."""
-    if event.startswith(b"data: ") and b"\n" not in event:
+    if event.startswith(b"data: ") and event.find(b"\n") < 0:
         return event
     return _MISSING_SPACE.sub(b"data: ", event.strip(b"\n"))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from splai.gateway.routing.observed import Backend, Endpoints, Policy
 
@@ -64,22 +64,17 @@ class Pool:
     """The backends of each priority that have a ready pod, the first to be asked first."""
     max_in_flight: int | None
     """Of all ready pods together; None where one of them has no limit."""
-
-    @property
-    def policy(self) -> Policy:
-        """Where the settings of one backend hold for the whole pool, they are the first one's."""
-        return self.backends[0].policy
-
-    @property
-    def is_ready(self) -> bool:
-        return bool(self.tiers)
+    policy: Policy
+    """Where the settings of one backend hold for the whole pool, they are the first one's."""
+    is_ready: bool
 
     @property
     def addresses(self) -> Iterator[str]:
         return (address for tier in self.tiers for backend in tier for address in backend.addresses)
 
 
-class Target(NamedTuple):
+@dataclass(slots=True)  # not frozen: one is made for each request
+class Target:
     """A ready engine pod that was chosen for a request."""
 
     address: str
@@ -111,9 +106,8 @@ class RouteTable:
     def find(self, model: str) -> Pool | None:
         return self.pools.get(model)
 
-    def chain(self, pool: Pool) -> Iterator[Pool]:
-        """The pool, then its backends' fallbacks in order, then theirs; no backend twice, so circles end."""
-        yield pool
+    def fallbacks(self, pool: Pool) -> Iterator[Pool]:
+        """Those of the pool's backends in order, then theirs; no backend twice, so circles end."""
         seen = {backend.key for backend in pool.backends}
         waiting = [key for backend in pool.backends for key in backend.policy.fallbacks]
         for key in waiting:  # grows on the way
@@ -226,6 +220,8 @@ def _pool(members: Sequence[Backend], name: str, routes: Mapping[str, BackendRou
         backends=backends,
         tiers=tuple([tuple(tier) for _, tier in groupby(ready, key=_priority)]),
         max_in_flight=_most_in_flight(ready),
+        policy=backends[0].policy,
+        is_ready=bool(ready),
     )
 
 

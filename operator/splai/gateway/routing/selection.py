@@ -26,16 +26,37 @@ COOL_DOWN_SECONDS: Final = 5.0
 """Where an engine answers 429 and says no time."""
 
 
+class _Load:
+    """Requests in flight to a backend."""
+
+    __slots__ = ("in_flight",)
+
+    def __init__(self) -> None:
+        self.in_flight = 0
+
+
+class _Pod(_Load):
+    """What is remembered of an address."""
+
+    __slots__ = ("breaker",)
+
+    def __init__(self, breaker: CircuitBreaker) -> None:
+        self.in_flight = 0
+        self.breaker = breaker
+
+
 class Lease:
     """A request in flight to a pod. The first of the four endings counts, whatever is called after it."""
 
-    __slots__ = ("_breaker", "_is_open", "_selection", "_token", "target")
+    __slots__ = ("_backend", "_breaker", "_is_open", "_pod", "_selection", "_token", "target")
 
-    def __init__(self, selection: "Selection", target: Target, breaker: CircuitBreaker) -> None:
+    def __init__(self, selection: "Selection", target: Target, pod: _Pod, backend: _Load) -> None:
         self.target = target
         self._selection = selection
-        self._breaker = breaker
-        self._token = breaker.begin()
+        self._pod = pod
+        self._backend = backend
+        self._breaker = pod.breaker  # that of now: another pod may get the address
+        self._token = self._breaker.begin()
         self._is_open = True
 
     def answered(self) -> None:
@@ -60,14 +81,15 @@ class Lease:
 
     def left(self) -> None:
         """The caller went away, or the engine answered with a 4xx, which is the caller's affair."""
-        if self._end():
+        if self._is_open and self._end():
             self._breaker.abandon(self._token)
 
     def _end(self) -> bool:
         if not self._is_open:
             return False
         self._is_open = False
-        self._selection.leave(self.target)
+        self._pod.in_flight -= 1
+        self._backend.in_flight -= 1
         return True
 
 
@@ -79,16 +101,15 @@ class Selection:
     ) -> None:
         self._chance = chance or random.Random()  # noqa: S311 - balance, not secrecy
         self._new_breaker = new_breaker
-        self._in_flight: dict[str, int] = {}
-        self._in_flight_by_backend: dict[str, int] = {}
+        self._pods: dict[str, _Pod] = {}
+        self._backends: dict[str, _Load] = {}
         self.peaks = RecentPeaks()
         """Of the requests to each backend, by its key."""
-        self._breakers: dict[str, CircuitBreaker] = {}
         self._troubled: set[str] = set()
         """Addresses whose breaker has to be asked; of all others it is known that they may be."""
         self._rings: dict[tuple[str, ...], HashRing] = {}
 
-    def choose(self, pool: Pool, *, tried: Collection[str] = (), prefix: bytes | None = None) -> Target | None:
+    def choose(self, pool: Pool, tried: Collection[str] = (), prefix: bytes | None = None) -> Target | None:
         """A pod for a request, none of the addresses that were ``tried``; None when no pod may be asked now.
 
         Pods that have as many requests as ``maxInFlight`` allows come after all others, of whatever priority.
@@ -106,23 +127,22 @@ class Selection:
 
     def enter(self, target: Target) -> Lease:
         """A request goes to the target."""
-        address, key = target.address, target.backend.key
-        self._in_flight[address] = self._in_flight.get(address, 0) + 1
-        self._in_flight_by_backend[key] = count = self._in_flight_by_backend.get(key, 0) + 1
-        self.peaks.note(key, count)
-        breaker = self._breakers.get(address)
-        if breaker is None:
-            breaker = self._breakers[address] = self._new_breaker()
-        return Lease(self, target, breaker)
-
-    def leave(self, target: Target) -> None:
-        """For leases alone. What is idle leaves no trace, so pods that are gone cost no memory."""
-        _decrement(self._in_flight, target.address)
-        _decrement(self._in_flight_by_backend, target.backend.key)
+        key = target.backend.key
+        pod = self._pods.get(target.address)
+        if pod is None:
+            pod = self._pods[target.address] = _Pod(self._new_breaker())
+        backend = self._backends.get(key)
+        if backend is None:
+            backend = self._backends[key] = _Load()
+        pod.in_flight += 1
+        backend.in_flight += 1
+        self.peaks.note(key, backend.in_flight)
+        return Lease(self, target, pod, backend)
 
     def note(self, address: str, breaker: CircuitBreaker) -> None:
         """For leases alone: whether the address has to be asked about from now on."""
-        if self._breakers.get(address) is not breaker:
+        pod = self._pods.get(address)
+        if pod is None or pod.breaker is not breaker:
             return  # it has left the table, and its breaker with it
         if breaker.state != "closed" or not breaker.admits():
             self._troubled.add(address)
@@ -140,27 +160,33 @@ class Selection:
 
     def retry_after(self, pool: Pool) -> float:
         """Seconds until a pod of the pool may be asked again; 0 if one may now, or there is none."""
-        waits = (self._breakers[it].admits_in() if it in self._troubled else 0.0 for it in pool.addresses)
+        waits = (self._pods[it].breaker.admits_in() if it in self._troubled else 0.0 for it in pool.addresses)
         return min(waits, default=0.0)
 
     def in_flight(self, address: str) -> int:
         """Requests to one pod."""
-        return self._in_flight.get(address, 0)
+        pod = self._pods.get(address)
+        return 0 if pod is None else pod.in_flight
 
     def in_flight_by_backend(self) -> dict[str, int]:
         """Requests to each backend that has any, by its key."""
-        return dict(self._in_flight_by_backend)
+        return {key: backend.in_flight for key, backend in self._backends.items() if backend.in_flight}
 
     def state(self, address: str) -> State:
         """Of the breaker of one pod."""
-        breaker = self._breakers.get(address)
-        return "closed" if breaker is None else breaker.state
+        pod = self._pods.get(address)
+        return "closed" if pod is None else pod.breaker.state
 
     def update(self, table: RouteTable) -> None:
         """Forget all about addresses that are no longer in the table: another pod may get them."""
         known = table.addresses
-        for address in self._breakers.keys() - known:
-            del self._breakers[address]
+        for address in self._pods.keys() - known:
+            pod = self._pods[address]
+            if pod.in_flight:
+                pod.breaker = self._new_breaker()
+            else:
+                del self._pods[address]
+        self._backends = {key: backend for key, backend in self._backends.items() if backend.in_flight}
         self._troubled &= known
         self._rings = {members: ring for members, ring in self._rings.items() if known.issuperset(members)}
 
@@ -170,9 +196,9 @@ class Selection:
         first = tier[0]
         point = hash_of(prefix) if prefix is not None and first.policy.strategy == "PrefixHash" else None
         if len(tier) == 1:
-            addresses = self._open(first, tried, room_only=room_only)
+            addresses = self._open(first, tried, room_only)
             return self._target(pool, tier, addresses, point) if addresses else None
-        able = [(it, open_ones) for it in tier if (open_ones := self._open(it, tried, room_only=room_only))]
+        able = [(it, open_ones) for it in tier if (open_ones := self._open(it, tried, room_only))]
         if not able:
             return None
         if len({backend.policy.weight for backend, _ in able}) > 1:
@@ -187,20 +213,18 @@ class Selection:
         backend = backends[0] if len(backends) == 1 else next(it for it in backends if address in it.addresses)
         return Target(address, backend.model, backend, pool)
 
-    def _open(self, backend: BackendRoute, tried: Collection[str], *, room_only: bool) -> Sequence[str]:
+    def _open(self, backend: BackendRoute, tried: Collection[str], room_only: bool) -> Sequence[str]:
         most = backend.policy.max_in_flight if room_only else None
-        if most is None and not tried and not self._troubled:
-            return backend.addresses
-        return [
-            address
-            for address in backend.addresses
-            if address not in tried
-            and self._admits(address)
-            and (most is None or self._in_flight.get(address, 0) < most)
-        ]
+        addresses: Sequence[str] = backend.addresses
+        if tried or self._troubled:
+            addresses = [address for address in addresses if address not in tried and self._admits(address)]
+        if most is not None:
+            pods = self._pods
+            addresses = [it for it in addresses if (pod := pods.get(it)) is None or pod.in_flight < most]
+        return addresses
 
     def _admits(self, address: str) -> bool:
-        return address not in self._troubled or self._breakers[address].admits()
+        return address not in self._troubled or self._pods[address].breaker.admits()
 
     def _drawn(
         self, able: Sequence[tuple[BackendRoute, Sequence[str]]], point: int | None
@@ -221,14 +245,12 @@ class Selection:
         drawn = int(self._chance.random() * count)
         other = (drawn + 1 + int(self._chance.random() * (count - 1))) % count
         first, second = addresses[drawn], addresses[other]
-        in_flight = self._in_flight
-        return second if in_flight.get(second, 0) < in_flight.get(first, 0) else first
+        return second if self.in_flight(second) < self.in_flight(first) else first
 
     def _by_prefix(self, backends: Iterable[BackendRoute], addresses: Collection[str], point: int) -> str:
-        in_flight = self._in_flight
-        share = (sum(in_flight.get(address, 0) for address in addresses) + 1) / len(addresses)
+        share = (sum(map(self.in_flight, addresses)) + 1) / len(addresses)
         for address in self._ring(backends).walk(point):
-            if address in addresses and in_flight.get(address, 0) < LOAD_FACTOR * share:
+            if address in addresses and self.in_flight(address) < LOAD_FACTOR * share:
                 return address
         raise AssertionError("the least busy address is below the average")
 
@@ -239,11 +261,3 @@ class Selection:
         if ring is None:
             ring = self._rings[members] = HashRing(members)
         return ring
-
-
-def _decrement(counts: dict[str, int], key: str) -> None:
-    left = counts[key] - 1
-    if left:
-        counts[key] = left
-    else:
-        del counts[key]

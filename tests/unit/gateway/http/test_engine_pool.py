@@ -28,6 +28,7 @@ GET = b"GET /health HTTP/1.1\r\nHost: engine\r\n\r\n"
 HEAD = b"HEAD /health HTTP/1.1\r\nHost: engine\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+HTTP_103 = b"HTTP/1.1 103 Early Hints\r\nLink: </style>\r\n\r\n"
 MEBIBYTE = 1024 * 1024
 
 
@@ -95,6 +96,17 @@ async def test_a_chunked_body_comes_without_its_framing_and_its_trailers_are_no_
         assert pool.idle == 1
 
 
+async def test_nothing_of_one_reply_is_left_for_the_next_on_its_connection() -> None:
+    first = CHUNKED + b"2\r\nab\r\n0\r\nX-Trailer: 1\r\n\r\n"
+    async with pool_and_engine(replying(first, OK, HTTP_103 + OK)) as (pool, engine):
+        await answer(pool, engine)
+        for _ in range(2):
+            with closing(await pool.send(engine.address, GET, b"")) as reply:
+                assert (reply.status, reply.headers) == (200, [(b"content-length", b"2")])
+                assert await reply.read(2) == b"ok"
+        assert engine.connections == 1
+
+
 async def test_a_body_of_no_stated_length_ends_with_the_connection_and_says_so() -> None:
     async with pool_and_engine(replying(b"HTTP/1.1 200 OK\r\n\r\nto the end", then_close=True)) as (pool, engine):
         with closing(await pool.send(engine.address, GET, b"")) as reply:
@@ -113,7 +125,7 @@ async def test_a_body_of_another_transfer_coding_ends_with_the_connection(coding
 
 
 async def test_skips_interim_replies() -> None:
-    interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </style>\r\n\r\n"
+    interim = b"HTTP/1.1 100 Continue\r\n\r\n" + HTTP_103
     async with pool_and_engine(replying(interim + OK, OK)) as (pool, engine):
         with closing(await pool.send(engine.address, GET, b"")) as reply:
             assert (reply.status, reply.headers) == (200, [(b"content-length", b"2")])
