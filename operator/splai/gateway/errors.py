@@ -48,6 +48,8 @@ class RequestError(Exception):
     def header_pairs(self) -> list[tuple[bytes, bytes]]:
         """The headers of the reply, as the HTTP server takes them."""
         own = [(name.lower().encode(), value.encode()) for name, value in self.headers.items()]
+        if seconds := self.headers.get("Retry-After"):
+            own.append((b"retry-after-ms", b"%d" % (1000 * int(seconds))))  # which OpenAI's SDKs read first
         return [*own, (b"content-type", b"application/json")]
 
     def body(self) -> bytes:

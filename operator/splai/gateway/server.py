@@ -44,9 +44,14 @@ from splai.tracing.span import Tracing
 
 COMMON_HEADERS = (
     b"access-control-allow-origin: *\r\n"
-    b"access-control-expose-headers: X-Request-ID, Retry-After, X-Should-Retry, X-SPLAI-Cache\r\n"
+    b"access-control-expose-headers: X-Request-ID, OpenAI-Processing-MS, OpenAI-Version, Retry-After, Retry-After-MS,"
+    b" X-Should-Retry, X-SPLAI-Cache\r\n"
+    b"openai-version: 2020-10-01\r\n"
 )
-"""Any origin may call: a browser sends no credential by itself, and those who have none are strangers to all."""
+"""Any origin may call: a browser sends no credential by itself, and those who have none are strangers to all.
+
+The version is that of OpenAI's REST API, which has had no other.
+"""
 
 DRAIN_SECONDS = 30.0
 """For replies in flight; the pod's grace period is longer."""

@@ -14,7 +14,7 @@ Application = Callable[
 REQUEST_ID = "splai.request_id"
 """Where the scope has the request's id."""
 
-_OURS = (b"content-length", b"transfer-encoding", b"connection", b"date", b"x-request-id")
+_OURS = (b"content-length", b"transfer-encoding", b"connection", b"date", b"openai-processing-ms", b"x-request-id")
 
 
 def asgi_handler(application: Application) -> Handler:

@@ -169,7 +169,7 @@ class Exchange:
                 self._connection.service.lines,
                 b"x-request-id: ",
                 self.request_id.encode(),
-                b"\r\n",
+                b"\r\nopenai-processing-ms: %d\r\n" % (1000 * (time.perf_counter() - self.started)),
                 framing,
                 self._connection_line(),
                 b"\r\n",

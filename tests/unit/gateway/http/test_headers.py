@@ -46,6 +46,7 @@ def test_the_caller_gets_what_is_the_engines_and_nothing_that_is_ours_to_say() -
         (b"connection", b"X-Hop"),
         (b"x-hop", b"1"),
         (b"openai-processing-ms", b"12"),
+        (b"x-engine", b"1"),
     ]
 
-    assert returned(headers) == [(b"content-type", b"application/json"), (b"openai-processing-ms", b"12")]
+    assert returned(headers) == [(b"content-type", b"application/json"), (b"x-engine", b"1")]

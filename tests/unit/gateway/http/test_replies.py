@@ -20,14 +20,18 @@ async def streaming(exchange: Exchange) -> None:
     exchange.finish(b"three")
 
 
-async def test_a_reply_has_its_length_a_date_an_id_and_the_common_headers(serving: Start, echoing: Handler) -> None:
+async def test_a_reply_has_its_length_a_date_an_id_its_time_and_the_common_headers(
+    serving: Start, echoing: Handler
+) -> None:
     async with serving(echoing, common_headers=b"x-common: 1\r\n") as running:
         caller = await running.caller()
         reply = await caller.ask(GET + b"X-Request-ID: id\r\n\r\n")
 
     names = [name for name, _ in reply.headers]
-    assert names == [b"content-type", b"x-common", b"date", b"x-request-id", b"content-length"]
+    ours = [b"x-common", b"date", b"x-request-id", b"openai-processing-ms"]
+    assert names == [b"content-type", *ours, b"content-length"]
     assert (reply.header(b"x-common"), reply.header(b"x-request-id")) == (b"1", b"id")
+    assert int(reply.header(b"openai-processing-ms") or b"") >= 0
     assert (reply.header(b"date") or b"").endswith(b" GMT")
 
 
