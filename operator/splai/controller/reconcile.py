@@ -128,7 +128,8 @@ class Reconciler:
         if wait is None:  # a transition that is not written yet will be seen, and told, again
             await self._events.record(regarding, plan.events)
         least = REFUSED_DELAY if refusals else 0.0
-        delays = [delay for delay in (wait, plan.requeue_after) if delay is not None]
+        poll = plan.poll_after if wait is None else None
+        delays = [delay for delay in (wait, plan.requeue_after, poll) if delay is not None]
         if delays:
             self._queue.add(key, delay=max(least, min(delays)))
         if refusals:

@@ -138,3 +138,6 @@ class Plan(Generic[StatusT_co]):
     action_events: tuple[Event, ...] = ()
     """What the actions did, told once these are carried out."""
     requeue_after: float | None = None
+    """Seconds until there may be something to do that no event tells."""
+    poll_after: float | None = None
+    """Seconds until there may be news for the status that no event tells: nobody asks while it must not be written."""

@@ -150,6 +150,20 @@ async def test_what_actions_did_is_told_even_while_the_status_waits_for_its_turn
     assert reasons == ["Done"]
 
 
+async def test_nobody_asks_for_news_that_could_not_be_written_yet(world: World) -> None:
+    world.plan = Plan(InferenceJobStatus(phase="Running", succeeded=1))
+    await world.goes_on(0.01)
+
+    world.plan = Plan(InferenceJobStatus(phase="Running", succeeded=2), poll_after=0.1)
+    world.queue.add(JOB)
+    await world.goes_on(1)
+    assert (len(world.decisions), world.status["succeeded"]) == (2, 1)
+
+    await world.goes_on(1.5)
+    assert world.status["succeeded"] == 2
+    assert len(world.decisions) > 3, "and it polls again"
+
+
 async def test_a_second_look_without_news_writes_nothing(world: World) -> None:
     world.plan = Plan(InferenceJobStatus(phase="Running"))
     await world.goes_on(0.01)

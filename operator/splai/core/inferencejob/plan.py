@@ -30,7 +30,7 @@ def plan(snapshot: JobSnapshot, now: datetime) -> Plan[InferenceJobStatus]:
     rule = decide_phase(facts)
     steps = next_steps(snapshot, facts, rule.phase, now)
     if snapshot.refusals:  # they are tried again with a backoff that grows; only clocks go on meanwhile
-        steps = replace(steps, look_again=None)
+        steps = replace(steps, look_again=None, poll=None)
     actions = () if snapshot.refusals else steps.actions
     if facts.over:
         status = keep_terminal(job)
@@ -48,9 +48,8 @@ def plan(snapshot: JobSnapshot, now: datetime) -> Plan[InferenceJobStatus]:
         actions=actions,
         events=transitions(job.status, status, last_words=last_words(pods)),
         action_events=of_actions(actions),
-        requeue_after=earliest(
-            steps.look_again, _until_the_store_may_have_news(facts), next_moment(job, status, now), next_look(status)
-        ),
+        requeue_after=earliest(steps.look_again, _until_the_store_may_have_news(facts), next_moment(job, status, now)),
+        poll_after=earliest(steps.poll, next_look(status)),
     )
 
 

@@ -46,6 +46,8 @@ class Steps:
 
     actions: tuple[Action, ...] = ()
     look_again: float | None = None
+    poll: float | None = None
+    """Seconds until there may be progress to tell."""
 
 
 def next_steps(snapshot: JobSnapshot, facts: Facts, phase: JobPhase, now: datetime) -> Steps:
@@ -140,8 +142,8 @@ def _keep_working(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
     wanted = wanted_parallelism(snapshot.job, facts)
     # After an index succeeded Kubernetes may end the Job at once; one that Kueue admitted would be evicted.
     if child.parallelism != wanted and not child.succeeded and QUEUE_LABEL not in child.labels:
-        return Steps((Scale(_reference(child), wanted),), wait)
-    return Steps(look_again=wait)
+        return replace(wait, actions=(Scale(_reference(child), wanted),))
+    return wait
 
 
 def _replace(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
@@ -190,7 +192,7 @@ def _finalize(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
     child = facts.children.latest
     if child and is_active(child):
         if any(pod.phase == "Running" for pod in facts.busy) and not facts.suspended:
-            return Steps(look_again=_poll(snapshot.job, facts, now))
+            return Steps(poll=_poll(snapshot.job, facts, now))
         return Steps((_delete(child),))
     return _finish(snapshot, facts, now, "", "")
 
@@ -206,7 +208,7 @@ def _finish(snapshot: JobSnapshot, facts: Facts, now: datetime, code: str, messa
     if facts.store_trouble:
         return Steps()
     wait = _wait_for(snapshot.job, finish, facts.finish_pods, FINISH_RETRY, now)
-    return replace(wait, look_again=earliest(_poll(snapshot.job, facts, now), wait.look_again))
+    return replace(wait, poll=_poll(snapshot.job, facts, now))
 
 
 def _wait_for(
@@ -244,12 +246,12 @@ def _poll(job: InferenceJob, facts: Facts, now: datetime) -> float | None:
     return min(30.0, max(2.0, age / 30))
 
 
-def _until_workers_may_have_news(job: InferenceJob, facts: Facts, child: ObservedJob, now: datetime) -> float | None:
+def _until_workers_may_have_news(job: InferenceJob, facts: Facts, child: ObservedJob, now: datetime) -> Steps:
     if child.suspended:
         due = _until_the_queue_may_have_news(child, now)
     else:
         due = _until_pods_are_due(child, any(pod.owner_uid == child.uid for pod in facts.pods), now)
-    return earliest(_poll(job, facts, now), due, seconds_until_lost(facts.busy, now))
+    return Steps(look_again=earliest(due, seconds_until_lost(facts.busy, now)), poll=_poll(job, facts, now))
 
 
 def _until_pods_are_due(child: ObservedJob, there: bool, now: datetime) -> float | None:

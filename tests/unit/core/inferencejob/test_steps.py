@@ -239,7 +239,7 @@ class TestScaling:
 
     def test_progress_is_read_on_meanwhile(self) -> None:
         job = make_running_job(workers={"parallelism": 2})
-        assert decide(job, **RUNNING).requeue_after == 2.0
+        assert decide(job, **RUNNING).poll_after == 2.0
 
     def test_it_is_left_alone_once_an_index_succeeded(self) -> None:
         job = make_running_job(workers={"parallelism": 2})
@@ -378,7 +378,7 @@ class TestEndingEarly:
 class TestLookingAgain:
     @pytest.mark.parametrize(("age", "want"), [(0, 2.0), (60, 2.0), (300, 10.0), (900, 30.0), (90_000, 30.0)])
     def test_progress_is_read_less_often_as_a_job_grows_old(self, age: int, want: float) -> None:
-        assert decide(make_running_job(), at=NOW + timedelta(seconds=age), **RUNNING).requeue_after == want
+        assert decide(make_running_job(), at=NOW + timedelta(seconds=age), **RUNNING).poll_after == want
 
     def test_an_artifact_server_that_is_away_is_asked_again_soon(self) -> None:
         assert decide(make_running_job(), **{**RUNNING, "progress": Unavailable("refused")}).requeue_after == 5.0

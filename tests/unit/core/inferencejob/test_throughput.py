@@ -86,10 +86,10 @@ def test_a_job_without_a_running_worker_is_looked_at_until_it_is_known_to_stand_
     waiting = {"child_jobs": (make_child(),), "pods": (make_pod(unschedulable=True),)}
     early = decide(job, at=NOW + timedelta(seconds=21), **waiting)
     assert (early.status.phase, early.status.throughput) == ("Running", job.status.throughput)
-    assert early.requeue_after == 60.0
+    assert early.poll_after == 60.0
     late = decide(job, at=NOW + timedelta(seconds=81), **waiting)
     assert late.status.throughput == Throughput(measured_at="2026-05-01T12:01:21Z")
-    assert (late.status.estimated_remaining_seconds, late.requeue_after) == (None, None)
+    assert (late.status.estimated_remaining_seconds, late.poll_after) == (None, None)
 
 
 def test_it_is_said_only_while_the_job_runs() -> None:

@@ -9,6 +9,7 @@ from splai.api.inference_job import InferenceJob, InferenceJobStatus
 from splai.api.ledger import Final, Progress
 from splai.api.pod_template import PodTemplate
 from splai.core.inferencejob.children import FINISH, PLAN
+from splai.core.inferencejob.clocks import earliest
 from splai.core.inferencejob.plan import plan
 from splai.core.inferencejob.snapshot import (
     QUEUE_LABEL,
@@ -339,7 +340,8 @@ class Sleeper:
         for _ in range(MOST_LOOKS):
             before, children = self.world.job.status, set(self.world.children)
             decision = self.world.reconcile()
-            wait = REFUSED_RETRY if self.world.refuses(decision) else decision.requeue_after
+            due = earliest(decision.requeue_after, decision.poll_after)
+            wait = REFUSED_RETRY if self.world.refuses(decision) else due
             self.due = None if wait is None else self.world.now + timedelta(seconds=wait)
             self.looked(self.world, before, decision)
             if children <= set(self.world.children):
