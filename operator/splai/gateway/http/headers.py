@@ -14,9 +14,8 @@ _NOT_FORWARDED = _HOP_BY_HOP | frozenset(
 _OURS = b"content-type: application/json\r\naccept-encoding: identity\r\n"
 _NOT_FORWARDED_TRACED = _NOT_FORWARDED | {b"traceparent"}
 # Set anew for the caller: length and coding are those of our bytes, the time includes ours, CORS is our policy.
-_NOT_RETURNED = _HOP_BY_HOP | frozenset(
-    b"content-encoding content-length date openai-processing-ms openai-version server set-cookie x-request-id".split()
-)
+_SET = b"content-encoding content-length date openai-processing-ms openai-version server set-cookie x-request-id"
+_NOT_RETURNED = _HOP_BY_HOP | frozenset(_SET.split())
 
 
 def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
