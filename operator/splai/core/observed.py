@@ -171,6 +171,8 @@ class ObservedPod:
     ready: bool = False
     never_ready: bool = False
     """For certain: what a container of it said, it said before anybody could have sent it a request."""
+    changed: datetime | None = None
+    """When one of its conditions did last, or else when it was made; of a pod that failed, about when it did."""
     scheduled: ObservedCondition | None = None
     containers: tuple[ObservedContainer, ...] = ()
     """Init containers first."""
@@ -183,13 +185,14 @@ class ObservedPod:
         conditions = _conditions(status)
         ready = conditions.get("Ready")
         labels = metadata.get("labels") or {}
+        created = _time(metadata.get("creationTimestamp"))
         return cls(
             namespace=metadata["namespace"],
             name=metadata["name"],
             uid=metadata["uid"],
             owner_uid=controller_uid(metadata),
             labels={key: labels[key] for key in _POD_LABELS if key in labels},
-            created=_time(metadata.get("creationTimestamp")),
+            created=created,
             deletion=_time(metadata.get("deletionTimestamp")),
             phase=status.get("phase") or "Pending",
             reason=status.get("reason") or "",
@@ -197,6 +200,7 @@ class ObservedPod:
             node=spec.get("nodeName") or "",
             ready=ready is not None and ready.status == "True",
             never_ready=_never_ready(conditions),
+            changed=max((it.since for it in conditions.values() if it.since), default=created),
             scheduled=conditions.get("PodScheduled"),
             containers=tuple(
                 ObservedContainer.from_status(container)
