@@ -104,6 +104,12 @@ def _age(event: dict[str, Any]) -> tuple[str, int]:
     return metadata["creationTimestamp"], int(metadata["resourceVersion"])
 
 
+def splai_image() -> str:
+    """SPLAI's own, which has Python; the cluster has it already."""
+    path = "jsonpath={.spec.template.spec.containers[0].image}"
+    return run_kubectl("-n", "splai-system", "get", "deployment", "splai-operator", "-o", path)
+
+
 @contextmanager
 def forwarded(namespace: str, target: str, port: int) -> Iterator[str]:
     """`kubectl port-forward` to a local port that kubectl picks; yields the base URL."""

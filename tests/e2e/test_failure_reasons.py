@@ -11,6 +11,7 @@ import pytest
 
 from tests.e2e.cluster import Namespace, eventually, run_kubectl
 from tests.e2e.conftest import fresh_namespace
+from tests.e2e.volumes import bound, refuse_to_attach, volume_name
 
 Object = dict[str, Any]
 MINUTE = 60.0
@@ -32,6 +33,12 @@ class Engine(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 http.server.ThreadingHTTPServer(("", 8000), Engine).serve_forever()
+"""
+LOGGER = """
+import signal
+for _ in range(40_000):
+    print("x" * 99)
+signal.pause()
 """
 QUOTA = {
     "apiVersion": "v1",
@@ -55,24 +62,56 @@ def with_template(**template: Any) -> Object:
     return serving(template=template)
 
 
+def remote(**remote: Any) -> Object:
+    return {"engine": {"type": "Remote"}, "remote": remote}
+
+
+def weights_of(claim: str) -> Object:
+    return {"model": {"id": "m", "source": f"pvc://{claim}/m.gguf"}}
+
+
 KEYS = {"name": "keys", "mountPath": "/keys"}
+NO_KEY = {"name": "no-such-secret", "key": "key"}
+NO_DESK = {"callable": "desk:workflow", "configMap": {"name": "no-such-desk"}}
 TOKEN = {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "no-such-secret", "key": "token"}}}
+
+ANY_NODE = {"key": "kubernetes.io/hostname", "operator": "Exists"}
+DEVICE: Object = {
+    "volumeMode": "Block",
+    "local": {"path": "/dev/no-such-device"},
+    "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [ANY_NODE]}]}},
+}
+ATTACHED_ELSEWHERE = "the disk is attached to another node"
 
 BROKEN: dict[str, tuple[Object, str, str]] = {
     "image": ({"engine": {"image": "registry.invalid/engine:1"}}, "ImagePullFailed", "registry.invalid/engine:1"),
     "memory": ({"resources": {"memory": "64Mi"}}, "OOMKilled", "raise the limit"),
     "model": ({"model": {"id": "m", "source": "file:///nowhere.gguf"}}, "ModelLoadFailed", "it said: "),
     "exit": (custom(["python3", "-c", "import sys; sys.exit('no GPU')"]), "ModelLoadFailed", "it said: no GPU"),
+    "key": (
+        remote(provider="OpenAI", apiKeySecretRef=NO_KEY),
+        "ModelLoadFailed",
+        "remote.apiKeySecretRef names no key",
+    ),
+    "address": (
+        remote(provider="OpenAICompatible", baseURL="http://169.254.169.254"),
+        "ModelLoadFailed",
+        "unless the installation has allowPrivateURLs",
+    ),
+    "workflow": ({"engine": {"type": "Workflow"}, "workflow": NO_DESK}, "ModelLoadFailed", "neither has the ConfigMap"),
     "command": (custom(["/no-such-program"]), "RunContainerError", "/no-such-program"),
     "crash": (serving(then="exit"), "CrashLoopBackOff", "exit code 3"),
     "path": (custom(["python3", "-m", "http.server", "8000"], healthPath="/nope"), "ProbeFailed", "404"),
     "readiness": (serving(then="fail"), "NotAnswering", "statuscode: 500"),
     "selector": (with_template(nodeSelector={"no": "node"}), "Unschedulable", "didn't match Pod's node affinity"),
     "gpus": (serving(resources={"gpu": {"count": 64}}), "Unschedulable", "asks for 64 nvidia.com/gpu"),
-    "claim": (
-        {"model": {"id": "m", "source": "pvc://no-such-claim/m.gguf"}},
-        "Unschedulable",
-        'persistentvolumeclaim "no-such-claim" not found',
+    "claim": (weights_of("no-such-claim"), "Unschedulable", 'persistentvolumeclaim "no-such-claim" not found'),
+    "device": (weights_of("device"), "FailedMount", "has volumeMode Block, but is specified in volumeMounts"),
+    "driver": (weights_of("driver"), "FailedAttachVolume", ATTACHED_ELSEWHERE),
+    "disk": (
+        {**custom(["python3", "-c", LOGGER]), "template": {"resources": {"limits": {"ephemeral-storage": "1Mi"}}}},
+        "PodFailed",
+        "Evicted: Pod ephemeral local storage usage exceeds",
     ),
     "secret": (with_template(env=[TOKEN]), "CreateContainerConfigError", 'secret "no-such-secret" not found'),
     "volume": (
@@ -118,10 +157,16 @@ def broken() -> Iterator[Namespace]:
     """All of them, just made."""
     image = engine_image()
     with fresh_namespace() as namespace:
-        namespace.apply(QUOTA)
+        namespace.apply(
+            QUOTA,
+            *bound(namespace, "device", **DEVICE),
+            *bound(namespace, "driver", csi={"driver": "disks.example.com", "volumeHandle": namespace.name}),
+        )
         bodies = [backend(name, spec, image) for name, (spec, _, _) in BROKEN.items()]
         namespace.apply({"apiVersion": "v1", "kind": "List", "items": bodies})
+        refuse_to_attach(volume_name(namespace, "driver"), ATTACHED_ELSEWHERE)
         yield namespace
+    run_kubectl("delete", "pv", *(volume_name(namespace, name) for name in ("device", "driver")), "--wait=false")
 
 
 @pytest.mark.parametrize("name", BROKEN)

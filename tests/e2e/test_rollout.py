@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from tests.e2e.cluster import Namespace, eventually
-from tests.e2e.objects import GPU_PRODUCT, backend
+from tests.e2e.objects import GPU_PRODUCT, RESTRICTED, backend
 from tests.e2e.test_failure_reasons import engine_image
 
 REPLICAS = 2
@@ -61,12 +61,7 @@ def holder(name: str, image: str) -> dict[str, Any]:
         "image": image,
         "command": ["python3", "-c", "import signal; signal.pause()"],
         "resources": {"limits": {"nvidia.com/gpu": "1"}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "runAsNonRoot": True,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": RESTRICTED,
     }
     spec = {"containers": [container], "nodeSelector": GPU_PRODUCT, "terminationGracePeriodSeconds": 0}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}

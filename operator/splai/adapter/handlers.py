@@ -174,6 +174,8 @@ def _json(document: Object) -> web.Response:
 
 def _error(error: RequestError) -> web.Response:
     headers = {"Retry-After": error.retry_after} if error.retry_after else {}
+    if not error.passes:
+        headers["X-Should-Retry"] = "false"
     body = encode_compact(error.body())
     return web.Response(status=error.status, body=body, content_type="application/json", headers=headers)
 

@@ -29,4 +29,4 @@ def read_key(path: Path | None) -> str | None:
 
 def no_key(missing: KeyMissing) -> RequestError:
     """What callers are told whose request came while there was none."""
-    return RequestError(502, str(missing), kind=UPSTREAM, code="provider_key_missing")
+    return RequestError(502, str(missing), kind=UPSTREAM, code="provider_key_missing", passes=False)

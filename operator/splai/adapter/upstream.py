@@ -80,7 +80,7 @@ class Upstream:
         name = self._provider.name
         if isinstance(error, AddressRefused):
             message = f"baseURL of {name} leads to an address that is refused: {error}"
-            return RequestError(502, message, kind=UPSTREAM, code="address_refused")
+            return RequestError(502, message, kind=UPSTREAM, code="address_refused", passes=False)
         return transport_failure(name, error)
 
 

@@ -173,6 +173,8 @@ class ObservedPod:
     ready: bool = False
     never_ready: bool = False
     """For certain: what a container of it said, it said before anybody could have sent it a request."""
+    failed_at: datetime | None = None
+    """About when a pod that failed did: when one of its conditions changed last, or else when it was made."""
     scheduled: ObservedCondition | None = None
     containers: tuple[ObservedContainer, ...] = ()
     """Init containers first."""
@@ -185,13 +187,14 @@ class ObservedPod:
         conditions = _conditions(status)
         ready = conditions.get("Ready")
         labels = metadata.get("labels") or {}
+        created = _time(metadata.get("creationTimestamp"))
         return cls(
             namespace=metadata["namespace"],
             name=metadata["name"],
             uid=metadata["uid"],
             owner_uid=controller_uid(metadata),
             labels={key: labels[key] for key in _POD_LABELS if key in labels},
-            created=_time(metadata.get("creationTimestamp")),
+            created=created,
             deletion=_time(metadata.get("deletionTimestamp")),
             phase=status.get("phase") or "Pending",
             reason=status.get("reason") or "",
@@ -199,6 +202,7 @@ class ObservedPod:
             node=spec.get("nodeName") or "",
             ready=ready is not None and ready.status == "True",
             never_ready=_never_ready(conditions),
+            failed_at=_last_change(conditions, created) if status.get("phase") == "Failed" else None,
             scheduled=conditions.get("PodScheduled"),
             containers=tuple(
                 ObservedContainer.from_status(container)
@@ -231,6 +235,10 @@ class ObservedPod:
 def _claim(claim: Mapping[str, Any]) -> str:
     template = claim.get("resourceClaimTemplateName")
     return f"ResourceClaimTemplate {template}" if template else f"ResourceClaim {claim.get('resourceClaimName')}"
+
+
+def _last_change(conditions: Mapping[str, ObservedCondition], created: datetime | None) -> datetime | None:
+    return max((it.since for it in conditions.values() if it.since), default=created)
 
 
 def _never_ready(conditions: Mapping[str, ObservedCondition]) -> bool:

@@ -37,6 +37,7 @@ class RequestError(Exception):
         code: str | None = None,
         param: str | None = None,
         retry_after: str | None = None,
+        passes: bool = True,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -46,6 +47,8 @@ class RequestError(Exception):
         self.code = code
         self.param = param
         self.retry_after = retry_after
+        self.passes = passes
+        """Whether another try may do better, before somebody has corrected the backend."""
 
     def body(self) -> dict[str, Any]:
         """All four keys of OpenAI's object, and ``detail`` for clients of FastAPI servers, as the gateway has it."""
@@ -100,7 +103,7 @@ def provider_failure(
 
 def credentials_refused(provider: str, how: str) -> RequestError:
     message = f"{provider} refuses the key of remote.apiKeySecretRef ({how}); no key of the caller's was sent"
-    return RequestError(502, message, kind=UPSTREAM, code="provider_refuses_key")
+    return RequestError(502, message, kind=UPSTREAM, code="provider_refuses_key", passes=False)
 
 
 def error_object(reply: Any) -> Mapping[str, Any]:

@@ -25,10 +25,24 @@ SECOND_USAGE = (58, 9)
 class NotAllowed(Exception):
     """The reference does not allow the request; the words are for whoever reads the test's output."""
 
+    status = 400
+
+
+class KeyRefused(NotAllowed):
+    """The words quote the key, as those of some providers do."""
+
+    status = 401
+
 
 def require(condition: object, what: str) -> None:
     if not condition:
         raise NotAllowed(what)
+
+
+def require_key(request: Received, header: str, value: str = KEY) -> None:
+    given = request.headers.get(header)
+    if given != value:
+        raise KeyRefused(f"incorrect API key provided: {given}")
 
 
 def sse(data: Any, name: str | None = None) -> bytes:
@@ -49,14 +63,17 @@ class Fake:
     whole: Callable[[bool], Any]
     error: Callable[[int, str], Any]
 
-    def script(self, cut_after: int | None = None) -> Script:
-        """Answers every request; ``cut_after`` so many events of a stream the connection is reset."""
+    def script(self, cut_after: int | None = None, pause_after: int | None = None) -> Script:
+        """Answers every request.
+
+        After ``cut_after`` events of a stream the connection is reset, after ``pause_after`` nothing more comes.
+        """
 
         async def answered(request: Received, connection: Connection) -> None:
             try:
                 second = self.check(request)
             except NotAllowed as error:
-                await answer(self.error(400, str(error)), status=400)(request, connection)
+                await answer(self.error(error.status, str(error)), status=error.status)(request, connection)
                 return
             if not (request.json.get("stream") or ":streamGenerateContent" in request.path):
                 await answer(self.whole(second))(request, connection)
@@ -65,6 +82,9 @@ class Fake:
             for number, event in enumerate(self.events(second)):
                 if number == cut_after:
                     connection.reset()
+                    return
+                if number == pause_after:
+                    await connection.peer_left()
                     return
                 await connection.chunk(event)
             await connection.chunk(b"")
@@ -78,7 +98,7 @@ class Fake:
 def _anthropic_check(request: Received) -> bool:
     body = request.json
     require(request.path == "/v1/messages", f"path {request.path}")
-    require(request.headers.get("x-api-key") == KEY, "x-api-key")
+    require_key(request, "x-api-key")
     require(request.headers.get("anthropic-version") == "2023-06-01", "anthropic-version")
     require(body.keys() <= {"model", "max_tokens", "messages", "system", "tools", "tool_choice", "stream"}, "fields")
     require(isinstance(body["max_tokens"], int), "max_tokens: Field required")
@@ -180,7 +200,7 @@ def _gemini_check(request: Received) -> bool:
     body = request.json
     method = ":streamGenerateContent?alt=sse" if "stream" in request.path else ":generateContent"
     require(request.path == f"/v1beta/models/gemini-1.5-flash{method}", f"path {request.path}")
-    require(request.headers.get("x-goog-api-key") == KEY, "x-goog-api-key")
+    require_key(request, "x-goog-api-key")
     require(body.keys() <= {"contents", "systemInstruction", "tools", "toolConfig", "generationConfig"}, "fields")
     require(body["systemInstruction"] == {"parts": [{"text": "Be brief."}]}, "systemInstruction")
     roles = [content["role"] for content in body["contents"]]
@@ -230,7 +250,13 @@ def _gemini_whole(second: bool) -> Any:
     return _gemini_response([{"text": TEXT}, _GEMINI_CALL], FIRST_USAGE, "STOP")
 
 
-_GEMINI_STATUS = {400: "INVALID_ARGUMENT", 403: "PERMISSION_DENIED", 429: "RESOURCE_EXHAUSTED", 503: "UNAVAILABLE"}
+_GEMINI_STATUS = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    429: "RESOURCE_EXHAUSTED",
+    503: "UNAVAILABLE",
+}
 
 
 def _gemini_error(status: int, message: str) -> Any:
@@ -247,7 +273,7 @@ def _openai_check(path: str, header: tuple[str, str], model: str) -> Callable[[R
     def check(request: Received) -> bool:
         body = request.json
         require(request.path == path, f"path {request.path}")
-        require(request.headers.get(header[0]) == header[1], header[0])
+        require_key(request, *header)
         require(body["model"] == model, "model")
         require(body["tools"][0]["function"]["name"] == "get_weather", "tools")
         system, user, *more = body["messages"]

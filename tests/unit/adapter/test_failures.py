@@ -109,6 +109,14 @@ async def test_gemini_calls_a_bad_key_a_bad_request(start: StartSite, error: dic
     assert (reply.status_code, error_of(reply)["code"]) == (502, "provider_refuses_key")
 
 
+@pytest.mark.parametrize(("status", "advice"), [(401, "false"), (403, "false"), (429, None), (500, None)])
+async def test_only_what_somebody_has_to_correct_is_not_to_be_tried_again(
+    start: StartSite, status: int, advice: str | None
+) -> None:
+    async with start(answer({}, status=status), "Anthropic") as site:
+        assert (await post(site)).headers.get("X-Should-Retry") == advice
+
+
 async def test_the_callers_credential_never_reaches_the_provider(start: StartSite) -> None:
     async with start(answer({}, status=500)) as site:
         await post(site)

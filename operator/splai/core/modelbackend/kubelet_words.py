@@ -19,7 +19,9 @@ LOOK_AGAIN = timedelta(seconds=20)
 STALE_AFTER = timedelta(minutes=6)
 """The kubelet tries a mount again every two minutes at the latest, and tells of a failing probe every five."""
 
-_BEFORE_START = frozenset({"FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "FailedMapVolume"})
+_BEFORE_START = frozenset({"FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"})
+_TOO_EARLY = "no relationship found between node"
+"""A kubelet may look for a pod's claim before the apiserver knows that the pod is its own; it looks again at once."""
 _UNHEALTHY = "Unhealthy"
 _NEVER_RIGHT = re.compile(r"statuscode: 4(?!08|25|29)\d\d\b")
 """A client's mistake. An engine that is loading answers 503, or nothing; 408, 425 and 429 may pass as well."""
@@ -51,7 +53,7 @@ def next_listing(pods: Iterable[ObservedPod], now: datetime) -> float | None:
 def kubelet_problem(pod: ObservedPod, events: Sequence[ObservedEvent], now: datetime) -> PodProblem | None:
     """What keeps the pod from starting, or its startup probe from ever passing."""
     if not runs(pod):
-        failure = _newest(event for event in events if event.reason in _BEFORE_START and _is_fresh(event, now))
+        failure = _newest(event for event in events if event.reason in _BEFORE_START and _tells(event, now))
         return PodProblem(failure.reason, failure.message) if failure else None
     failure = None if has_started(pod) else _newest(event for event in events if event.reason == _UNHEALTHY)
     if failure is None or not _NEVER_RIGHT.search(failure.message):
@@ -69,8 +71,8 @@ def _is_late(pod: ObservedPod, now: datetime) -> bool:
     return pod.created is None or now - pod.created >= PATIENCE
 
 
-def _is_fresh(event: ObservedEvent, now: datetime) -> bool:
-    return event.at is not None and now - event.at < STALE_AFTER
+def _tells(event: ObservedEvent, now: datetime) -> bool:
+    return event.at is not None and now - event.at < STALE_AFTER and _TOO_EARLY not in event.message
 
 
 def _newest(events: Iterable[ObservedEvent]) -> ObservedEvent | None:

@@ -18,7 +18,7 @@ from splai.core.pod_problem import PodProblem, pod_problem, worst_problem
 from splai.engines import ENGINE_CONTAINER
 
 FAILURE_IS_NEWS = timedelta(minutes=5)
-"""The pod in whose place a failed one was made has its own story after that."""
+"""After that, and once it runs, the pod in the place of a failed one has its own story; unless that one fails too."""
 
 # The words of Kubernetes' admission plugins: resourcequota, priority, runtimeclass, serviceaccount.
 _REFUSALS = (
@@ -38,8 +38,10 @@ def shortfall(snapshot: BackendSnapshot, replicas: Replicas, now: datetime, *, p
     told = [found for pod in waiting if (found := kubelet_problem(pod, snapshot.pod_events.get(pod.uid, ()), now))]
     if told:
         return told[0]
-    if not any(runs(pod) for pod in waiting) and (failure := _recent_failure(replicas.failed, now)):
-        return failure
+    recent = [pod for pod in replicas.failed if pod.failed_at is not None and now - pod.failed_at < FAILURE_IS_NEWS]
+    again = len(recent) > replicas.wanted * replicas.nodes
+    if recent and (again or not any(runs(pod) for pod in waiting)):
+        return _failure(recent)
     if not waiting:
         return _no_pods(replicas, snapshot.own_workload)
     return progress(snapshot.backend.spec.model, waiting, snapshot.pod_events, patience)
@@ -76,10 +78,7 @@ def _in_the_engines_words(problem: PodProblem, waiting: Sequence[ObservedPod]) -
     return PodProblem("ModelLoadFailed", f"{problem.message}; it said: {words}" if words else problem.message)
 
 
-def _recent_failure(failed: Sequence[ObservedPod], now: datetime) -> PodProblem | None:
+def _failure(failed: Sequence[ObservedPod]) -> PodProblem:
     """Such as Evicted, or UnexpectedAdmissionError of a device plugin that had no device after all."""
-    recent = [pod for pod in failed if pod.created is not None and now - pod.created < FAILURE_IS_NEWS]
-    if not recent:
-        return None
-    newest = max(recent, key=lambda pod: (pod.created, pod.name))
+    newest = max(failed, key=lambda pod: (pod.failed_at, pod.name))
     return PodProblem("PodFailed", f"{newest.name}: {newest.reason}: {newest.message}")

@@ -125,6 +125,11 @@ class Attempts:
                 return target
         return None
 
+    def _has_others(self, target: Target) -> bool:
+        """Whether another pod may be asked: from one that is alone callers go on to hear what has to be corrected."""
+        pools = (target.pool, *self._routes.table.fallbacks(target.pool))
+        return any(self._selection.choose(pool, (target.address,)) is not None for pool in pools)
+
     def _count(self, call: Call, target: Target, failure: Failure) -> None:
         self._metrics.for_backend(target.backend.key).failed()
         call.metrics.model.failed(failure.reason)
@@ -174,7 +179,7 @@ class Attempts:
         except AttemptFailed as failed:
             if failed.failure.status == 429:
                 lease.refused(failed.retry_after)
-            else:
+            elif failed.failure.passes or failed.reply is None or self._has_others(target):
                 lease.failed()
             raise
         except EngineError as error:

@@ -4,6 +4,7 @@
 
     no connection, reset, cut, garbage ─────────────▶ another try ── none left ─▶ 502
     408, 429, 500, 502, 503, 504 ───────────────────▶ another try ── none left ─▶ the engine's own reply
+       the same with X-Should-Retry: false ─────────▶ another pod ── none left ─▶ the engine's own reply
     401, 402, 403: the gateway's credential is bad ─▶ another try ── none left ─▶ 502, never the caller's 401
     any other 4xx ──────────────────────────────────▶ the engine's own reply
 """
@@ -96,9 +97,9 @@ class Refusal:
         """What the caller gets of it; raises AttemptFailed where another try may do better."""
         status = self.status
         if status in RETRIED:
-            raise AttemptFailed(
-                Failure(_reason(status), status, ""), reply=self._passed_on(), retry_after=self._pause()
-            )
+            passes = (b"x-should-retry", b"false") not in self.headers
+            failure = Failure(_reason(status), status, "", passes=passes)
+            raise AttemptFailed(failure, reply=self._passed_on(), retry_after=self._pause())
         if status < 400 or status in CREDENTIALS:
             message = f"The engine refuses the gateway with HTTP status {status}"
             raise AttemptFailed(Failure("refused", 502, message, passes=False))

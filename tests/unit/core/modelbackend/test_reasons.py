@@ -24,6 +24,10 @@ MEMORY = "0/3 nodes are available: 2 Insufficient memory, 3 Insufficient nvidia.
 NO_CLAIM = '0/1 nodes are available: persistentvolumeclaim "weights" not found. preemption: not helpful'
 NO_SELECTOR = "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."
 NO_SECRET_VOLUME = 'MountVolume.SetUp failed for volume "keys" : secret "keys" not found'
+NO_RELATIONSHIP = (
+    "Unable to attach or mount volumes: error processing PVC team/weights: failed to fetch PVC from API server: "
+    "persistentvolumeclaims \"weights\" is forbidden: no relationship found between node 'node-1' and this object"
+)
 NO_HANDLER = 'Failed to create pod sandbox: rpc error: no runtime for "gvisor" is configured'
 NO_PATH = "Startup probe failed: HTTP probe failed with statuscode: 404"
 REFUSED = 'Startup probe failed: Get "http://10.1.2.3:8080/health": dial tcp 10.1.2.3:8080: connect: connection refused'
@@ -187,6 +191,12 @@ EVENTS: dict[str, tuple[Object, tuple[str, str], str, str]] = {
         "FailedAttachVolume",
         "Multi-Attach error for volume pvc-1",
     ),
+    "the kubelet looked for the claim too early": (
+        CREATING,
+        ("FailedMount", NO_RELATIONSHIP),
+        "Starting",
+        "the pods are starting: images are pulled and volumes mounted",
+    ),
     "the health path does not exist": (
         RUNNING,
         ("Unhealthy", NO_PATH),
@@ -233,14 +243,14 @@ REFUSALS: dict[str, tuple[str, str]] = {
 BACKEND = make_backend(resources={"gpu": {"count": 2}, "memory": "8Gi"})
 
 
-def observed(body: Object) -> ObservedPod:
+def observed(body: Object, name: str = "smol-1", age: timedelta = NOW - CREATED) -> ObservedPod:
     labels = {REVISION_LABEL: revision(build_deployment(BACKEND, SETTINGS))}
     metadata = {
         "namespace": "team",
-        "name": "smol-1",
-        "uid": "uid-of-smol-1",
+        "name": name,
+        "uid": f"uid-of-{name}",
         "labels": labels,
-        "creationTimestamp": format_time(CREATED),
+        "creationTimestamp": format_time(NOW - age),
     }
     return ObservedPod.from_object({**body, "metadata": metadata})
 
@@ -304,6 +314,22 @@ def test_an_eviction_is_news_for_a_while_only() -> None:
     gone = observed(PODS["the node threw the pod out"][0])
     later = decide(gone, backend=BACKEND, now=NOW + timedelta(minutes=3))
     assert ready(later)[1] == "Creating"
+
+
+def test_an_eviction_is_news_however_old_the_pod_was() -> None:
+    body = PODS["the node threw the pod out"][0]
+    ready_until_now = [{"type": "Ready", "status": "False", "lastTransitionTime": format_time(NOW)}]
+    gone = observed({**body, "status": {**body["status"], "conditions": ready_until_now}}, age=timedelta(days=3))
+    assert ready(decide(gone, backend=BACKEND))[1] == "PodFailed"
+
+
+@pytest.mark.parametrize(("evictions", "reason"), [(1, "Loading"), (2, "PodFailed")])
+def test_a_pod_that_is_evicted_in_the_place_of_one_that_was_is_told_while_the_next_one_loads(
+    evictions: int, reason: str
+) -> None:
+    gone = [observed(PODS["the node threw the pod out"][0], f"smol-{number}") for number in range(evictions)]
+    plan = decide(*gone, observed(RUNNING, "smol-9"), backend=BACKEND)
+    assert ready(plan)[1] == reason
 
 
 def test_progress_that_the_deployment_controller_gave_up_on_hides_no_cause() -> None:

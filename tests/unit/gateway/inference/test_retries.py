@@ -228,3 +228,40 @@ async def test_a_refused_request_does_not_soothe_a_breaker(gateway: Gateway, eng
 
     assert statuses == [500, 500, 500, 500, 400, 500]
     assert gateway.selection.state(engine.address) == "open"
+
+
+MISCONFIGURED = answer(
+    {"error": {"message": "correct the key", "code": "because"}}, status=502, headers="X-Should-Retry: false\r\n"
+)
+
+
+async def test_what_no_try_can_cure_is_told_to_every_caller_until_it_is_corrected(
+    gateway: Gateway, engines: EngineRoom
+) -> None:
+    engine = await engines.start(in_turn(*[MISCONFIGURED] * 10, CHAT.good()))
+    gateway.serve("llama", engine.address)
+
+    replies = [await ask(gateway) for _ in range(10)]
+
+    assert {(reply.status, reply.json["error"]["message"]) for reply in replies} == {(502, "correct the key")}
+    assert {reply.headers["x-should-retry"] for reply in replies} == {"false"}
+    assert len(engine.received) == 10
+    assert outcome(CHAT, await ask(gateway)) == ANSWER
+
+
+async def test_of_two_pods_that_no_try_can_cure_one_goes_on_to_tell(gateway: Gateway, engines: EngineRoom) -> None:
+    pods = [await engines.start(MISCONFIGURED) for _ in range(2)]
+    gateway.serve("llama", *(pod.address for pod in pods))
+
+    assert {(await ask(gateway)).json["error"]["message"] for _ in range(20)} == {"correct the key"}
+    assert sorted(gateway.selection.state(pod.address) for pod in pods) == ["closed", "open"]
+
+
+async def test_a_pod_that_no_try_can_cure_is_passed_over_where_a_fallback_answers(
+    gateway: Gateway, engines: EngineRoom
+) -> None:
+    bad, good = await engines.start(MISCONFIGURED), await engines.start(CHAT.good())
+    serve(gateway, first=(bad, {"fallbacks": ("a/second",)}), second=(good, {}))
+
+    assert {outcome(CHAT, await ask(gateway, model="first")) for _ in range(20)} == {ANSWER}
+    assert len(bad.received) == 5
