@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from splai.kube.client import Client
@@ -15,13 +16,20 @@ _OF_JOBS = {INFERENCE_JOBS: "", JOBS: "", PODS: "batch.kubernetes.io/job-name"}
 """Selectors of what the loads make: the backend's own pods are none of it."""
 
 
-async def run_load(client: Client, resource: Resource, bodies: list[dict[str, Any]]) -> float:
-    """Create all objects, 32 at a time, and wait for them and the Jobs of them to be complete; seconds for it all.
+@dataclass(frozen=True)
+class Load:
+    """How long a load took, from its first create."""
 
-    An InferenceJob is complete when its pod has said so, which may be long before Kubernetes is done with its Job.
-    """
-    kinds = {resource, JOBS}
-    versions = {kind: (await client.list(kind, NAMESPACE)).resource_version for kind in kinds}
+    seconds: float
+    """Until all objects were complete. Of an InferenceJob its pod says so, before Kubernetes is done with its Job."""
+    seconds_with_jobs: float
+    """Until all Jobs were complete too."""
+
+
+async def run_load(client: Client, resource: Resource, bodies: list[dict[str, Any]]) -> Load:
+    """Create all objects, 32 at a time, and wait for them, and for the Jobs that they have, to be complete."""
+    versions = {kind: (await client.list(kind, NAMESPACE)).resource_version for kind in {resource, JOBS}}
+    done: dict[Resource, float] = {}
     started = time.monotonic()
     pending = bodies[::-1]
 
@@ -35,12 +43,16 @@ async def run_load(client: Client, resource: Resource, bodies: list[dict[str, An
             except Unavailable:  # the machine is full: once more
                 pending.append(body)
 
+    async def wait(kind: Resource, version: str) -> None:
+        await _wait_until_complete(client, kind, len(bodies), version)
+        done[kind] = time.monotonic() - started
+
     async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
         for _ in range(AT_ONCE):
             tasks.create_task(create_some())
         for kind, version in versions.items():
-            tasks.create_task(_wait_until_complete(client, kind, len(bodies), version))
-    return time.monotonic() - started
+            tasks.create_task(wait(kind, version))
+    return Load(seconds=done[resource], seconds_with_jobs=max(done.values()))
 
 
 async def _wait_until_complete(client: Client, resource: Resource, expected: int, version: str) -> None:
