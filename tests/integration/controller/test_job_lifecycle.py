@@ -312,6 +312,6 @@ def test_an_input_that_is_bad_fails_the_job_with_what_is_wrong(cluster: Cluster)
     cluster.here.apply(job(input=S3))
     cluster.has_children("job-plan")
     cluster.writes(VALIDATION, Validation(reason="ValidationFailed", problems=["record 1 (line 1): no"], total=1))
-    cluster.here.run("delete", "job", "job-plan")
+    cluster.here.run("delete", "job", "job-plan", "--ignore-not-found")
     cluster.reaches("Failed")
     assert cluster.here.condition("ij", "job", "Validated")["message"] == "record 1 (line 1): no"
