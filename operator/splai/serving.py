@@ -1,19 +1,9 @@
-"""What the smaller HTTP servers, on aiohttp, have in common: a port, a page of metrics, and an end at SIGTERM."""
+"""How the smaller HTTP servers, on aiohttp, listen, and end with what has begun answered."""
 
-import asyncio
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
-
-
-def told_to_stop() -> asyncio.Event:
-    """Is set by SIGTERM or SIGINT, which end nothing by themselves any more."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
 
 
 @asynccontextmanager

@@ -18,7 +18,8 @@ from splai.adapter.upstream import Upstream
 from splai.api.json import encode_compact
 from splai.logs import configure_logging
 from splai.providers.errors import RequestError
-from splai.serving import listening, told_to_stop
+from splai.serving import listening
+from splai.signals import told_to_stop
 from splai.url_guard import AddressRefused, URLGuard
 
 SHUTDOWN_SECONDS = 45.0

@@ -24,7 +24,8 @@ from splai.artifacts.metrics import Metrics
 from splai.artifacts.settings import Settings
 from splai.artifacts.store_folder import PROBE, StoreFolder
 from splai.logs import configure_logging
-from splai.serving import listening, told_to_stop
+from splai.serving import listening
+from splai.signals import told_to_stop
 
 SHUTDOWN_SECONDS = 20.0
 _CLIENT_WENT_AWAY = 499

@@ -21,13 +21,12 @@ _PROMPT_CACHE_MIB = "128"  # llama.cpp's own default of 8 GiB fills any pod to i
 _ALL_LAYERS = "999"
 _LOAD_MINUTES = 20  # the file is there already: 90 GB of it at 75 MB/s. Until then /health answers 503
 
-METRICS = (
-    Metrics(  # with --metrics: tools/server/README.md, "GET /metrics". How full its KV cache is it no longer tells.
-        requests_running="llamacpp:requests_processing",
-        requests_waiting="llamacpp:requests_deferred",
-        prompt_tokens_total="llamacpp:prompt_tokens_total",
-        generated_tokens_total="llamacpp:tokens_predicted_total",
-    )
+# With --metrics: tools/server/README.md, "GET /metrics". How full its KV cache is it no longer tells.
+METRICS = Metrics(
+    requests_running="llamacpp:requests_processing",
+    requests_waiting="llamacpp:requests_deferred",
+    prompt_tokens_total="llamacpp:prompt_tokens_total",
+    generated_tokens_total="llamacpp:tokens_predicted_total",
 )
 
 

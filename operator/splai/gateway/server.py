@@ -9,10 +9,8 @@ requests here have heard of it, connections are taken as ever.
 """
 
 import asyncio
-import gc
 import logging
 import os
-import signal
 import socket
 import sys
 from collections.abc import AsyncGenerator
@@ -21,6 +19,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 import uvloop
 
 from splai.artifacts.client import ArtifactClient
+from splai.garbage import collect_garbage_seldom
 from splai.gateway.application import gateway_handler, new_hold
 from splai.gateway.authorization import Authorization
 from splai.gateway.endpoints.application import metrics_application
@@ -39,6 +38,7 @@ from splai.gateway.settings import GatewaySettings
 from splai.kube.client import Client
 from splai.kube.connection import load_configuration
 from splai.logs import configure_logging
+from splai.signals import told_to_stop
 from splai.tracing.environment import TracingInvalid, tracing_from_environment
 from splai.tracing.span import Tracing
 
@@ -76,22 +76,9 @@ def serve() -> None:
             tracing.close()
 
 
-def spare_garbage_collection() -> None:
-    """Leave what the process is made of out of the search for garbage, and search ten times less often.
-
-    Requests leave no cycles behind, only connections do; looking for them took a fortieth of a request's time, and now
-    and then 40 ms at once.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(7000, *gc.get_threshold()[1:])
-
-
 async def run(settings: GatewaySettings, authorization: Authorization, tracing: Tracing | None = None) -> None:
     """Serve until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = told_to_stop()
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         client = Client(await load_configuration(), component="gateway")
@@ -122,7 +109,7 @@ async def run(settings: GatewaySettings, authorization: Authorization, tracing: 
         numbers = asgi_handler(metrics_application(metrics, load))
         await stack.enter_async_context(listening(numbers, settings.metrics_port, drain_seconds=METRICS_DRAIN_SECONDS))
         await stack.enter_async_context(listening(handler, settings.port))
-        spare_garbage_collection()
+        collect_garbage_seldom()
         _log.info("serving", extra={"port": settings.port, "namespaces": settings.namespaces or "all"})
         await stop.wait()
         _log.info("stopping")

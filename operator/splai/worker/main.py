@@ -15,7 +15,6 @@ The termination message holds the job's final report if this worker wrote it, el
 import asyncio
 import logging
 import os
-import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
@@ -37,6 +36,7 @@ from splai.core.inferencejob.template import TemplateError
 from splai.garbage import collect_garbage_seldom
 from splai.logs import configure_logging, origin
 from splai.outputs.destination import OutputProblem
+from splai.signals import told_to_stop
 from splai.tracing.environment import TracingInvalid, tracing_from_environment
 from splai.tracing.span import Tracing
 from splai.worker.batch import Batch, Engine
@@ -155,7 +155,7 @@ async def _run(settings: WorkerSettings) -> Ended:
                 pulse=pulse,
                 spans=TaskSpans(tracing, order, settings.identity.worker) if tracing is not None else None,
             )
-            result = await batch.run(_stop_signal())
+            result = await batch.run(told_to_stop())
     if result.drained:
         return Ended.failed(EXIT_DRAINED, "Drained", "the pod was asked to stop; its claims are released")
     return _done(result.final)
@@ -166,7 +166,7 @@ async def _finish(settings: WorkerSettings) -> Ended:
         order = await read_plan(_ledger(settings, folder))
         with _watched(settings, order) as pulse:
             try:
-                return _done(await finish_job(folder, order, settings, pulse=pulse, stop=_stop_signal()))
+                return _done(await finish_job(folder, order, settings, pulse=pulse, stop=told_to_stop()))
             except Stopped:
                 return Ended.failed(EXIT_DRAINED, "Drained", "the pod was asked to stop; the next one begins anew")
 
@@ -207,13 +207,6 @@ def _engine(order: WorkOrder) -> Engine:
         new_client=lambda: EngineClient(url, timeout=order.request_timeout_seconds, clock=time.monotonic),
         probe=EngineProbe(order.endpoint),
     )
-
-
-def _stop_signal() -> asyncio.Event:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
 
 
 @contextmanager

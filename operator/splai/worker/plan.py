@@ -21,7 +21,6 @@ import errno
 import logging
 import os
 import secrets
-import signal
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -40,6 +39,7 @@ from splai.artifacts.client import ArtifactClient
 from splai.inputs.errors import SourceUnavailable
 from splai.inputs.reading import Progress, read_input
 from splai.inputs.sources import VOLUME, open_source
+from splai.signals import told_to_stop
 from splai.worker.ledger import PlanInvalid, encode
 from splai.worker.main import STORE_DEADLINE, Ended, awaited, run_command
 from splai.worker.settings import WorkerSettings
@@ -59,9 +59,7 @@ def run() -> NoReturn:
 
 async def plan_input(settings: WorkerSettings, environment: Mapping[str, str]) -> Ended:
     """Read the input unless somebody has."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = told_to_stop()
     work = asyncio.create_task(_plan(settings, environment))
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)

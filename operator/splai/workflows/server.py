@@ -23,7 +23,8 @@ from splai.api.json import compact_text, decode_strict
 from splai.api.openai_chat import ChatCompletionRequest, ModelsResponse, OpenAIError
 from splai.api.pod_contract import TERMINATION_LOG
 from splai.logs import configure_logging, origin
-from splai.serving import listening, told_to_stop
+from splai.serving import listening
+from splai.signals import told_to_stop
 from splai.workflows.answering import Answering, WorkflowFailed
 from splai.workflows.loading import WorkflowInvalid, load
 from splai.workflows.registry import UnknownWorkflow, WorkflowRegistry
