@@ -50,7 +50,7 @@ def failures(gateway: Gateway) -> int:
 @pytest.mark.parametrize(("api", "fault"), table(ROWS))
 async def test_a_fault_of_the_only_pod(gateway: Gateway, engines: EngineRoom, api: Api, fault: Fault) -> None:
     address = await start(engines, fault)
-    gateway.serve("llama", address, timeout=0.2 if fault.takes_time else 30.0, native_responses=api.native)
+    gateway.serve("llama", address, timeout=0.5 if fault.takes_time else 30.0, native_responses=api.native)
     fails = fault.code != ANSWER and fault.status != 400
 
     async with calling(gateway.port) as caller:
