@@ -8,6 +8,7 @@ are such.
 import zlib
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from datetime import datetime
 from itertools import count
 from typing import Any, cast
 
@@ -17,7 +18,7 @@ from splai.controller.model_names import ModelNames
 from splai.controller.queue import Key
 from splai.core.conditions import find_condition
 from splai.core.inferencejob.backend import backend_reference
-from splai.core.inferencejob.snapshot import QUEUE_LABEL, QUEUE_PRIORITY_LABEL
+from splai.core.inferencejob.snapshot import QUEUE_LABEL, QUEUE_PRIORITY_LABEL, should_have_pods
 from splai.core.observed import (
     BACKEND_LABEL,
     JOB_LABEL,
@@ -171,6 +172,16 @@ class Caches:
             if index[1] in ("Pending", "Running"):
                 yield from (entry.value for entry in self.jobs.indexed(index))
 
+    def children_without_pods(self, now: datetime) -> list[tuple[Key, ObservedJob]]:
+        """Jobs of ours that should have pods by now and have none, each with whose work it is."""
+        found: list[tuple[Key, ObservedJob]] = []
+        for entry in self.child_jobs:
+            child = entry.value
+            owner = self._owner(entry) if should_have_pods(child, now) else None
+            if owner is not None and not self._has_pods(owner, child):
+                found.append((owner, child))
+        return found
+
     def policies_changed(self) -> None:
         """Enqueue the jobs that name one, those that are over as well: their time to live may be the policy's."""
         delays = count(PACE_SECONDS, PACE_SECONDS)
@@ -201,6 +212,10 @@ class Caches:
         collection = self._collections[resource]
         before = collection.by_uid(body["metadata"]["uid"]) if collection.is_news(body) else None
         return before, collection.put(body)
+
+    def _has_pods(self, owner: Key, child: ObservedJob) -> bool:
+        pods = self.pods.indexed(pods_of_job(owner.namespace, owner.name))
+        return any(pod.value.owner_uid == child.uid for pod in pods)
 
     def _owner(self, entry: Entry[Any]) -> Key | None:
         if isinstance(entry.index, tuple):

@@ -2,7 +2,7 @@
 
 The apiserver keeps no index and no cache of Events: asked for those of one object it reads all of the namespace from
 etcd. When a cluster is so busy that thousands of objects have something to complain about, each of them would ask. So
-one list serves all of a namespace for a while.
+one list serves all of a namespace for a while, for a longer one where there are so many Events that it took long.
 """
 
 import asyncio
@@ -18,6 +18,8 @@ from splai.kube.errors import Forbidden
 from splai.kube.resource import CORE_EVENTS
 
 FRESH_SECONDS: Final = 15.0
+MOST_OF_THE_TIME: Final = 1 / 60
+"""That is spent on lists of one namespace."""
 
 EventsByUID = Mapping[str, Sequence[ObservedEvent]]
 """By the UID of the object that they are about, oldest first."""
@@ -28,12 +30,12 @@ class _Heard:
     """What was said in one namespace."""
 
     events: EventsByUID = field(default_factory=dict)
-    at: float = float("-inf")
+    until: float = float("-inf")
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class EventLists:
-    """Events that a field selector chooses, at most 15 seconds old."""
+    """Events that a field selector chooses, at most 15 seconds old, or a minute for each second that a list takes."""
 
     def __init__(self, client: Client, fields: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
@@ -45,9 +47,11 @@ class EventLists:
         """All of the namespace; none if they may not be read."""
         heard = self._heard[namespace]
         async with heard.lock:
-            if self._clock() - heard.at > FRESH_SECONDS:
+            asked = self._clock()
+            if asked > heard.until:
                 heard.events = await self._list(namespace)
-                heard.at = self._clock()
+                answered = self._clock()
+                heard.until = answered + max(FRESH_SECONDS, (answered - asked) / MOST_OF_THE_TIME)
         return heard.events
 
     async def _list(self, namespace: str) -> EventsByUID:

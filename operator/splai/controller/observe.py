@@ -61,6 +61,7 @@ class Observer:
         policies: Callable[[], Mapping[str, Policy]],
         folder: Callable[[str, str], JobFolder],
         now: Callable[[], datetime],
+        troubles: CreationTroubles,
         demand: Callable[[ModelBackend], Demand | None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -72,7 +73,7 @@ class Observer:
         self._folder = folder
         self._now = now
         self._demand = demand
-        self._troubles = CreationTroubles(client)
+        self._troubles = troubles
         self._pod_warnings = EventLists(client, POD_WARNINGS)
         self._store = Breaker(StoreUnavailable, clock=clock)
 

@@ -31,6 +31,7 @@ from splai.controller import handlers
 from splai.controller.autoscaler import Autoscaler
 from splai.controller.caches import OWN_KINDS, Caches
 from splai.controller.child_watches import ChildWatches
+from splai.controller.creation_troubles import CreationTroubles
 from splai.controller.decide import Decider
 from splai.controller.gateways import Gateways
 from splai.controller.liveness import Liveness
@@ -174,6 +175,7 @@ class Operator:
         self._autoscaler = Autoscaler(
             self._gateways, self._caches, policies=policies.current, enqueue=self._queue.add, now=_now
         )
+        self._troubles = CreationTroubles(self._client, self._caches, enqueue=self._queue.add, now=_now)
         self._reconciler = self._make_reconciler()
         watches = len(OWN_KINDS) * (len(settings.watch_namespaces) or 1)
         self._liveness = Liveness(self._queue, self._elector, watches=watches)
@@ -249,7 +251,8 @@ class Operator:
         await self._elector.acquire()
         self._metrics.leader.set(1)
         workers += [tasks.create_task(self._reconciler.work()) for _ in range(self._settings.reconcile_workers)]
-        while_leading = [tasks.create_task(self._retention.run()), tasks.create_task(self._autoscaler.run())]
+        loops = (self._retention.run(), self._autoscaler.run(), self._troubles.run())
+        while_leading = [tasks.create_task(loop) for loop in loops]
         try:
             await self._elector.hold()
         finally:
@@ -283,6 +286,7 @@ class Operator:
             policies=self._policies.current,
             folder=self._folder,
             now=_now,
+            troubles=self._troubles,
             demand=self._autoscaler.demand,
         )
         decider = Decider(self._planning)

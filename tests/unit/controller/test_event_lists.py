@@ -1,9 +1,10 @@
 """Events cost the apiserver much, so one list serves all objects of a namespace for a while."""
 
 import asyncio
+from typing import Any
 
-from splai.controller.event_lists import FRESH_SECONDS, EventLists
-from splai.kube.client import Object
+from splai.controller.event_lists import FRESH_SECONDS, MOST_OF_THE_TIME, EventLists
+from splai.kube.client import Object, Page
 from splai.kube.errors import Forbidden
 from splai.kube.resource import CORE_EVENTS
 from tests.unit.kube.memory_client import MemoryClient
@@ -67,3 +68,24 @@ async def test_who_may_not_read_events_does_without() -> None:
     client.fail = [Forbidden("events is forbidden")]
 
     assert await EventLists(client, FIELDS).of("n") == {}
+
+
+async def test_a_list_that_takes_long_is_good_for_longer() -> None:
+    now = 0.0
+
+    class SlowClient(MemoryClient):
+        async def list(self, *arguments: Any, **options: Any) -> Page:
+            nonlocal now
+            now += 2
+            return await super().list(*arguments, **options)
+
+    client = SlowClient()
+    lists = EventLists(client, FIELDS, clock=lambda: now)
+    await lists.of("n")
+
+    now = 2 + 2 / MOST_OF_THE_TIME
+    await lists.of("n")
+    assert len(client.selectors) == 1
+    now += 1
+    await lists.of("n")
+    assert len(client.selectors) == 2

@@ -12,6 +12,7 @@ from splai.api.ledger import Progress
 from splai.api.policy import Policy
 from splai.artifacts.folder import StoreUnavailable
 from splai.controller.caches import Caches
+from splai.controller.creation_troubles import CreationTroubles
 from splai.controller.observe import MOST_UNPACKED, POD_WARNINGS, Observer
 from splai.core.inferencejob.snapshot import (
     ConfigMapMissing,
@@ -71,6 +72,7 @@ class World:
             policies=lambda: self.policies,
             folder=self.folder,
             now=lambda: NOW,
+            troubles=CreationTroubles(self.client, self.caches, enqueue=lambda _: None, now=lambda: NOW),
         )
 
     def folder(self, _namespace: str, _uid: str) -> Any:

@@ -32,8 +32,7 @@ READING_POLL = 30.0
 """Seconds between two looks at what keeps a pod from reading: it waits in silence for a store that is away or full."""
 FINISH_RETRY = timedelta(seconds=60)
 PODS_DUE = PODS_EXPECTED.total_seconds()
-"""No event tells that a new Job gets no pods."""
-PODS_RETRY = 60.0
+"""No event tells that a new Job gets no pods; what keeps them from it is looked for in Events, for all Jobs at once."""
 HELD_SOON = 1.0
 """Nor that it is held, which it was when it was created."""
 QUEUE_RETRIES = (60.0, 1800.0)
@@ -47,7 +46,7 @@ class Steps:
     actions: tuple[Action, ...] = ()
     look_again: float | None = None
     poll: float | None = None
-    """Seconds until there may be progress to tell."""
+    """Seconds until there may be something to tell: nobody need look while the status may not be written."""
 
 
 def next_steps(snapshot: JobSnapshot, facts: Facts, phase: JobPhase, now: datetime) -> Steps:
@@ -115,7 +114,7 @@ def _await_input(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
     if child is None:
         earlier = snapshot.earlier_job.metadata["uid"] if snapshot.earlier_job else None
         order = WriteReadingOrder(make_reading_order(job, snapshot.settings.policies, earlier_uid=earlier))
-        return Steps((order, Create(build_plan_job(job, snapshot.settings, earlier_uid=earlier))), PODS_DUE)
+        return Steps((order, Create(build_plan_job(job, snapshot.settings, earlier_uid=earlier))), poll=PODS_DUE)
     return _wait_for(job, child, facts.plan_pods, READING_RETRY, now)
 
 
@@ -126,7 +125,7 @@ def _plan_work(snapshot: JobSnapshot, facts: Facts, found: GoodInput) -> Steps:
     endpoint = engine_address(backend, snapshot.settings) if dedicated else service_url(backend)
     order = WriteWorkOrder(make_work_order(job, backend, found.content, endpoint))
     child = _create_child(snapshot, facts)
-    return Steps((order, *child.actions), child.look_again)
+    return replace(child, actions=(order, *child.actions))
 
 
 def _keep_working(snapshot: JobSnapshot, facts: Facts, now: datetime) -> Steps:
@@ -176,7 +175,7 @@ def _create_child(snapshot: JobSnapshot, facts: Facts) -> Steps:
         backoff_limit=max(0, job.spec.backoff_limit - facts.failures),
     )
     body["metadata"]["labels"] |= {**place_labels(job), FAILURES_LABEL: str(facts.failures)}
-    return Steps((Create(body),), HELD_SOON if facts.queue else PODS_DUE)
+    return Steps((Create(body),), HELD_SOON if facts.queue else None, PODS_DUE)
 
 
 def _close(snapshot: JobSnapshot, facts: Facts, now: datetime, ending: Ending) -> Steps:
@@ -204,11 +203,11 @@ def _finish(snapshot: JobSnapshot, facts: Facts, now: datetime, code: str, messa
     finish = facts.children.finish
     if finish is None:
         body = build_finish_job(snapshot.job, snapshot.settings, code=code, message=message)
-        return Steps((Create(body),), PODS_DUE)
+        return Steps((Create(body),), poll=PODS_DUE)
     if facts.store_trouble:
         return Steps()
     wait = _wait_for(snapshot.job, finish, facts.finish_pods, FINISH_RETRY, now)
-    return replace(wait, poll=_poll(snapshot.job, facts, now))
+    return replace(wait, poll=earliest(wait.poll, _poll(snapshot.job, facts, now)))
 
 
 def _wait_for(
@@ -228,8 +227,7 @@ def _wait_for(
         return Steps((_delete(child),))
     if child.suspended:
         return Steps(look_again=_until_the_queue_may_have_news(child, now))
-    due = _until_pods_are_due(child, bool(pods), now)
-    return Steps(look_again=earliest(due, seconds_until_lost(pods, now)))
+    return Steps(look_again=seconds_until_lost(pods, now), poll=_until_pods_are_due(child, bool(pods), now))
 
 
 def wanted_parallelism(job: InferenceJob, facts: Facts) -> int:
@@ -247,19 +245,20 @@ def _poll(job: InferenceJob, facts: Facts, now: datetime) -> float | None:
 
 
 def _until_workers_may_have_news(job: InferenceJob, facts: Facts, child: ObservedJob, now: datetime) -> Steps:
+    poll = _poll(job, facts, now)
     if child.suspended:
-        due = _until_the_queue_may_have_news(child, now)
-    else:
-        due = _until_pods_are_due(child, any(pod.owner_uid == child.uid for pod in facts.pods), now)
-    return Steps(look_again=earliest(due, seconds_until_lost(facts.busy, now)), poll=_poll(job, facts, now))
+        queued = _until_the_queue_may_have_news(child, now)
+        return Steps(look_again=earliest(queued, seconds_until_lost(facts.busy, now)), poll=poll)
+    due = _until_pods_are_due(child, any(pod.owner_uid == child.uid for pod in facts.pods), now)
+    return Steps(look_again=seconds_until_lost(facts.busy, now), poll=earliest(due, poll))
 
 
 def _until_pods_are_due(child: ObservedJob, there: bool, now: datetime) -> float | None:
-    """Until they should be ``there``, and from then on until there may be news of what keeps them."""
+    """Until they should be ``there``, if they are not."""
     if there or child.makes_pods_since is None:
         return None
     wait = (child.makes_pods_since + PODS_EXPECTED - now).total_seconds()
-    return wait if wait > 0 else PODS_RETRY
+    return wait if wait > 0 else None
 
 
 def _until_the_queue_may_have_news(child: ObservedJob, now: datetime) -> float | None:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import pytest
 
 from splai.api.inference_job import InferenceJob, InferenceJobStatus
+from splai.core.inferencejob.clocks import earliest
 from splai.core.inferencejob.snapshot import QUEUE_LABEL, QUEUE_PRIORITY_LABEL, ConfigMapMissing, Unavailable
 from splai.core.observed import CHILD_LABEL, ObservedCondition
 from splai.core.plan import WriteWorkOrder
@@ -309,7 +310,7 @@ class TestFinalizing:
         successor = make_child("finish", uid="uid-of-the-next", created=LATE)
         lost = make_pod(child="finish", phase="Pending", deletion=NOW)
         seen: Observed = {"child_jobs": (successor,), "pods": (lost,), **self.ALL}
-        assert decide(make_running_job(), at=LATE, **seen).requeue_after == 30.0
+        assert decide(make_running_job(), at=LATE, **seen).poll_after == 30.0
         refused = decide(make_running_job(), at=LATE + timedelta(seconds=30), creation_trouble="exceeded quota", **seen)
         assert condition(refused.status, "WorkersReady")[1] == "PodsNotCreated"
 
@@ -394,18 +395,20 @@ class TestLookingAgain:
 
     @pytest.mark.parametrize(("labels", "want"), [({}, 30.0), ({QUEUE_LABEL: "gpu"}, 1.0)])
     def test_a_new_child_is_looked_at_although_no_event_may_come(self, labels: dict[str, str], want: float) -> None:
-        assert decide(make_job(labels=labels)).requeue_after == want
+        decision = decide(make_job(labels=labels))
+        assert earliest(decision.requeue_after, decision.poll_after) == want
 
-    def test_a_job_without_pods_is_looked_at_when_they_are_overdue(self) -> None:
-        at = NOW + timedelta(seconds=10)
-        assert decide(make_planned_job(), at=at, child_jobs=(make_child(),)).requeue_after == 20.0
+    @pytest.mark.parametrize(("age", "want"), [(10, 20.0), (30, None), (3600, None)])
+    def test_a_job_without_pods_is_looked_at_once_when_they_are_overdue(self, age: int, want: float | None) -> None:
+        overdue = decide(make_planned_job(), at=NOW + timedelta(seconds=age), child_jobs=(make_child(),))
+        assert (overdue.requeue_after, overdue.poll_after) == (None, want)
 
     def test_the_pods_of_a_job_that_was_admitted_late_are_not_overdue_at_once(self) -> None:
         resumed = ObservedCondition(status="False", since=NOW + timedelta(hours=1))
         seen: Observed = {"child_jobs": (make_child(suspension=resumed),), "creation_trouble": "exceeded quota: pods"}
         just_admitted = decide(make_planned_job(), at=NOW + timedelta(hours=1, seconds=10), **seen)
         assert condition(just_admitted.status, "WorkersReady")[1] == "Creating"
-        assert just_admitted.requeue_after == 20.0
+        assert just_admitted.poll_after == 20.0
         later = decide(make_planned_job(), at=NOW + timedelta(hours=1, seconds=30), **seen)
         assert condition(later.status, "WorkersReady")[1] == "PodsNotCreated"
 

@@ -198,7 +198,7 @@ def test_a_refusal_is_told_in_the_words_of_who_refused(reason: str) -> None:
 def test_what_was_refused_is_waited_for_by_no_clock_but_the_jobs_own() -> None:
     """It is tried again with a backoff; pods of a Job that was not made are not due."""
     refused = (Refusal(JOB_0, "QuotaExceeded", "exceeded quota: pods"),)
-    assert plan(make_snapshot(make_job()), NOW).requeue_after == 30
+    assert plan(make_snapshot(make_job()), NOW).poll_after == 30
     assert plan(make_snapshot(make_job(), refusals=refused), NOW).requeue_after is None
     assert plan(make_snapshot(make_job(completionWindow="1h"), refusals=refused), NOW).requeue_after == 3600
 
