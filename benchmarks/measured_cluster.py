@@ -48,8 +48,12 @@ class MeasuredCluster:
 
 @contextmanager
 def measured_cluster(directory: Path, *, nodes: int, stages: Sequence[Path] | None = None) -> Iterator[MeasuredCluster]:
-    """Start one with SPLAI's CRDs and namespaces; KUBECONFIG names it from then on, also to child processes."""
+    """Start one with SPLAI's CRDs and namespaces; KUBECONFIG names it from then on, also to child processes.
+
+    ``directory`` is made where it is not there.
+    """
     allow_many_files()
+    directory.mkdir(exist_ok=True)
     audit = Audit(policy=STAGES / "audit-policy.yaml", log=directory / "audit.log")
     with (
         ControlPlane(directory / "control-plane", audit=audit, queries_per_second=1000) as control_plane,
