@@ -295,6 +295,40 @@ def test_a_child_in_a_queue_waits_for_who_admits_it(cluster: Cluster) -> None:
     cluster.reaches("Completed")
 
 
+@pytest.fixture
+def no_more_pods(cluster: Cluster) -> Iterator[None]:
+    """The namespace has its fill of pods."""
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"}, "spec": {"hard": {"pods": "0"}}}
+    cluster.here.apply(quota)
+    eventually(lambda: "hard" in cluster.here.get("quota", "full").get("status", {}), "the quota is in force")
+    yield
+    cluster.here.run("delete", "quota", "full")
+
+
+@pytest.mark.usefixtures("no_more_pods")
+def test_what_keeps_workers_from_being_made_is_told_and_so_is_what_comes_next(cluster: Cluster) -> None:
+    def says(words: str) -> bool:
+        ready = cluster.here.condition("ij", "job", "WorkersReady")
+        return ready.get("reason") == "PodsNotCreated" and words in ready["message"]
+
+    cluster.here.apply(job())
+    eventually(lambda: says("exceeded quota: full"), "the quota is named")
+
+    later = format_time(datetime.now(UTC) + timedelta(hours=1))
+    about = {"apiVersion": "batch/v1", "kind": "Job", "name": "job-0", "namespace": cluster.here.name}
+    event = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": "next", "namespace": cluster.here.name},
+        "involvedObject": {**about, "uid": cluster.here.uid("job", "job-0")},
+        "reason": "FailedCreate",
+        "message": "the next reason",
+        "lastTimestamp": later,
+    }
+    cluster.here.apply(event)
+    eventually(lambda: says("the next reason"), "nothing but an Event tells of it, and it is told")
+
+
 def test_an_input_that_a_pod_reads_is_planned_when_it_was_found_good(cluster: Cluster) -> None:
     cluster.here.apply(job(input=S3))
     cluster.has_children("job-plan")
