@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "kube": DECISIONS,
     "weights": {"api", "inputs", "logs"},
     "worker": DECISIONS | {"garbage", "inputs", "logs", "signals", "tracing"},
-    "controller": DECISIONS | {"garbage", "inputs", "kube", "logs", "tracing"},
+    "controller": DECISIONS | {"garbage", "inputs", "kube", "logs", "signals", "tracing"},
     "gateway": DECISIONS | {"garbage", "kube", "logs", "signals", "tracing"},
     "cli": DECISIONS
     | {"adapter", "controller", "gateway", "inputs", "kube", "logs", "tracing", "weights", "worker", "workflows"},

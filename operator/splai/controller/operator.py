@@ -14,7 +14,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import socket
 import sys
 import time
@@ -58,6 +57,7 @@ from splai.kube.executor import Executor
 from splai.kube.lease import Elector, LeaseLost
 from splai.kube.resource import INFERENCE_JOBS, MODEL_BACKENDS
 from splai.logs import configure_logging, origin
+from splai.signals import stop_on_signals
 from splai.tracing.environment import TracingInvalid, tracing_from_environment
 from splai.tracing.span import Tracing
 
@@ -193,7 +193,7 @@ class Operator:
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT; raises what ended it otherwise."""
-        self._stop_on_signals()
+        stop_on_signals(self._stop)
         settings = self._settings
         needed = rules(namespace=settings.namespace, lease=settings.lease_name)
         await require_access(self._unfenced, needed, settings.watch_namespaces)
@@ -239,7 +239,7 @@ class Operator:
         started = asyncio.ensure_future(ready.wait())
         try:
             await asyncio.wait((serving, started), return_when=asyncio.FIRST_COMPLETED)
-            self._stop_on_signals()
+            stop_on_signals(self._stop)
             await serving
         finally:
             started.cancel()
@@ -311,11 +311,6 @@ class Operator:
 
     def _folder(self, namespace: str, uid: str) -> JobFolder:
         return self._artifacts.job(namespace, uid, deadline=STORE_DEADLINE)
-
-    def _stop_on_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
 
     @contextlib.contextmanager
     def _metrics_served(self) -> Iterator[None]:
