@@ -18,6 +18,7 @@ from splai.controller.model_names import ModelNames
 from splai.controller.queue import Key
 from splai.core.conditions import find_condition
 from splai.core.inferencejob.backend import backend_reference
+from splai.core.inferencejob.children import has_pods
 from splai.core.inferencejob.snapshot import QUEUE_LABEL, QUEUE_PRIORITY_LABEL, should_have_pods
 from splai.core.observed import (
     BACKEND_LABEL,
@@ -215,7 +216,7 @@ class Caches:
 
     def _has_pods(self, owner: Key, child: ObservedJob) -> bool:
         pods = self.pods.indexed(pods_of_job(owner.namespace, owner.name))
-        return any(pod.value.owner_uid == child.uid for pod in pods)
+        return has_pods(child, (pod.value for pod in pods))
 
     def _owner(self, entry: Entry[Any]) -> Key | None:
         if isinstance(entry.index, tuple):

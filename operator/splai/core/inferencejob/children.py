@@ -68,6 +68,11 @@ def is_active(child: ObservedJob) -> bool:
     return child.ended is None and child.deletion is None
 
 
+def has_pods(child: ObservedJob, pods: Iterable[ObservedPod]) -> bool:
+    """Any of its own, and not of a Job before it."""
+    return any(pod.owner_uid == child.uid for pod in pods)
+
+
 def is_lost(pod: ObservedPod, now: datetime) -> bool:
     """Deleted, long past its grace period, and still there: its node does not answer."""
     return pod.deletion is not None and now >= pod.deletion + LOST_AFTER

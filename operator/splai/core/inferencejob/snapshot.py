@@ -12,7 +12,7 @@ from splai.api.inference_job import TERMINAL_PHASES, InferenceJob, InferenceJobS
 from splai.api.ledger import Final, Progress
 from splai.api.model_backend import ModelBackend
 from splai.core.conditions import find_condition
-from splai.core.inferencejob.children import PLAN, is_active, sort_children
+from splai.core.inferencejob.children import PLAN, has_pods, is_active, sort_children
 from splai.core.observed import CHILD_LABEL, JOB_UID_LABEL, ObservedJob, ObservedPod, ObservedWorkload
 from splai.core.plan import ALREADY_PLANNED, PLANNING_FAILED, TEMPLATE_TIMEOUT, Refusal
 from splai.core.settings import OperatorSettings
@@ -131,7 +131,7 @@ def needs_creation_trouble(
     child = next((it for it in (children.finish, children.latest, children.plan) if it and is_active(it)), None)
     if _over(job) or child is None or not should_have_pods(child, now):
         return None
-    return None if any(pod.owner_uid == child.uid for pod in pods) else child
+    return None if has_pods(child, pods) else child
 
 
 def should_have_pods(child: ObservedJob, now: datetime) -> bool:

@@ -9,7 +9,13 @@ from datetime import datetime, timedelta
 
 from splai.api.base import parse_time
 from splai.api.inference_job import TERMINAL_PHASES, InferenceJob, JobPhase
-from splai.core.inferencejob.children import FAILURES_LABEL, has_only_lost_pods, is_active, seconds_until_lost
+from splai.core.inferencejob.children import (
+    FAILURES_LABEL,
+    has_only_lost_pods,
+    has_pods,
+    is_active,
+    seconds_until_lost,
+)
 from splai.core.inferencejob.clocks import earliest, retirement
 from splai.core.inferencejob.endings import Ending
 from splai.core.inferencejob.facts import Facts
@@ -249,7 +255,7 @@ def _until_workers_may_have_news(job: InferenceJob, facts: Facts, child: Observe
     if child.suspended:
         queued = _until_the_queue_may_have_news(child, now)
         return Steps(look_again=earliest(queued, seconds_until_lost(facts.busy, now)), poll=poll)
-    due = _until_pods_are_due(child, any(pod.owner_uid == child.uid for pod in facts.pods), now)
+    due = _until_pods_are_due(child, has_pods(child, facts.pods), now)
     return Steps(look_again=seconds_until_lost(facts.busy, now), poll=earliest(due, poll))
 
 
